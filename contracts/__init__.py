@@ -1,0 +1,1 @@
+"""What is said on the bus and over HTTP: plain data, no behaviour beyond validation."""

@@ -1,0 +1,1 @@
+"""How it is said: the machinery shared by all services; it knows no particular service."""

@@ -1,0 +1,1 @@
+"""Who says it: one package per service; none imports another."""
