@@ -1,0 +1,56 @@
+"""What every room stands on: time, ids, errors and settings; it knows no client library and does no I/O on import."""
+
+from libs.base.clock import Clock, SystemClock, parse_rfc3339, rfc3339, rfc3339_micro
+from libs.base.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Cause,
+    Conflict,
+    Forbidden,
+    Gone,
+    Internal,
+    Invalid,
+    MethodNotAllowed,
+    MillstreamError,
+    NotFound,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+    error_from_status,
+)
+from libs.base.ids import Ids, SeededIds, SystemIds
+from libs.base.settings import BadSettings, Settings
+
+__all__ = [
+    "AlreadyExists",
+    "ApiError",
+    "BadRequest",
+    "BadSettings",
+    "Cause",
+    "Clock",
+    "Conflict",
+    "Forbidden",
+    "Gone",
+    "Ids",
+    "Internal",
+    "Invalid",
+    "MethodNotAllowed",
+    "MillstreamError",
+    "NotFound",
+    "SeededIds",
+    "Settings",
+    "SystemClock",
+    "SystemIds",
+    "TooLarge",
+    "TooManyRequests",
+    "Unauthorized",
+    "Unavailable",
+    "UnsupportedMediaType",
+    "error_from_status",
+    "parse_rfc3339",
+    "rfc3339",
+    "rfc3339_micro",
+]

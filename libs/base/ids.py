@@ -1,0 +1,80 @@
+"""Names for new things as an argument: random in life, from a seed in tests; assume no more than uniqueness."""
+
+import random
+import threading
+import uuid
+from typing import Protocol
+
+from libs.base.clock import Clock, SystemClock
+
+# Kubernetes' generateName alphabet: no vowels (no accidental words), none of 0, 1 and 3 (k8s.io/apimachinery rand.go).
+SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+
+
+class Ids(Protocol):
+    """Where new names come from."""
+
+    def uid(self) -> str:
+        """A random UUID (version 4) as text: the `metadata.uid` of an object."""
+        ...
+
+    def event(self) -> str:
+        """A UUID (version 7) as text: later calls of one process sort later."""
+        ...
+
+    def suffix(self, n: int = 5) -> str:
+        """`n` letters that Kubernetes would append to a `generateName`."""
+        ...
+
+
+class _Ids:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def uid(self) -> str:
+        return str(uuid.UUID(int=self._rng.getrandbits(128), version=4))
+
+    def event(self) -> str:
+        return str(_uuid7(self._next_tick(), self._rng.getrandbits(62)))
+
+    def suffix(self, n: int = 5) -> str:
+        return "".join(self._rng.choice(SUFFIX_ALPHABET) for _ in range(n))
+
+    def _millis(self) -> int:
+        raise NotImplementedError
+
+    def _next_tick(self) -> int:
+        """Milliseconds and a 12-bit counter as one number that only grows, even when the clock steps back."""
+        with self._lock:
+            self._last = max(self._millis() << 12, self._last + 1)
+            return self._last
+
+
+class SystemIds(_Ids):
+    """Ids from the operating system's randomness and the given clock."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__(random.SystemRandom())
+        self._clock = clock or SystemClock()
+
+    def _millis(self) -> int:
+        return int(self._clock.now().timestamp() * 1000)
+
+
+class SeededIds(_Ids):
+    """The same ids in the same order for the same seed; `clock` (else a counter) gives the sortable part of `event`."""
+
+    def __init__(self, seed: int, clock: Clock | None = None) -> None:
+        super().__init__(random.Random(seed))
+        self._clock = clock
+
+    def _millis(self) -> int:
+        return int(self._clock.now().timestamp() * 1000) if self._clock else 0
+
+
+def _uuid7(tick: int, tail: int) -> uuid.UUID:
+    """RFC 9562, section 5.7: 48 bits of milliseconds, version, a 12-bit counter, variant, 62 random bits."""
+    millis, counter = tick >> 12, tick & 0xFFF
+    return uuid.UUID(int=(millis & (1 << 48) - 1) << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail)

@@ -1,0 +1,79 @@
+"""What a process is told when it starts; read once from a mapping that `__main__` hands in, not from `os`."""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from libs.base.errors import MillstreamError
+
+
+class BadSettings(MillstreamError):
+    """A setting is missing or malformed; the message names the variable and the reason."""
+
+
+class Settings(BaseModel):
+    """The fields that all services share; a service's own settings extend this class. Secrets stay out of `repr`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    service: str
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    store_url: str = Field(default="sqlite:///millstream.db", repr=False)
+    nats_url: str | None = Field(default=None, repr=False)
+    identity_public_key: str | None = None
+    """PEM text, or the path of a file that holds it."""
+    insecure: bool = False
+    """Tests only: serve without a public key to check identities with."""
+    kubeconfig: str | None = None
+    namespace: str = "millstream-system"
+    s3_endpoint: str | None = None
+    s3_access_key: str | None = Field(default=None, repr=False)
+    s3_secret_key: str | None = Field(default=None, repr=False)
+    s3_bucket: str = "millstream"
+    log_level: str = "info"
+    log_format: str = "json"
+    """`json` for machines, `console` for people."""
+    otlp_endpoint: str | None = None
+    public_url: str = "http://127.0.0.1:8080"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], prefix: str = "MILLSTREAM_", **given: Any) -> Self:
+        """Reads `<prefix><FIELD>` for every field; an empty value counts as unset; `given` wins over `environ`.
+
+        Fields that are not plain text or numbers are JSON (`{"trainer": "http://..."}`). `KUBECONFIG` without prefix is
+        understood too, since every Kubernetes client reads it. Raises BadSettings naming the variable.
+        """
+        told: dict[str, Any] = {}
+        for name, info in cls.model_fields.items():
+            text = environ.get(prefix + name.upper(), "")
+            if text:
+                told[name] = _parse(prefix + name.upper(), text, info.annotation)
+        if environ.get("KUBECONFIG"):
+            told.setdefault("kubeconfig", environ["KUBECONFIG"])
+        try:
+            return cls(**{**told, **given})
+        except ValidationError as error:
+            raise BadSettings(_explain(error, prefix)) from None
+
+
+def _parse(variable: str, text: str, annotation: Any) -> Any:
+    if not _is_compound(annotation):
+        return text
+    try:
+        return TypeAdapter(annotation).validate_json(text)
+    except ValidationError as error:
+        raise BadSettings(f"{variable} must be JSON for {annotation}: {error.errors()[0]['msg']}") from None
+
+
+def _is_compound(annotation: Any) -> bool:
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_is_compound(member) for member in get_args(annotation))
+    return annotation not in (str, int, float, bool, type(None)) and get_origin(annotation) is not Literal
+
+
+def _explain(error: ValidationError, prefix: str) -> str:
+    lines = (f"{prefix}{str(e['loc'][0]).upper() if e['loc'] else ''}: {e['msg']}" for e in error.errors())
+    return "settings: " + "; ".join(lines)
