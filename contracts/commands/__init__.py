@@ -1,0 +1,1 @@
+"""Wishes, by domain and version. Each is defined once, by the service that answers it."""

@@ -1,0 +1,89 @@
+"""What the trainer says about its TrainJobs, version 1: only optional fields are ever added here."""
+
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime, Field
+
+from contracts.messages import AppliedEvent, Name, Number, ObjectEvent, RejectedEvent, Value
+
+
+class ModelArtifact(Value):
+    """A trained model as it lies in a store. `version` is the author's word; without one the registry counts."""
+
+    name: Name
+    uri: str = Field(min_length=1)
+    format: Literal["pytorch", "sklearn", "xgboost", "onnx"]
+    version: str | None = None
+
+
+class TrainJobCreated(ObjectEvent):
+    """A job was accepted and waits for admission. `resources` are Kubernetes quantities that each node asks for."""
+
+    type: ClassVar[str] = "training.trainjob.created.v1"
+    resources: dict[str, str] = {}
+    num_nodes: int = Field(default=1, ge=1)
+    priority: int = 0
+    labels: dict[str, str] = {}
+    suspended: bool = False
+
+
+class TrainJobSuspended(ObjectEvent):
+    """The user asked the job to give its workloads back."""
+
+    type: ClassVar[str] = "training.trainjob.suspended.v1"
+
+
+class TrainJobResumed(ObjectEvent):
+    """A suspended job wants to run again and waits for admission."""
+
+    type: ClassVar[str] = "training.trainjob.resumed.v1"
+
+
+class TrainJobStarted(ObjectEvent):
+    """The job's first pod runs."""
+
+    type: ClassVar[str] = "training.trainjob.started.v1"
+
+
+class TrainJobSucceeded(ObjectEvent):
+    """The job is done. With `register` the registry records `model` as a version, with all the rest as its lineage."""
+
+    type: ClassVar[str] = "training.trainjob.succeeded.v1"
+    model: ModelArtifact | None = None
+    metrics: dict[str, Number] = {}
+    dataset_uri: str | None = None
+    code_digest: str | None = None
+    environment: dict[str, str] = {}
+    runtime: str | None = None
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+    register_model: bool = Field(
+        default=False, alias="register"
+    )  # `register` is taken: every class has ABCMeta.register
+    serve_as: str | None = None
+
+
+class TrainJobFailed(ObjectEvent):
+    """The job is over without success. `reason` is one CamelCase word, `message` a sentence for people."""
+
+    type: ClassVar[str] = "training.trainjob.failed.v1"
+    reason: str
+    message: str = ""
+
+
+class TrainJobDeleted(ObjectEvent):
+    """The job and all its workloads are gone. Also the answer to a delete command."""
+
+    type: ClassVar[str] = "training.trainjob.deleted.v1"
+
+
+class TrainJobApplied(AppliedEvent):
+    """The answer to an apply command that was carried out."""
+
+    type: ClassVar[str] = "training.trainjob.applied.v1"
+
+
+class TrainJobRejected(RejectedEvent):
+    """The answer to an apply or delete command that was refused."""
+
+    type: ClassVar[str] = "training.trainjob.rejected.v1"
