@@ -86,7 +86,7 @@ class RejectedEvent(Event):
 
 
 class ApplyCommand(Command):
-    """Make one object be as `manifest` says (a Kubernetes object; server-side apply). Answered by applied or rejected."""
+    """Make an object be as `manifest` says (a Kubernetes object; server-side apply). Answered by applied or rejected."""
 
     manifest: dict[str, Any]
     dry_run: bool = False

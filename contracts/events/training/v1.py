@@ -57,9 +57,7 @@ class TrainJobSucceeded(ObjectEvent):
     runtime: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
-    register_model: bool = Field(
-        default=False, alias="register"
-    )  # `register` is taken: every class has ABCMeta.register
+    register_model: bool = Field(default=False, alias="register")  # ABCMeta has a `register`
     serve_as: str | None = None
 
 
