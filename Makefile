@@ -1,0 +1,57 @@
+# Everything a developer or user runs, by name. `make` alone lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+UV := uv==0.13.9
+STAMP := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-clients check golden bench lock new-service new-event new-kind clean
+
+help: ## list these targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with everything in it (.venv/bin/millstream)
+
+# torch first and by pip: a later install then finds its requirement met and pulls no other build.
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing torch ..." && $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "$(UV)"
+	@echo "installing the rest ..." && $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@ && echo "ready: $(BIN)/millstream --help"
+
+demo: setup ## run the main job: train, register, serve, predict (leaves the platform running; `make down` ends it)
+	@$(BIN)/millstream demo
+
+down: setup ## stop the platform that `make demo` left running
+	@$(BIN)/millstream down
+
+test: setup ## run every test, fast ones first
+	@$(BIN)/python tests/run.py
+
+check: setup ## format, lint, import rules, types, golden files
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy && $(BIN)/python -m contracts.golden.check
+
+golden: setup ## rewrite the golden schemas, sample letters and the AsyncAPI document
+	$(BIN)/python -m contracts.golden
+
+bench: setup ## measure, each figure beside its bare limit (prints tables, writes benchmarks/results.json)
+	$(BIN)/python -m benchmarks
+
+lock: ## pin what requirements.in names into requirements.lock
+	$(BIN)/uv pip compile requirements.in -o requirements.lock --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
+
+new-service: setup ## write the rooms of a new service: make new-service NAME=pipelines
+	@$(BIN)/python -m tests.scaffold service "$(NAME)"
+
+new-event: setup ## add an event: make new-event TYPE=training.trainjob.paused.v1
+	@$(BIN)/python -m tests.scaffold event "$(TYPE)"
+
+new-kind: setup ## add a kind: make new-kind KIND=Notebook GROUP=kubeflow.org VERSION=v1 SERVICE=notebooks
+	@$(BIN)/python -m tests.scaffold kind "$(KIND)" "$(GROUP)" "$(VERSION)" "$(SERVICE)"
+
+clean: ## remove the environments and caches (not your data)
+	rm -rf $(VENV) .venvs .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,148 @@
+"""`millstream events`: follow what is said on the bus, say something, look after dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from millstream.cli.options import Home, folder
+from millstream.cli.show import out, plain_table
+from millstream.errors import ClientError
+
+app = typer.Typer(help="Follow events, publish commands, look after dead letters.", no_args_is_help=True)
+dead = typer.Typer(help="Messages that no handler could take: list, show, replay, discard.", no_args_is_help=True)
+app.add_typer(dead, name="dead-letters")
+
+Sequence = Annotated[int, typer.Argument(help="The dead letter's number, from `list`")]
+
+
+def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[None]]) -> None:
+    """Run `use` with a connection to the home's broker."""
+    from libs.base.clock import SystemClock
+    from libs.base.ids import SystemIds
+    from libs.bus import Bus
+
+    url = folder(home).read_env().get("NATS_URL")
+    if not url:
+        raise ClientError("no broker is known: start the platform with `millstream up`")
+
+    async def main() -> None:
+        bus = await asyncio.wait_for(Bus.connect(url, service="cli", clock=SystemClock(), ids=SystemIds()), 10)
+        try:
+            await use(bus)
+        finally:
+            await bus.close()
+
+    try:
+        asyncio.run(main())
+    except TimeoutError as error:
+        raise ClientError("the broker does not answer: see `millstream status`") from error
+
+
+@app.command()
+def tail(
+    filter: Annotated[str, typer.Argument(help="Event types, as a NATS wildcard: `training.>`, `*.*.failed.>`")] = ">",
+    since: Annotated[str, typer.Option(help="Begin in the past: 10m, 2h, 1d; `all` for everything kept")] = "",
+    data: Annotated[bool, typer.Option("--data", help="Print each letter whole, as JSON")] = False,
+    home: Home = None,
+) -> None:
+    """Print events as they are said."""
+    start = _since(since)
+
+    async def follow(bus: Any) -> None:
+        async for letter in bus.tail(f"millstream.{filter}", since=start):
+            print(json.dumps(letter) if data else _line(letter), flush=True)
+
+    _with_bus(home, follow)
+
+
+def _since(text: str) -> datetime | None:
+    if not text:
+        return None
+    if text == "all":
+        return datetime.fromtimestamp(0, UTC)
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    if text[-1] not in units or not text[:-1].isdigit():
+        raise ClientError(f"--since {text!r}: give a number and s, m, h or d (10m), or `all`")
+    return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * units[text[-1]])
+
+
+def _line(letter: dict[str, Any]) -> str:
+    return f"{letter['time']}  {letter['type']:<44} {letter.get('subject', '')}"
+
+
+@app.command()
+def publish(
+    type: Annotated[str, typer.Argument(help="The type of a command or event: training.trainjob.apply.v1")],
+    data: Annotated[str, typer.Argument(help="Its data as JSON; @FILE reads a file, - standard input")],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="The namespace")] = "default",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for a command's answer")] = True,
+    home: Home = None,
+) -> None:
+    """Say something on the bus; a command's answer (applied or rejected) is printed."""
+    from millstream.messages import command_letter, publish_letter, request_letter
+
+    text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text() if data.startswith("@") else data
+    try:
+        payload = json.loads(text)
+    except ValueError as error:
+        raise ClientError(f"data is not JSON: {error}") from error
+    letter = command_letter(type, payload, namespace)
+
+    async def say(bus: Any) -> None:
+        if letter.is_command and wait:
+            answer = await request_letter(bus, letter)
+            out.print_json(json.dumps(answer))
+            if answer["type"].endswith(".rejected.v1"):
+                raise ClientError(f"rejected: {answer['data'].get('status', {}).get('message', '')}")
+        else:
+            await publish_letter(bus, letter)
+            out.print(f"published {letter.id}")
+
+    _with_bus(home, say)
+
+
+@dead.command("list")
+def list_dead(limit: int = 50, home: Home = None) -> None:
+    """List dead letters, newest last."""
+
+    async def show(bus: Any) -> None:
+        letters = await bus.dead_letters(limit)
+        rows = [[str(d.seq), d.handler, str(d.attempts), d.subject, d.reason] for d in letters]
+        out.print(plain_table(["NUMBER", "HANDLER", "ATTEMPTS", "SUBJECT", "REASON"], rows) if rows else "no dead letters")
+
+    _with_bus(home, show)
+
+
+@dead.command()
+def show(number: Sequence, home: Home = None) -> None:
+    """Print one dead letter's original message."""
+
+    async def one(bus: Any) -> None:
+        found = [d for d in await bus.dead_letters(10_000) if d.seq == number]
+        if not found:
+            raise ClientError(f"there is no dead letter {number}")
+        sys.stdout.write(found[0].data.decode(errors="replace") + "\n")
+
+    _with_bus(home, one)
+
+
+@dead.command()
+def replay(number: Sequence, home: Home = None) -> None:
+    """Say a dead letter's original message again and take it off the list."""
+    _with_bus(home, lambda bus: bus.replay(number))
+    out.print(f"dead letter {number} replayed")
+
+
+@dead.command()
+def discard(number: Sequence, home: Home = None) -> None:
+    """Take a dead letter off the list for good."""
+    _with_bus(home, lambda bus: bus.discard(number))
+    out.print(f"dead letter {number} discarded")

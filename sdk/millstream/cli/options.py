@@ -1,0 +1,29 @@
+"""Options that several commands share, and the client they lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from millstream.home import Home as HomeFolder
+from millstream.home import default_home
+
+Home = Annotated[
+    Path | None, typer.Option("--home", envvar="MILLSTREAM_HOME", help="The platform's home folder [~/.millstream]")
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace")]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces")]
+
+
+def folder(home: Path | None) -> HomeFolder:
+    """The home folder that the user means."""
+    return HomeFolder(home.absolute() if home else default_home())
+
+
+def connect(home: Path | None):  # type: ignore[no-untyped-def]
+    """A client of that home's gateway."""
+    from millstream.client import Client
+
+    return Client.from_home(folder(home).path)

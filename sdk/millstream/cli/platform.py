@@ -1,0 +1,79 @@
+"""`up`, `down`, `status`, `kubeconfig`: the platform of one home."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from millstream.cli.options import Home, folder
+from millstream.cli.show import out, plain_table
+from millstream.home import Ports
+
+
+def up(
+    home: Home = None,
+    http: Annotated[int | None, typer.Option(help="Port of the http door on 127.0.0.1 [8080]")] = None,
+    https: Annotated[int | None, typer.Option(help="Port of the https door on 127.0.0.1 [8443]")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return as soon as it is ready")] = False,
+    timeout: Annotated[float, typer.Option(help="Give up when it is not ready after so many seconds")] = 120,
+) -> None:
+    """Start the whole platform and print how to reach it. Safe to run again."""
+    from millstream import platform as laptop
+
+    place = folder(home)
+    kept = place.ports()
+    laptop.start(place, Ports(http or kept.http, https or kept.https))
+    laptop.wait_ready(place, timeout, progress=_progress)
+    laptop.write_doors(place)
+    out.print(laptop.doors(place))
+    if detach:
+        return
+    out.print("\nCtrl-C stops everything; `--detach` would leave it running.")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    out.print("\nstopping ...")
+    laptop.stop(place)
+
+
+def _progress(line: str) -> None:
+    out.print(f"  {line}")
+
+
+def down(
+    home: Home = None,
+    timeout: Annotated[float, typer.Option(help="Seconds before what is left is killed")] = 30,
+) -> None:
+    """Stop everything this home runs: services, jobs and all they started. Data stays."""
+    from millstream import platform as laptop
+
+    place = folder(home)
+    stopped = laptop.stop(place, timeout)
+    out.print(f"{place.path}: stopped" if stopped else f"{place.path}: nothing was running")
+
+
+def status(home: Home = None) -> None:
+    """Show whether the platform runs, its services and where they listen."""
+    from millstream import platform as laptop
+
+    place = folder(home)
+    rows = laptop.services(place)
+    if rows is None:
+        out.print(f"{place.path}: not running (`millstream up --home {place.path}`)")
+        raise typer.Exit(3)
+    out.print(plain_table(["SERVICE", "READY", "STATUS", "RESTARTS", "ADDRESS"], rows))
+    out.print(f"\n{laptop.doors(place)}")
+
+
+def kubeconfig(home: Home = None) -> None:
+    """Print the kubeconfig of this home (also at <home>/kubeconfig)."""
+    from millstream.errors import ClientError
+
+    place = folder(home)
+    if not place.kubeconfig.exists():
+        raise ClientError(f"{place.path} was never started: run `millstream up --home {place.path}`")
+    print(place.kubeconfig.read_text(), end="")

@@ -1,0 +1,107 @@
+"""What a home gives the laptop overlay: the configuration and secrets that differ from home to home."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import services
+from libs.service.manifest import Manifest, load
+from millstream import brokerconf, keys
+from millstream.errors import ClientError
+from millstream.home import SYSTEM_NAMESPACE, Home, write_private
+
+ROOT = Path(next(iter(services.__path__))).parent
+OVERLAY = ROOT / "deploy" / "overlays" / "laptop"
+S3_KEY_ID = "millstream"
+
+
+def manifests() -> list[Manifest]:
+    """The service.yaml of every service of this checkout."""
+    return [load(path) for path in sorted((ROOT / "services").glob("*/service.yaml"))]
+
+
+def tool(name: str) -> str:
+    """A program of the platform's own environment (nats-server, kubectl, ...), else one on PATH."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise ClientError(f"the program {name} is missing from {beside.parent}: run `make setup`")
+    return found
+
+
+def overlay_yaml(home: Home) -> str:
+    """The overlay as kustomize builds it; the last build is kept and used again while no manifest has changed."""
+    files = sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file())
+    digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
+    kept = home.manifests / f"overlay-{digest[:16]}.yaml"
+    if not kept.exists():
+        command = [tool("kubectl"), "kustomize", str(OVERLAY)]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise ClientError(f"kustomize could not build {OVERLAY}: {built.stderr.strip()}")
+        write_private(kept, built.stdout)
+    return kept.read_text()
+
+
+def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The ConfigMap and Secrets that the overlay refers to."""
+    told = list(services_)
+    nats = f"nats.{SYSTEM_NAMESPACE}.svc.cluster.local:4222"
+    private, public = keys.identity_keys(home)
+    s3 = {"MILLSTREAM_S3_ACCESS_KEY": S3_KEY_ID, "MILLSTREAM_S3_SECRET_KEY": secrets["s3"]}
+    config = {
+        "MILLSTREAM_PUBLIC_URL": home.http_url,
+        "MILLSTREAM_NAMESPACE": SYSTEM_NAMESPACE,
+        "MILLSTREAM_S3_ENDPOINT": f"http://s3.{SYSTEM_NAMESPACE}.svc.cluster.local:9000",
+        "MILLSTREAM_S3_BUCKET": "millstream",
+        "MILLSTREAM_IDENTITY_PUBLIC_KEY": public,
+    }
+    objects = [_config_map("millstream-config", config)]
+    for manifest in told:
+        data: dict[str, str] = {}
+        if "store" in manifest.needs:
+            data["MILLSTREAM_STORE_URL"] = f"sqlite:///{manifest.name}.db"
+        if "bus" in manifest.needs:
+            data["MILLSTREAM_NATS_URL"] = f"nats://{manifest.name}:{secrets[manifest.name]}@{nats}"
+        if "blobs" in manifest.needs:
+            data |= s3
+        if manifest.name == "gateway":
+            data["MILLSTREAM_IDENTITY_PRIVATE_KEY"] = private
+            data["MILLSTREAM_LOCAL_TOKEN"] = keys.local_token(home)
+        objects.append(_secret(f"millstream-{manifest.name}", data))
+    objects.append(_secret("nats-config", {"nats.conf": brokerconf.broker_config(told, secrets)}))
+    # rclone reads its pairs as CSV, hence the quotes around the comma.
+    objects.append(_secret("s3-credentials", {"RCLONE_AUTH_KEY": f'"{S3_KEY_ID},{secrets["s3"]}"'}))
+    return objects
+
+
+def render(home: Home) -> Path:
+    """Write everything that the node shall apply into one file of the home and answer its path."""
+    known = manifests()
+    users = [m.name for m in known if "bus" in m.needs]
+    secrets = keys.passwords(home, [*users, brokerconf.PERSON, "s3"])
+    own = objects_of_home(home, known, secrets)
+    namespace, _, rest = overlay_yaml(home).partition("\n---\n")
+    documents = [namespace, *(json.dumps(obj) for obj in own), rest]
+    path = home.manifests / "laptop.yaml"
+    write_private(path, "\n---\n".join(documents))
+    return path
+
+
+def _meta(name: str) -> dict[str, str]:
+    return {"name": name, "namespace": SYSTEM_NAMESPACE}
+
+
+def _config_map(name: str, data: Mapping[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _meta(name), "data": dict(data)}
+
+
+def _secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": _meta(name), "stringData": dict(data)}
