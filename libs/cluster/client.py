@@ -71,7 +71,7 @@ class Cluster:
     async def apply(self, obj: Mapping[str, Any], *, manager: str = "millstream") -> Object:
         """Server-side apply; fields that others hold are taken over (force)."""
         resource, namespace, name = _address(obj)
-        query = {"fieldManager": manager, "force": True}
+        query: Query = {"fieldManager": manager, "force": True}
         return await self._wire.call("PATCH", resource.path(namespace, name), query, obj, media=APPLY)
 
     async def replace(self, obj: Mapping[str, Any]) -> Object:
