@@ -12,6 +12,8 @@ class WorkloadAdmitted(ObjectEvent):
 
     type: ClassVar[str] = "scheduling.workload.admitted.v1"
     kind: Name
+    generation: int = 0
+    """That of the request which this answers: an answer to an older wish counts no more."""
 
 
 class WorkloadQueued(ObjectEvent):

@@ -17,7 +17,10 @@ class ModelArtifact(Value):
 
 
 class TrainJobCreated(ObjectEvent):
-    """A job was accepted and waits for admission. `resources` are Kubernetes quantities that each node asks for."""
+    """A job was accepted and waits for admission. `resources` are Kubernetes quantities that each node asks for.
+
+    Empty `resources` mean that they follow: the runtime has a say in them. Said again while a job waits for long.
+    """
 
     type: ClassVar[str] = "training.trainjob.created.v1"
     resources: dict[str, str] = {}
@@ -25,18 +28,22 @@ class TrainJobCreated(ObjectEvent):
     priority: int = 0
     labels: dict[str, str] = {}
     suspended: bool = False
+    generation: int = 0
+    """The object's `metadata.generation` when this was true: the higher one holds."""
 
 
 class TrainJobSuspended(ObjectEvent):
     """The user asked the job to give its workloads back."""
 
     type: ClassVar[str] = "training.trainjob.suspended.v1"
+    generation: int = 0
 
 
 class TrainJobResumed(ObjectEvent):
     """A suspended job wants to run again and waits for admission."""
 
     type: ClassVar[str] = "training.trainjob.resumed.v1"
+    generation: int = 0
 
 
 class TrainJobStarted(ObjectEvent):
