@@ -1,7 +1,7 @@
 """Runs every test, fast ones first, and stops at the first stage that fails.
 
-    python tests/run.py            all stages
-    python tests/run.py clients    one stage (or several)
+python tests/run.py            all stages
+python tests/run.py clients    one stage (or several)
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def main() -> int:
 def _checks() -> bool:
     beside = Path(sys.executable).parent
     for name, (program, *arguments) in CHECKS:
-        done = subprocess.run([str(beside / program), *arguments], cwd=ROOT, check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [str(beside / program), *arguments], cwd=ROOT, check=False, capture_output=True, text=True
+        )
         print(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
         if done.returncode:
             print(done.stdout + done.stderr)

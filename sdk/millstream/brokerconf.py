@@ -11,7 +11,7 @@ from libs.service.manifest import Manifest
 EVENTS = "millstream"
 DEAD = "millstream-dead"
 PERSON = "person"
-"""The user of the person who owns the home and of the programs they run: every command may be said, everything heard."""
+"""The user of the home's owner and of the programs they run: it may say every command and hear everything."""
 
 
 def subjects_said(manifest: Manifest) -> list[str]:

@@ -117,7 +117,9 @@ class Client:
         """Delete one object and what it owns; raises NotThere when there is none."""
         self.request("DELETE", self.resource(kind).path(namespace, name))
 
-    def watch(self, kind: str, namespace: str = "default", name: str = "", timeout_s: int = 60) -> Iterator[dict[str, Any]]:
+    def watch(
+        self, kind: str, namespace: str = "default", name: str = "", timeout_s: int = 60
+    ) -> Iterator[dict[str, Any]]:
         """Watch events ({"type", "object"}), beginning with what exists, until `timeout_s` seconds have passed."""
         params = {"watch": "true", "timeoutSeconds": str(timeout_s)}
         params |= {"fieldSelector": f"metadata.name={name}"} if name else {}
@@ -128,7 +130,9 @@ class Client:
                 if line:
                     yield json.loads(line)
 
-    def wait(self, kind: str, name: str, condition: str, namespace: str = "default", timeout_s: float = 120) -> dict[str, Any]:
+    def wait(
+        self, kind: str, name: str, condition: str, namespace: str = "default", timeout_s: float = 120
+    ) -> dict[str, Any]:
         """The object once its `condition` is "True".
 
         Raises ClientError as soon as a condition `Failed` is "True", or when `timeout_s` seconds have passed.

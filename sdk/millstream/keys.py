@@ -66,7 +66,8 @@ def _ends_soon(cert: Path, now: dt.datetime) -> bool:
 def _issue(home: Home, now: dt.datetime) -> None:
     """A certificate authority of this home (kept over renewals) and a server certificate signed by it."""
     from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization as ser
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import serialization as ser
     from cryptography.hazmat.primitives.asymmetric import ec
 
     def pem_of(key: ec.EllipticCurvePrivateKey) -> str:

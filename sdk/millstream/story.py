@@ -61,7 +61,7 @@ class Story:
 
         bus = await connect(self._url)
         try:
-            async for letter in letters(bus, "millstream.>", self._since):
+            async for letter in letters(bus, ">", self._since):
                 with self._news:
                     self.letters.append(letter)
                     self._news.notify_all()

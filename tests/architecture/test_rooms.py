@@ -29,7 +29,13 @@ CLOCK_HOMES = {
     "sdk/millstream": "a command in a terminal, not a service",
     "libs/testing": "tests run in real time",
 }
-CLOCK_CALLS = {("time", "time"), ("time", "monotonic"), ("datetime", "now"), ("datetime", "utcnow"), ("random", "random")}
+CLOCK_CALLS = {
+    ("time", "time"),
+    ("time", "monotonic"),
+    ("datetime", "now"),
+    ("datetime", "utcnow"),
+    ("random", "random"),
+}
 
 
 def sources() -> Iterator[Path]:
@@ -109,7 +115,14 @@ def test_importing_any_module_opens_no_socket_and_starts_no_thread() -> None:
 
 def test_no_file_names_a_registry_or_a_machine_path() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    words = ("py" + "pi.org", "npm" + "js.org", "deb." + "debian.org", "/wo" + "rk/main", "/ro" + "ot/", "/opt/" + "wheels")
+    words = (
+        "py" + "pi.org",
+        "npm" + "js.org",
+        "deb." + "debian.org",
+        "/wo" + "rk/main",
+        "/ro" + "ot/",
+        "/opt/" + "wheels",
+    )
     hits = []
     for name in listed:
         path = ROOT / name

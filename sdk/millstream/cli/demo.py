@@ -120,7 +120,10 @@ def _picture(test: data.Split, answers: predict.Answers, count: int = 6) -> None
     """The first scans as people see them, each with the answer below."""
     shades = " .:-=+*#%@"
     rows = [
-        "   ".join("".join(shades[min(9, int(p * 10 // 17))] * 2 for p in scan[8 * y : 8 * y + 8]) for scan in test.pixels[:count])
+        "   ".join(
+            "".join(shades[min(9, int(p * 10 // 17))] * 2 for p in scan[8 * y : 8 * y + 8])
+            for scan in test.pixels[:count]
+        )
         for y in range(8)
     ]
     below = "   ".join(f"{'-> ' + str(answer):^16}" for answer in answers.predicted[:count])

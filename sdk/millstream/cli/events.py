@@ -23,18 +23,17 @@ app.add_typer(dead, name="dead-letters")
 Sequence = Annotated[int, typer.Argument(help="The dead letter's number, from `list`")]
 
 
-def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[None]]) -> None:
+def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[Any]]) -> None:
     """Run `use` with a connection to the home's broker."""
-    from libs.base.clock import SystemClock
-    from libs.base.ids import SystemIds
-    from libs.bus import Bus
-
     url = folder(home).read_env().get("NATS_URL")
     if not url:
         raise ClientError("no broker is known: start the platform with `millstream up`")
 
     async def main() -> None:
-        bus = await asyncio.wait_for(Bus.connect(url, service="cli", clock=SystemClock(), ids=SystemIds()), 10)
+        from millstream.messages import connect
+
+        async with asyncio.timeout(10):
+            bus = await connect(url)
         try:
             await use(bus)
         finally:
@@ -57,7 +56,9 @@ def tail(
     start = _since(since)
 
     async def follow(bus: Any) -> None:
-        async for letter in bus.tail(f"millstream.{filter}", since=start):
+        from millstream.messages import letters
+
+        async for letter in letters(bus, filter, start):
             print(json.dumps(letter) if data else _line(letter), flush=True)
 
     _with_bus(home, follow)
@@ -87,24 +88,24 @@ def publish(
     home: Home = None,
 ) -> None:
     """Say something on the bus; a command's answer (applied or rejected) is printed."""
-    from millstream.messages import command_letter, publish_letter, request_letter
+    from millstream import messages
 
     text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text() if data.startswith("@") else data
     try:
         payload = json.loads(text)
     except ValueError as error:
         raise ClientError(f"data is not JSON: {error}") from error
-    letter = command_letter(type, payload, namespace)
+    letter = messages.compose(type, payload, namespace)
 
     async def say(bus: Any) -> None:
-        if letter.is_command and wait:
-            answer = await request_letter(bus, letter)
-            out.print_json(json.dumps(answer))
-            if answer["type"].endswith(".rejected.v1"):
-                raise ClientError(f"rejected: {answer['data'].get('status', {}).get('message', '')}")
-        else:
-            await publish_letter(bus, letter)
+        if not (wait and messages.is_command(type)):
+            await messages.publish(bus, letter)
             out.print(f"published {letter.id}")
+            return
+        answer = await messages.ask(bus, letter)
+        out.print_json(json.dumps(answer))
+        if answer["type"].endswith(".rejected.v1"):
+            raise ClientError(f"rejected: {answer['data'].get('status', {}).get('message', '')}")
 
     _with_bus(home, say)
 
@@ -116,7 +117,9 @@ def list_dead(limit: int = 50, home: Home = None) -> None:
     async def show(bus: Any) -> None:
         letters = await bus.dead_letters(limit)
         rows = [[str(d.seq), d.handler, str(d.attempts), d.subject, d.reason] for d in letters]
-        out.print(plain_table(["NUMBER", "HANDLER", "ATTEMPTS", "SUBJECT", "REASON"], rows) if rows else "no dead letters")
+        out.print(
+            plain_table(["NUMBER", "HANDLER", "ATTEMPTS", "SUBJECT", "REASON"], rows) if rows else "no dead letters"
+        )
 
     _with_bus(home, show)
 
@@ -137,12 +140,19 @@ def show(number: Sequence, home: Home = None) -> None:
 @dead.command()
 def replay(number: Sequence, home: Home = None) -> None:
     """Say a dead letter's original message again and take it off the list."""
-    _with_bus(home, lambda bus: bus.replay(number))
+    _with_bus(home, lambda bus: _numbered(bus.replay, number))
     out.print(f"dead letter {number} replayed")
 
 
 @dead.command()
 def discard(number: Sequence, home: Home = None) -> None:
     """Take a dead letter off the list for good."""
-    _with_bus(home, lambda bus: bus.discard(number))
+    _with_bus(home, lambda bus: _numbered(bus.discard, number))
     out.print(f"dead letter {number} discarded")
+
+
+async def _numbered(act: Callable[[int], Awaitable[Any]], number: int) -> None:
+    try:
+        await act(number)
+    except KeyError as error:
+        raise ClientError(f"there is no dead letter {number}; see `millstream events dead-letters list`") from error

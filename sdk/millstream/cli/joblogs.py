@@ -20,7 +20,9 @@ def print_job_logs(client: Client, target: str, namespace: str, follow: bool, pa
         raise ClientError(f"logs of {target!r}: give a pod's name, or trainjob/NAME")
     pods = client.list("pods", namespace, f"{JOB_LABEL}={name}")
     if not pods:
-        raise ClientError(f"trainjob/{name} has no pods in {namespace} (yet); see `millstream describe trainjob {name}`")
+        raise ClientError(
+            f"trainjob/{name} has no pods in {namespace} (yet); see `millstream describe trainjob {name}`"
+        )
     pods.sort(key=_index)
     if not follow:
         for pod in pods:

@@ -59,7 +59,9 @@ def get(
     with connect(home) as client:
         if output == "table":
             table = client.table(kind, where, name, selector)
-            out.print(server_table(table, all_namespaces) if table["rows"] else f"no {kind} in {where or 'any namespace'}")
+            out.print(
+                server_table(table, all_namespaces) if table["rows"] else f"no {kind} in {where or 'any namespace'}"
+            )
             return
         items = [client.get(kind, name, namespace)] if name else client.list(kind, where, selector)
         _dump(items[0] if name else {"apiVersion": "v1", "kind": "List", "items": items}, output, kind)
