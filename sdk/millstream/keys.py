@@ -50,7 +50,7 @@ def identity_keys(home: Home) -> tuple[str, str]:
 
 
 def certificates(home: Home, now: dt.datetime) -> tuple[Path, Path, Path]:
-    """(CA certificate, server certificate, server key) files for 127.0.0.1 and localhost; the leaf is renewed in time."""
+    """Files for 127.0.0.1 and localhost: (CA certificate, server certificate, its key); renewed in time."""
     ca, cert, key = home.tls / "ca.crt", home.tls / "server.crt", home.tls / "server.key"
     if not (ca.exists() and cert.exists() and key.exists()) or _ends_soon(cert, now):
         _issue(home, now)

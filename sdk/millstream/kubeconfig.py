@@ -1,4 +1,4 @@
-"""The two files that point existing clients at a home: `kubeconfig` (kubectl and the Kubernetes-based SDKs) and `env`."""
+"""The two files that point existing clients at a home: `kubeconfig` (kubectl, the Kubernetes-based SDKs) and `env`."""
 
 from __future__ import annotations
 

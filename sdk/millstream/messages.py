@@ -64,7 +64,7 @@ async def ask(bus: Bus, letter: Letter, timeout_s: float = 30) -> dict[str, Any]
 
 
 async def letters(bus: Bus, filter: str, since: datetime | None) -> AsyncGenerator[dict[str, Any], None]:
-    """Letters whose subject matches `filter`, from `since` (or from now) on, for ever; what is no letter is left out."""
+    """Letters whose subject matches `filter`, from `since` (or now) on, for ever; what is no letter is left out."""
     async with aclosing(bus.tail(filter, since=since)) as messages:
         async for message in messages:
             try:

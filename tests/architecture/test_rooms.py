@@ -1,4 +1,4 @@
-"""What import rules cannot see: importing is free of effects, modules stay small, time and chance come from libs.base."""
+"""What import rules cannot see: imports have no effects, modules stay small, time and chance come from libs.base."""
 
 from __future__ import annotations
 

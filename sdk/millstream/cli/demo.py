@@ -119,13 +119,11 @@ def _predict(client: Client, url: str, env: dict[str, str]) -> predict.Answers:
 def _picture(test: data.Split, answers: predict.Answers, count: int = 6) -> None:
     """The first scans as people see them, each with the answer below."""
     shades = " .:-=+*#%@"
-    rows = [
-        "   ".join(
-            "".join(shades[min(9, int(p * 10 // 17))] * 2 for p in scan[8 * y : 8 * y + 8])
-            for scan in test.pixels[:count]
-        )
-        for y in range(8)
-    ]
+
+    def line(scan: Any, y: int) -> str:
+        return "".join(shades[min(9, int(grey * 10 // 17))] * 2 for grey in scan[8 * y : 8 * y + 8])
+
+    rows = ["   ".join(line(scan, y) for scan in test.pixels[:count]) for y in range(8)]
     below = "   ".join(f"{'-> ' + str(answer):^16}" for answer in answers.predicted[:count])
     out.print("\n".join("    " + row for row in [*rows, below]), markup=False)
 
