@@ -1,0 +1,35 @@
+"""Bytes and headers between services: publish, subscribe, retry, dead letters; what they mean is not known here."""
+
+from libs.bus.api import (
+    Bus,
+    BusError,
+    BusUnavailable,
+    DeadLetter,
+    Deliver,
+    Delivery,
+    Message,
+    NoAnswer,
+    NotNow,
+    Poison,
+    PubAck,
+    Subscription,
+    Unsafe,
+)
+from libs.bus.tuning import Tuning
+
+__all__ = [
+    "Bus",
+    "BusError",
+    "BusUnavailable",
+    "DeadLetter",
+    "Deliver",
+    "Delivery",
+    "Message",
+    "NoAnswer",
+    "NotNow",
+    "Poison",
+    "PubAck",
+    "Subscription",
+    "Tuning",
+    "Unsafe",
+]

@@ -1,0 +1,98 @@
+"""The connection to NATS, held by FastStream's broker: opened once, renewed for ever, and told apart life by life."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.errors import MaxPayloadError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from nats.js.errors import NoStreamResponseError
+
+from libs.bus.errors import BusError, BusUnavailable
+from libs.bus.messages import PubAck
+
+MSG_ID = "Nats-Msg-Id"
+LOG = logging.getLogger(__name__)
+RECONNECT_WAIT_S = 0.25
+PING_S = 5
+API_TIMEOUT_S = 3.0
+
+
+class StreamMissing(BusUnavailable):
+    """No stream takes the subject: it was never made, or the broker lost it."""
+
+
+class Connection:
+    """FastStream's broker and the nats-py client beneath it."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._broker = NatsBroker(
+            url.split(","),
+            name=name,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # declared int, used as seconds
+            ping_interval=PING_S,
+            max_outstanding_pings=2,
+            error_cb=self._on_error,
+            reconnected_cb=self._on_reconnected,
+            disconnected_cb=self._on_disconnected,
+            logger=None,
+            apply_types=False,
+        )
+        self.nc: Client
+        self.js: JetStreamContext
+        self.when_renewed: list[Callable[[], None]] = []
+
+    async def open(self) -> None:
+        """Returns once the broker was reached, be that now or in an hour."""
+        self.nc = await self._broker.connect()
+        self.js = self.nc.jetstream(timeout=API_TIMEOUT_S)
+
+    async def close(self) -> None:
+        """Leaves at once: whoever needs a farewell has taken it."""
+        await self.nc.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker can be spoken to now."""
+        return self.nc.is_connected
+
+    async def publish(
+        self, stream: str, subject: str, payload: bytes, headers: Mapping[str, str], *, timeout_s: float
+    ) -> PubAck:
+        """One try. Raises :class:`StreamMissing`, :class:`BusUnavailable`; a plain BusError where no retry can help."""
+        try:
+            if not self.nc.is_connected:
+                raise BusUnavailable("the broker is away")
+            ack = await self._broker.publish(
+                payload,
+                subject,
+                headers=dict(headers),
+                stream=stream,
+                timeout=timeout_s,
+                correlation_id=headers.get(MSG_ID),
+            )
+        except BusUnavailable:
+            raise
+        except MaxPayloadError:
+            raise BusError(f"{len(payload)} bytes on {subject} are more than the broker takes") from None
+        except NoStreamResponseError:
+            raise StreamMissing(f"no stream takes {subject}") from None
+        except (NatsTimeoutError, TimeoutError):
+            raise BusUnavailable(f"the broker did not acknowledge {subject} within {timeout_s:.1f} s") from None
+        except Exception as error:  # whatever a broken socket or a restarting broker makes nats-py raise
+            raise BusUnavailable(f"{subject}: {type(error).__name__}: {error}") from error
+        return PubAck(seq=ack.seq, duplicate=bool(ack.duplicate))
+
+    async def _on_error(self, error: Exception) -> None:
+        LOG.debug("broker: %s: %s", type(error).__name__, error)
+
+    async def _on_disconnected(self) -> None:
+        LOG.warning("the broker is gone; trying again every %.2g s", RECONNECT_WAIT_S)
+
+    async def _on_reconnected(self) -> None:
+        LOG.info("the broker is back")
+        for act in self.when_renewed:
+            act()

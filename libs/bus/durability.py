@@ -1,0 +1,57 @@
+"""Whether the broker's disk has a message before its ack: asked of its monitoring page, the one place that says it.
+
+NATS acknowledges before fsync unless `sync_interval: always` is set, and flushes every two minutes
+(https://jepsen.io/analyses/nats-2.12.1). Neither JetStream's API nor the INFO line shows the setting.
+"""
+
+import asyncio
+import json
+import logging
+from urllib.parse import urlsplit
+
+from libs.bus.errors import Unsafe
+from libs.bus.tuning import Tuning
+
+LOG = logging.getLogger(__name__)
+ASK_S = 3.0
+ADVICE = "set `jetstream { sync_interval: always }` in its configuration"
+
+
+async def check(monitor_url: str | None, tuning: Tuning) -> None:
+    """Warns of a broker whose acks a power cut can undo, or raises :class:`Unsafe`, as `tuning.durability` says."""
+    finding = await _finding(monitor_url)
+    if finding is None:
+        return
+    if tuning.durability == "refuse":
+        raise Unsafe(finding)
+    LOG.warning("%s", finding)
+
+
+async def _finding(monitor_url: str | None) -> str | None:
+    if monitor_url is None:
+        return "cannot tell whether the broker syncs before it acknowledges: no monitoring address is configured"
+    try:
+        varz = json.loads(await _get(monitor_url, "/varz"))
+    except (OSError, ValueError, TimeoutError) as error:
+        return f"cannot tell whether the broker syncs before it acknowledges: {monitor_url}/varz: {error!r}"
+    jetstream = varz.get("jetstream", {}).get("config")
+    if jetstream is None:
+        return f"the broker at {monitor_url} runs without JetStream"
+    if jetstream.get("sync_always") is not True:
+        return f"the broker at {monitor_url} acknowledges before its disk has the message: {ADVICE}"
+    return None
+
+
+async def _get(url: str, path: str) -> bytes:
+    parts = urlsplit(url)
+    async with asyncio.timeout(ASK_S):
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 8222)
+        try:
+            writer.write(f"GET {path} HTTP/1.0\r\nHost: {parts.hostname}\r\n\r\n".encode())
+            answer = await reader.read()
+        finally:
+            writer.close()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b" 200 " not in head.split(b"\r\n", 1)[0]:
+        raise ValueError(head.split(b"\r\n", 1)[0].decode(errors="replace"))
+    return body

@@ -1,0 +1,117 @@
+"""From a delivered NATS message to its settlement: ack after the handler, or again later, or the dead-letter stream."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+
+from libs.base.clock import Clock
+from libs.bus.api import Deliver
+from libs.bus.attempt import attempt
+from libs.bus.messages import Delivery
+from libs.bus.tuning import Bury, Retry, Tuning, describe
+
+LOG = logging.getLogger(__name__)
+SETTLE_S, SETTLE_TRIES = 1.0, 4
+
+Undertaker = Callable[[Delivery, str], Awaitable[None]]
+"""Stores a delivery with the dead letters, for a reason; returns once it is safe there."""
+
+
+class Handler:
+    """Brings messages to one `deliver` function and settles each by what came of it."""
+
+    def __init__(self, service: str, deliver: Deliver, bury: Undertaker, *, clock: Clock, tuning: Tuning) -> None:
+        self._service, self._deliver, self._bury = service, deliver, bury
+        self._clock, self._tuning = clock, tuning
+        self._in_hand: dict[asyncio.Task[None], Msg] = {}
+        self.when_free: Callable[[], None] = lambda: None
+
+    @property
+    def in_hand(self) -> int:
+        """How many messages are being handled."""
+        return len(self._in_hand)
+
+    def take(self, msg: Msg) -> None:
+        """Handles `msg` in a task of its own, so that a slow one stops nobody."""
+        task = asyncio.create_task(self._handle(msg))
+        self._in_hand[task] = msg
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._in_hand[task]
+        if not task.cancelled() and task.exception():
+            LOG.warning("a message was not settled and will come again: %s", task.exception())
+        self.when_free()
+
+    async def keep_alive(self) -> None:
+        """Tells the broker, for ever, that what is in hand is still worked on."""
+        while True:
+            await self._clock.sleep(self._tuning.ack_wait_s / 3)
+            for msg in list(self._in_hand.values()):
+                try:
+                    await msg.in_progress()
+                except NatsError as error:
+                    LOG.debug("in_progress was not sent: %s", error)
+
+    async def finish(self, grace_s: float) -> None:
+        """Waits for what is in hand, then cancels the rest."""
+        if self._in_hand:
+            await asyncio.wait(list(self._in_hand), timeout=grace_s)
+        for task in list(self._in_hand):
+            task.cancel()
+        await asyncio.gather(*self._in_hand, return_exceptions=True)
+
+    async def _handle(self, msg: Msg) -> None:
+        delivery = as_delivery(msg)
+        verdict = await attempt(self._deliver, delivery, service=self._service, clock=self._clock, tuning=self._tuning)
+        if verdict is None:
+            await settle(msg, Msg.Ack.Ack)
+        elif isinstance(verdict, Retry):
+            await settle(msg, _nak(verdict.delay_s))
+        else:
+            await self._give_up(msg, delivery, verdict)
+
+    async def _give_up(self, msg: Msg, delivery: Delivery, verdict: Bury) -> None:
+        try:
+            await self._bury(delivery, verdict.reason)
+        except Exception as error:  # better once more to the handler than lost
+            LOG.warning("dead letter not stored, will try again: %s", describe(error))
+            await settle(msg, _nak(self._tuning.backoff_max_s / 10))
+        else:
+            LOG.error("%s is a dead letter: %s", delivery.subject, verdict.reason)
+            await settle(msg, Msg.Ack.Term)
+
+
+async def settle(msg: Msg, verb: bytes) -> None:
+    """Tells the broker and waits until it knows; a settlement that got lost only means one more delivery."""
+    for _ in range(SETTLE_TRIES):
+        try:
+            await msg._client.request(msg.reply, verb, timeout=SETTLE_S)
+            return
+        except NoRespondersError:
+            break  # the consumer is gone, and with it what it remembered
+        except (NatsError, TimeoutError) as error:
+            LOG.debug("%s is not settled yet: %s", msg.subject, describe(error))
+    LOG.info("%s was not settled with the broker and may come again", msg.subject)
+
+
+def as_delivery(msg: Msg) -> Delivery:
+    """The message as the bus shows it. Raises nats' NotJSMessageError."""
+    meta = msg.metadata
+    return Delivery(
+        subject=msg.subject,
+        headers=dict(msg.headers or {}),
+        data=msg.data,
+        seq=meta.sequence.stream,
+        time=meta.timestamp,
+        attempt=meta.num_delivered,
+    )
+
+
+def _nak(delay_s: float) -> bytes:
+    return Msg.Ack.Nak + b" " + json.dumps({"delay": int(delay_s * 1e9)}).encode()

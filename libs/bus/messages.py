@@ -1,0 +1,49 @@
+"""The values that the bus hands over; they carry bytes and headers and know no client library."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class PubAck:
+    """The broker has it as `seq` of the stream; `duplicate` if the id was there already, under that `seq`."""
+
+    seq: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it lies in the stream, stored at `time`."""
+
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+    seq: int
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Delivery(Message):
+    """A message brought to a handler for the `attempt`-th time, counted from 1."""
+
+    attempt: int
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that `handler` gave up after `attempts` deliveries, for `reason`; `seq` is what replay and discard take.
+
+    `subject`, `headers` and `data` are the original's, `original_seq` its place in the stream, `at` when it was buried.
+    """
+
+    seq: int
+    reason: str
+    handler: str
+    attempts: int
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+    original_seq: int
+    at: datetime
