@@ -1,0 +1,94 @@
+"""Existing clients, unmodified, each in a virtual environment of its own under .venvs/, against one running platform."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.platform import Platform, run, started
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with started(tmp_path_factory.mktemp("home")) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Client:
+    """One client's environment, pointed at the platform as the README tells a user to."""
+
+    bin: Path
+    platform: Platform
+
+    @property
+    def env(self) -> dict[str, str]:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("MILLSTREAM_", "PYTHONPATH"))}
+        told = {"KUBECONFIG": str(self.platform.home / "kubeconfig"), "HOME": str(self.platform.home / "user")}
+        return {**clean, **self.platform.env, **told, "PATH": f"{self.bin}:{clean['PATH']}"}
+
+    def call(self, *command: str, check: bool = True, stdin: str = "", timeout_s: float = 180) -> str:
+        return run([str(self.bin / command[0]), *command[1:]], self.env, check, timeout_s, stdin)
+
+    def program(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """Run programs/<name>.py in this environment; what it prints after RESULT is JSON."""
+        printed = self.call("python", str(HERE / "programs" / f"{name}.py"), json.dumps(arguments), timeout_s=240)
+        assert "RESULT " in printed, printed
+        return dict(json.loads(printed.rsplit("RESULT ", 1)[1]))
+
+
+def environment(name: str) -> Path:
+    """The bin folder of `.venvs/<name>`, made or renewed when its requirements changed."""
+    wanted = HERE / "requirements" / f"{name}.txt"
+    folder = ROOT / ".venvs" / name
+    stamp = folder / ".requirements"
+    digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text() != digest:
+        uv = str(Path(sys.executable).parent / "uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+        install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(wanted)]
+        subprocess.run(install, check=True)
+        stamp.write_text(digest)
+    return folder / "bin"
+
+
+def _client(name: str, platform: Platform) -> Client:
+    (platform.home / "user").mkdir(exist_ok=True)
+    return Client(environment(name), platform)
+
+
+@pytest.fixture(scope="session")
+def kubectl(platform: Platform) -> Client:
+    return _client("kubectl", platform)
+
+
+@pytest.fixture(scope="session")
+def kubeflow(platform: Platform) -> Client:
+    return _client("kubeflow", platform)
+
+
+@pytest.fixture(scope="session")
+def model_registry(platform: Platform) -> Client:
+    return _client("model-registry", platform)
+
+
+@pytest.fixture(scope="session")
+def kserve(platform: Platform) -> Client:
+    return _client("kserve", platform)
+
+
+@pytest.fixture(scope="session")
+def triton(platform: Platform) -> Client:
+    return _client("tritonclient", platform)

@@ -1,0 +1,22 @@
+"""The Kubeflow SDK's TrainerClient finds runtimes, trains a function on two nodes, follows and ends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.conftest import Client
+
+
+@pytest.mark.timeout(300)
+def test_a_function_trains_on_two_nodes_and_its_logs_are_followed(kubeflow: Client) -> None:
+    told = kubeflow.program("kubeflow_train")
+    assert "torch-distributed" in told["runtimes"]
+    assert told["status"] == "Complete"
+    assert told["nodes"] == 2
+    lines = [line for step in told["logs"].values() for line in step]
+    assert any("hello: rank 0 of 2, sum 3" in line for line in lines), told["logs"]
+    assert any("hello: rank 1 of 2, sum 3" in line for line in lines), told["logs"]
+    assert any("hello: rank 0 of 2" in line for line in told["followed"])
+    assert told["listed"]
+    assert told["events"], "the SDK shows no events of the job"
+    assert told["gone"], "the job is still there after delete_job"
