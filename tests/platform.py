@@ -1,4 +1,4 @@
-"""A whole laptop platform for tests: its own home in a temporary folder, free ports, ended with everything it started."""
+"""A whole laptop platform for tests: a home of its own, free ports, ended with everything it started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Existing clients, unmodified, each in a virtual environment of its own under .venvs/, against one running platform."""
+"""Existing clients, unmodified, each in its own environment under .venvs/, against one running platform."""
 
 from __future__ import annotations
 
