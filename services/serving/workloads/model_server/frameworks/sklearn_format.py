@@ -1,4 +1,4 @@
-"""scikit-learn models from joblib or pickle files: unpickling runs the model's code, which is why this is a workload."""
+"""scikit-learn models from joblib or pickle. Unpickling runs the code of the model, hence a workload and no service."""
 
 from __future__ import annotations
 

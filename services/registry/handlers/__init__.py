@@ -1,0 +1,1 @@
+"""What is done for one message or one request, inside one transaction; it must not assume which came."""
