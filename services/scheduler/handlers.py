@@ -1,0 +1,98 @@
+"""What the scheduler does about each fact: remember it, then let the queue move; safe to hear twice and late."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.events.training.v1 import (
+    TrainJobCreated,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobResumed,
+    TrainJobSucceeded,
+    TrainJobSuspended,
+)
+from contracts.kinds.quantity import amount
+from contracts.messages import Event, ObjectEvent
+from services.scheduler.domain.decide import Admit, Decision, decide
+from services.scheduler.domain.workloads import Demand, Phase, Workload
+from services.scheduler.ports import Needs
+
+
+async def when_trainjob_created(event: TrainJobCreated, needs: Needs) -> Sequence[Event]:
+    """Also heard again from jobs that wait for long; one that is admitted already is told so once more."""
+    before = await _known(event, needs)
+    arrival = before.arrival or await needs.workloads.next_arrival()
+    asks = before.ask(_demand(event), suspended=event.suspended, generation=event.generation, arrival=arrival)
+    if asks.phase is Phase.ADMITTED:
+        await needs.workloads.put(asks)
+        return [_admitted(asks)]
+    return await _moved(_forgetting(asks), needs)
+
+
+async def when_trainjob_suspended(event: TrainJobSuspended, needs: Needs) -> Sequence[Event]:
+    known = await _known(event, needs)
+    return await _moved(known.wish(suspended=True, generation=event.generation), needs)
+
+
+async def when_trainjob_resumed(event: TrainJobResumed, needs: Needs) -> Sequence[Event]:
+    known = await _known(event, needs)
+    return await _moved(known.wish(suspended=False, generation=event.generation), needs)
+
+
+async def when_trainjob_over(
+    event: TrainJobSucceeded | TrainJobFailed | TrainJobDeleted, needs: Needs
+) -> Sequence[Event]:
+    known = await _known(event, needs)
+    return await _moved(known.end(), needs)
+
+
+async def _known(event: ObjectEvent, needs: Needs) -> Workload:
+    found = await needs.workloads.get(event.uid)
+    return replace(found, namespace=event.namespace, name=event.name)
+
+
+async def _moved(changed: Workload, needs: Needs) -> Sequence[Event]:
+    """Stores what changed and carries out what the whole queue's new state allows."""
+    await needs.workloads.put(changed)
+    active = {workload.uid: workload for workload in await needs.workloads.active()}
+    facts: list[Event] = []
+    for decision in decide(needs.capacity, active.values()):
+        facts += await _carry_out(decision, active[decision.uid], needs)
+    return facts
+
+
+async def _carry_out(decision: Decision, workload: Workload, needs: Needs) -> Sequence[Event]:
+    """A place in the queue is told when it or its reason changed, not at every move of others."""
+    if isinstance(decision, Admit):
+        await needs.workloads.put(workload.admit())
+        return [_admitted(workload)]
+    told = f"{decision.position}: {decision.reason}"
+    if workload.told == told:
+        return []
+    await needs.workloads.put(workload.queued(told))
+    about = {"namespace": workload.namespace, "name": workload.name, "uid": workload.uid, "kind": workload.kind}
+    return [WorkloadQueued(**about, position=decision.position, reason=decision.reason)]
+
+
+def _admitted(workload: Workload) -> WorkloadAdmitted:
+    return WorkloadAdmitted(
+        namespace=workload.namespace,
+        name=workload.name,
+        uid=workload.uid,
+        kind=workload.kind,
+        generation=max(0, workload.generation),
+    )
+
+
+def _forgetting(workload: Workload) -> Workload:
+    """Who asks again is answered again, even if its place is what it was: the first answer may be lost."""
+    return workload.queued("") if workload.phase is Phase.WAITING else workload
+
+
+def _demand(event: TrainJobCreated) -> Demand | None:
+    """None while the job does not say yet what it needs."""
+    if not event.resources:
+        return None
+    cpu, memory = (amount(event.resources.get(name, "0")) * event.num_nodes for name in ("cpu", "memory"))
+    return Demand(int(cpu * 1000), int(memory))

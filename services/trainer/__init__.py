@@ -1,0 +1,1 @@
+"""The trainer: TrainJobs and their runtimes become Kubernetes Jobs; it never decides when a job may start."""

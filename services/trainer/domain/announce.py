@@ -1,0 +1,110 @@
+"""What a TrainJob's life says to other services: facts built from the object alone, so a retry says the same."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from contracts.events.training.v1 import (
+    ModelArtifact,
+    TrainJobCreated,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobResumed,
+    TrainJobSucceeded,
+    TrainJobSuspended,
+)
+from contracts.messages import Event
+from services.trainer.domain import words
+from services.trainer.domain.blueprint import Blueprint
+from services.trainer.domain.digest import code_digest, digest
+from services.trainer.domain.outcome import Outcome
+from services.trainer.domain.state import is_finished, is_suspended
+from services.trainer.domain.workload import dataset_uri, model_uri
+
+
+def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequence[Event]:
+    """The facts in a change of the object itself; those in a change of its status are said by the reconciler."""
+    if op == "ADDED":
+        return [created(job)]
+    if op == "DELETED":
+        return [TrainJobDeleted(**_about(job))]
+    if not old or is_suspended(job) == is_suspended(old) or is_finished(old):
+        return []
+    fact = TrainJobSuspended if is_suspended(job) else TrainJobResumed
+    return [fact(**_about(job), generation=job["metadata"].get("generation") or 0)]
+
+
+def created(job: dict[str, Any], plan: Blueprint | None = None) -> TrainJobCreated:
+    """Without `plan` the runtime is not known yet: only what the job fully says by itself counts as its demand."""
+    trainer, meta = job["spec"].get("trainer") or {}, job["metadata"]
+    return TrainJobCreated(
+        **_about(job),
+        resources=plan.asks if plan else {},
+        num_nodes=plan.num_nodes if plan else trainer.get("numNodes") or 1,
+        priority=int(words.annotation(job, words.PRIORITY) or 0),
+        labels=meta.get("labels") or {},
+        suspended=is_suspended(job),
+        generation=meta.get("generation") or 0,
+    )
+
+
+def failed(job: dict[str, Any], why: Outcome) -> TrainJobFailed:
+    return TrainJobFailed(**_about(job), reason=why.reason, message=why.message)
+
+
+def succeeded(job: dict[str, Any], plan: Blueprint, runtime: dict[str, Any], bucket: str, now: datetime) -> Event:
+    status = job.get("status") or {}
+    artifact = _artifact(job, bucket)
+    return TrainJobSucceeded(
+        **_about(job),
+        model=artifact,
+        metrics=_metrics(status.get("trainerStatus") or {}),
+        dataset_uri=dataset_uri(job),
+        code_digest=code_digest(plan.node),
+        environment=_environment(status, plan, runtime),
+        runtime=runtime["metadata"]["name"],
+        started_at=status.get("startedAt"),
+        finished_at=now,
+        register=artifact is not None,
+        serve_as=words.annotation(job, words.SERVE_AS),
+    )
+
+
+def _about(job: dict[str, Any]) -> dict[str, str]:
+    return {key: job["metadata"][key] for key in ("namespace", "name", "uid")}
+
+
+def _artifact(job: dict[str, Any], bucket: str) -> ModelArtifact | None:
+    name = words.annotation(job, words.MODEL_NAME)
+    if not name:
+        return None
+    form = words.annotation(job, words.MODEL_FORMAT) or "pytorch"
+    version = words.annotation(job, words.MODEL_VERSION)
+    return ModelArtifact(name=name, uri=model_uri(job, bucket), format=form, version=version)  # type: ignore[arg-type]
+
+
+def _metrics(reported: dict[str, Any]) -> dict[str, float]:
+    """The last reported figures; a value that is no number ("n/a") is left out, NaN is told."""
+    out: dict[str, float] = {}
+    for metric in reported.get("metrics") or []:
+        value = _number(metric["value"])
+        if value is not None:
+            out[metric["name"]] = value
+    return out
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan if text.strip().lower() == "nan" else None
+
+
+def _environment(status: dict[str, Any], plan: Blueprint, runtime: dict[str, Any]) -> dict[str, str]:
+    return {
+        **(status.get("environment") or {}),
+        "image": str(plan.node["image"]),
+        "runtime": runtime["metadata"]["name"],
+        "runtime_digest": digest(runtime["spec"]),
+    }

@@ -1,0 +1,112 @@
+"""Which TrainJobs may be stored, with what defaults, and what may still change once one runs."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+from urllib.parse import urlsplit
+
+from contracts.kinds.quantity import amount
+from contracts.kinds.trainjob import GROUP, pod_patch_error
+from libs.base.errors import Cause
+from services.trainer.domain import words
+from services.trainer.domain.state import is_finished, is_parked
+
+NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+RESERVED_ENV = ("PET_", "KUBEFLOW_TRAINER_SERVER_")
+MUTABLE = ("suspend", "activeDeadlineSeconds")
+
+
+def defaulted(job: dict[str, Any]) -> dict[str, Any]:
+    """The job as it is stored: a full runtimeRef, and no `auto` in numProcPerNode, which the SDK reads as an integer.
+
+    `auto`, `cpu` and `gpu` all mean "one process per device of the node", which is what an absent field means.
+    """
+    out = deepcopy(job)
+    spec = out.get("spec") or {}
+    if isinstance(spec.get("runtimeRef"), dict):
+        spec["runtimeRef"] = {"apiGroup": GROUP, "kind": "ClusterTrainingRuntime"} | {
+            key: value for key, value in spec["runtimeRef"].items() if value is not None
+        }
+    trainer = spec.get("trainer") or {}
+    if isinstance(trainer.get("numProcPerNode"), str):
+        del trainer["numProcPerNode"]
+    return out
+
+
+def job_causes(job: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
+    """What is wrong with a (schema-valid) job, [] when nothing is; `old` is the stored one on an update."""
+    spec = job.get("spec") or {}
+    causes = [*_name(job), *_env(spec), *_resources(spec), *_initializer(spec), *_patches(spec), *_annotations(job)]
+    return causes + (list(_frozen(spec, old)) if old else [])
+
+
+def _name(job: dict[str, Any]) -> Iterator[Cause]:
+    name = (job.get("metadata") or {}).get("name")
+    if name and (not NAME.match(name) or len(name) > words.NAME_LENGTH_MAX):
+        rule = f"at most {words.NAME_LENGTH_MAX} lower-case letters, digits or '-', beginning with a letter"
+        yield Cause("metadata.name", f"{name!r} names host names of pods: {rule}")
+
+
+def _env(spec: dict[str, Any]) -> Iterator[Cause]:
+    for index, entry in enumerate((spec.get("trainer") or {}).get("env") or []):
+        if str(entry.get("name", "")).startswith(RESERVED_ENV):
+            where = f"spec.trainer.env[{index}].name"
+            yield Cause(where, f"{entry['name']} is set by the trainer; use numNodes and numProcPerNode instead")
+
+
+def _resources(spec: dict[str, Any]) -> Iterator[Cause]:
+    per_node = (spec.get("trainer") or {}).get("resourcesPerNode") or {}
+    limits, requests = per_node.get("limits") or {}, per_node.get("requests") or {}
+    for name in limits.keys() & requests.keys():
+        if amount(requests[name]) > amount(limits[name]):
+            where = f"spec.trainer.resourcesPerNode.requests.{name}"
+            yield Cause(where, f"{requests[name]} must not exceed the limit of {limits[name]}")
+
+
+def _initializer(spec: dict[str, Any]) -> Iterator[Cause]:
+    for part, source in (spec.get("initializer") or {}).items():
+        uri = (source or {}).get("storageUri") or ""
+        where = f"spec.initializer.{part}.storageUri"
+        if uri and (urlsplit(uri).scheme != "s3" or not urlsplit(uri).netloc):
+            yield Cause(where, f"{uri!r} cannot be fetched here; copy it to s3://bucket/path", "FieldValueNotSupported")
+
+
+def _patches(spec: dict[str, Any]) -> Iterator[Cause]:
+    seen: set[str] = set()
+    for index, patch in enumerate(spec.get("runtimePatches") or []):
+        where = f"spec.runtimePatches[{index}]"
+        if patch["manager"] in seen:
+            yield Cause(f"{where}.manager", f"{patch['manager']!r} has a patch already", "FieldValueDuplicate")
+        seen.add(patch["manager"])
+        body = patch.get("trainingRuntimeSpec")
+        wrong = pod_patch_error(body) if body else None
+        if wrong:
+            yield Cause(f"{where}.trainingRuntimeSpec", wrong)
+
+
+def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
+    asked = words.annotation(job, words.MODEL_FORMAT)
+    if asked and asked not in words.FORMATS:
+        where = f"metadata.annotations[{words.MODEL_FORMAT}]"
+        yield Cause(where, f"{asked!r} must be one of {', '.join(words.FORMATS)}", "FieldValueNotSupported")
+    if words.annotation(job, words.SERVE_AS) and not words.annotation(job, words.MODEL_NAME):
+        where = f"metadata.annotations[{words.MODEL_NAME}]"
+        why = f"is required with {words.SERVE_AS}: only what is registered is served"
+        yield Cause(where, why, "FieldValueRequired")
+    priority = words.annotation(job, words.PRIORITY)
+    if priority and not re.fullmatch(r"-?\d{1,9}", priority):
+        yield Cause(f"metadata.annotations[{words.PRIORITY}]", f"{priority!r} must be a whole number")
+
+
+def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:
+    before = old.get("spec") or {}
+    why = "is immutable once the job is over" if is_finished(old) else "is immutable while the job is not suspended"
+    allowed = () if is_finished(old) else MUTABLE
+    loose = is_parked(old) and not is_finished(old)
+    for field in sorted(spec.keys() | before.keys()):
+        if (field == "runtimePatches" and loose) or field in allowed:
+            continue
+        if spec.get(field) != before.get(field):
+            told = "is immutable" if loose or field in ("runtimeRef", "managedBy", "initializer") else why
+            yield Cause(f"spec.{field}", f"{told}; create a new job instead", "FieldValueForbidden")

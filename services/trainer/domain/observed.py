@@ -1,0 +1,60 @@
+"""What runs for one TrainJob, as the cluster told it: the child Job and its pods; plain reading, no judgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.trainer.domain import words
+
+
+@dataclass(frozen=True)
+class Observed:
+    """`job` is the batch/v1 Job or None, `tails` the last log lines of failed pods by pod name."""
+
+    job: dict[str, Any] | None = None
+    pods: tuple[dict[str, Any], ...] = ()
+    service: bool = False
+    secret: bool = False
+    tails: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nothing_left(self) -> bool:
+        return not (self.job or self.pods or self.service or self.secret)
+
+
+def job_condition(job: dict[str, Any] | None, kind: str) -> dict[str, Any] | None:
+    found = ((job or {}).get("status") or {}).get("conditions") or []
+    return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
+
+
+def phase(pod: dict[str, Any]) -> str:
+    return (pod.get("status") or {}).get("phase") or "Pending"
+
+
+def index(pod: dict[str, Any]) -> int:
+    meta = pod["metadata"]
+    found = (meta.get("labels") or {}).get(words.COMPLETION_INDEX) or (meta.get("annotations") or {}).get(
+        words.COMPLETION_INDEX
+    )
+    return int(found or 0)
+
+
+def jobs_status(observed: Observed, num_nodes: int) -> list[dict[str, Any]]:
+    """`status.jobsStatus`: counts of child Jobs (not pods), all six fields, as JobSet counts them."""
+    if not observed.job:
+        return []
+    done = bool(job_condition(observed.job, "Complete"))
+    failed = bool(job_condition(observed.job, "Failed"))
+    phases = [phase(pod) for pod in observed.pods if not pod["metadata"].get("deletionTimestamp")]
+    active = any(p in ("Running", "Pending") for p in phases) and not (done or failed)
+    ready = sum(p in ("Running", "Succeeded") for p in phases) >= num_nodes and not failed
+    return [
+        {
+            "name": words.NODE,
+            "ready": int(ready and not done),
+            "succeeded": int(done),
+            "failed": int(failed),
+            "active": int(active),
+            "suspended": int(bool(observed.job["spec"].get("suspend"))),
+        }
+    ]

@@ -1,0 +1,43 @@
+"""Reads a TrainJob's state off its object: one answer for rules, columns, reconciler and events alike."""
+
+from typing import Any
+
+COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
+
+
+def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """The condition of that type if it is true."""
+    found = (c for c in (job.get("status") or {}).get("conditions") or [] if c["type"] == kind)
+    return next((c for c in found if c["status"] == "True"), None)
+
+
+def is_finished(job: dict[str, Any]) -> bool:
+    return bool(condition(job, COMPLETE) or condition(job, FAILED))
+
+
+def is_suspended(job: dict[str, Any]) -> bool:
+    return bool((job.get("spec") or {}).get("suspend"))
+
+
+def is_parked(job: dict[str, Any]) -> bool:
+    """Asked to be suspended, and its pods are gone as far as the status knows."""
+    return is_suspended(job) and (condition(job, SUSPENDED) is not None or not (job.get("status") or {}))
+
+
+def is_admitted(job: dict[str, Any]) -> bool:
+    return ((job.get("status") or {}).get("admission") or {}).get("state") == "Admitted"
+
+
+def phase(job: dict[str, Any]) -> str:
+    """One word for people: Complete, Failed, Deleting, Suspended, Running, Starting, Queued or Waiting."""
+    status = job.get("status") or {}
+    for over in (COMPLETE, FAILED):
+        if condition(job, over):
+            return over
+    if job["metadata"].get("deletionTimestamp"):
+        return "Deleting"
+    if is_suspended(job):
+        return SUSPENDED
+    if is_admitted(job):
+        return "Running" if status.get("startedAt") else "Starting"
+    return (status.get("admission") or {}).get("state") or "Waiting"

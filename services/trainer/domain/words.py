@@ -1,0 +1,38 @@
+"""The labels, annotations and names that clients of a TrainJob look for; assumes nothing about who sets them."""
+
+JOB_NAME = "jobset.sigs.k8s.io/jobset-name"
+REPLICATED_JOB = "jobset.sigs.k8s.io/replicatedjob-name"
+JOB_INDEX = "jobset.sigs.k8s.io/job-index"
+ANCESTOR_STEP = "trainer.kubeflow.org/trainjob-ancestor-step"
+FRAMEWORK = "trainer.kubeflow.org/framework"
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+UID = "millstream.dev/trainjob-uid"
+MANAGED_BY = {"app.kubernetes.io/managed-by": "millstream-trainer"}
+
+MODEL_NAME = "millstream.dev/model-name"
+MODEL_URI = "millstream.dev/model-uri"
+MODEL_FORMAT = "millstream.dev/model-format"
+MODEL_VERSION = "millstream.dev/model-version"
+DATASET_URI = "millstream.dev/dataset-uri"
+SERVE_AS = "millstream.dev/serve-as"
+PRIORITY = "millstream.dev/priority"
+FORMATS = ("pytorch", "sklearn", "xgboost", "onnx")
+
+NODE = "node"
+TRAINER_STEP = "trainer"
+NAME_LENGTH_MAX = 50
+"""`<name>-node-0-<index>` is a pod's host name, 63 letters at most."""
+
+
+def child_job(name: str) -> str:
+    """The batch/v1 Job of a TrainJob's training nodes."""
+    return f"{name}-{NODE}-0"
+
+
+def token_secret(name: str) -> str:
+    """The Secret that lets the job's pods report progress, and the job's alone."""
+    return f"{name}-progress"
+
+
+def annotation(obj: dict, key: str) -> str | None:
+    return ((obj.get("metadata") or {}).get("annotations") or {}).get(key) or None

@@ -1,0 +1,195 @@
+"""What must happen next for one TrainJob: a pure answer to what is wanted and what runs, the same at every retry."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.events.training.v1 import TrainJobStarted
+from contracts.messages import Event
+from libs.base.clock import rfc3339
+from libs.cluster import JOB, SECRET, SERVICE
+from libs.resources import Ensure, Plan, Remove
+from services.trainer.domain import announce, state, status, words, workload
+from services.trainer.domain.blueprint import Blueprint, blueprint
+from services.trainer.domain.frameworks import Framework, framework_for
+from services.trainer.domain.observed import Observed
+from services.trainer.domain.outcome import Outcome, outcome
+
+ASK_AGAIN_S = 15.0
+RUNTIME_GRACE_S = 10.0
+LOOK_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class World:
+    """All that a decision rests on. `runtime` is None when there is none of that name; `asked` says whether the
+    scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with."""
+
+    job: dict[str, Any]
+    runtime: dict[str, Any] | None
+    observed: Observed
+    frameworks: Sequence[Framework]
+    site: workload.Site
+    token: str
+    now: datetime
+    asked: bool = False
+
+
+def plan(world: World) -> Plan:
+    """1. going away, 2. over, 3. no runtime, 4. suspended, 5. not admitted, 6. to run."""
+    job = world.job
+    if job["metadata"].get("deletionTimestamp"):
+        return _tear_down(world)
+    if state.is_finished(job):
+        return _tidy(world)
+    if world.runtime is None:
+        return _without_runtime(world)
+    print_ = blueprint(job, world.runtime)
+    if state.is_suspended(job):
+        return _suspend(world, print_)
+    if not state.is_admitted(job):
+        return _wait(world, print_)
+    return _run(world, print_)
+
+
+def _tear_down(world: World) -> Plan:
+    """The object goes when the last pod has gone, never before: no pod may outlive what explains it."""
+    actions = _removals(world, job=True)
+    if world.observed.nothing_left:
+        return Plan(done_finalizer=True)
+    return Plan(actions=actions, requeue_after=LOOK_AGAIN_S)
+
+
+def _removals(world: World, *, job: bool) -> list[Any]:
+    meta, seen = world.job["metadata"], world.observed
+    found = [
+        (JOB, words.child_job(meta["name"]), job and seen.job is not None),
+        (SERVICE, meta["name"], job and seen.service),
+        (SECRET, words.token_secret(meta["name"]), seen.secret),
+    ]
+    return [Remove(resource, meta["namespace"], name) for resource, name, there in found if there]
+
+
+def _tidy(world: World) -> Plan:
+    """A finished job keeps its Job and pods for their logs, not the token."""
+    return Plan(actions=_removals(world, job=False))
+
+
+def _without_runtime(world: World) -> Plan:
+    """`kubectl apply -f folder` may bring the runtime a moment after the job, hence the grace."""
+    created = datetime.fromisoformat(world.job["metadata"]["creationTimestamp"])
+    left = RUNTIME_GRACE_S - (world.now - created).total_seconds()
+    if left > 0:
+        return Plan(requeue_after=max(left, 0.2))
+    ref = world.job["spec"]["runtimeRef"]
+    why = Outcome(False, "TrainingRuntimeNotFound", f"there is no {ref['kind']} named {ref['name']!r}")
+    return _fail(world, 1, why)
+
+
+def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
+    after = status.finished(world.job, world.observed, num_nodes, why, world.now)
+    return Plan(
+        actions=[*_removals(world, job=False), Ensure(_note(world, why.reason, why.message, "Warning"))],
+        status=after,
+        events=[announce.failed(world.job, why)],
+    )
+
+
+def _suspend(world: World, print_: Blueprint) -> Plan:
+    after = status.suspended(world.job, world.observed, print_.num_nodes, world.now)
+    child = world.observed.job
+    running = child is not None and not child["spec"].get("suspend")
+    actions = [Ensure({**_bare(child), "spec": {**child["spec"], "suspend": True}})] if child and running else []
+    return Plan(actions=actions, status=after, requeue_after=None if after["conditions"] else LOOK_AGAIN_S)
+
+
+def _wait(world: World, print_: Blueprint) -> Plan:
+    """Says the job's demand when first seen and again from time to time: no lost letter may strand a job."""
+    after = status.waiting(world.job, world.now)
+    ask: list[Event] = [] if world.asked else [announce.created(world.job, print_)]
+    return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
+
+
+def _run(world: World, print_: Blueprint) -> Plan:
+    ended = outcome(world.observed)
+    if ended and not ended.succeeded:
+        return _fail(world, print_.num_nodes, ended)
+    if ended:
+        return _succeed(world, print_, ended)
+    after = status.running(world.job, world.observed, print_.num_nodes, world.now)
+    first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
+    return Plan(
+        actions=_ensure(world, print_) + ([Ensure(_note(world, "Started", "the first pod runs"))] if first else []),
+        status=after,
+        events=[_started(world.job)] if first else [],
+    )
+
+
+def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
+    assert world.runtime
+    after = status.finished(world.job, world.observed, print_.num_nodes, why, world.now)
+    told = announce.succeeded({**world.job, "status": after}, print_, world.runtime, world.site.bucket, world.now)
+    note = Ensure(_note(world, "Completed", why.message))
+    return Plan(actions=[*_removals(world, job=False), note], status=after, events=[told])
+
+
+def _ensure(world: World, print_: Blueprint) -> list[Any]:
+    """Service and Secret before the Job: its pods look for both when they start."""
+    job, seen = world.job, world.observed
+    actions: list[Any] = []
+    if not seen.service:
+        actions.append(Ensure(workload.service(job)))
+    if not seen.secret:
+        actions.append(Ensure(workload.secret(job, world.token)))
+    if seen.job is None:
+        framework = framework_for(print_.policy, world.frameworks)
+        actions.append(Ensure(workload.child_job(job, print_, framework, world.site, _ticket(job))))
+    elif _differs(seen.job, job):
+        actions.append(Ensure(_adjusted(seen.job, job)))
+    return actions
+
+
+def _differs(child: dict[str, Any], job: dict[str, Any]) -> bool:
+    deadline = job["spec"].get("activeDeadlineSeconds")
+    return bool(child["spec"].get("suspend")) or child["spec"].get("activeDeadlineSeconds") != deadline
+
+
+def _adjusted(child: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    spec = {**child["spec"], "suspend": False, "activeDeadlineSeconds": job["spec"].get("activeDeadlineSeconds")}
+    return {**_bare(child), "spec": {key: value for key, value in spec.items() if value is not None}}
+
+
+def _bare(child: dict[str, Any]) -> dict[str, Any]:
+    """An observed object as one would write it: no status, none of the server's own metadata."""
+    kept = {key: child["metadata"][key] for key in ("name", "namespace", "labels") if key in child["metadata"]}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": kept}
+
+
+def _ticket(job: dict[str, Any]) -> int:
+    """The change number at admission: unique in the store, hence a port of its own for each job running now."""
+    return int(job["metadata"].get("resourceVersion") or 0)
+
+
+def _started(job: dict[str, Any]) -> Event:
+    meta = job["metadata"]
+    return TrainJobStarted(namespace=meta["namespace"], name=meta["name"], uid=meta["uid"])
+
+
+def _note(world: World, reason: str, message: str, kind: str = "Normal") -> dict[str, Any]:
+    """A core Event about the job; its name is fixed by job and reason, so that a retry writes no second one."""
+    meta, at = world.job["metadata"], rfc3339(world.now)
+    about = {"apiVersion": world.job["apiVersion"], "kind": "TrainJob"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{meta['name']}.{meta['uid'][:8]}.{reason.lower()}", "namespace": meta["namespace"]},
+        "involvedObject": {**about, **{key: meta[key] for key in ("namespace", "name", "uid")}},
+        "reason": reason,
+        "message": message[:1024],
+        "type": kind,
+        "count": 1,
+        "source": {"component": "millstream-trainer"},
+        "firstTimestamp": at,
+        "lastTimestamp": at,
+    }
