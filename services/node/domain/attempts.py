@@ -1,0 +1,113 @@
+"""One start of one container and what became of it, and how to remember it across lost records; pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from libs.base.clock import parse_rfc3339
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How an attempt ended; `exit_code` is 128 + signal for a killed process."""
+
+    exit_code: int
+    signal: int | None
+    reason: str
+    message: str
+    started_at: datetime
+    finished_at: datetime
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """`started_at` None means asked for but not yet seen running."""
+
+    name: str
+    number: int
+    started_at: datetime | None = None
+    exit: Exit | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.exit is None
+
+
+Attempts = Mapping[str, tuple[Attempt, ...]]
+
+
+def latest(attempts: Attempts, name: str) -> Attempt | None:
+    """The newest attempt of a container."""
+    known = attempts.get(name) or ()
+    return known[-1] if known else None
+
+
+def with_attempt(attempts: Attempts, new: Attempt) -> dict[str, tuple[Attempt, ...]]:
+    """Records `new`, keeping the last two of each container; an exit is never undone by a late start."""
+    known = {a.number: a for a in attempts.get(new.name) or ()}
+    if (before := known.get(new.number)) and before.exit and not new.exit:
+        return dict(attempts)
+    known[new.number] = new
+    kept = tuple(known[number] for number in sorted(known)[-2:])
+    return {**attempts, new.name: kept}
+
+
+def remembered(status: Object, records: Iterable[Attempt], now: datetime) -> dict[str, tuple[Attempt, ...]]:
+    """The runtime's records, completed by what the pod's status says of attempts that the runtime has lost.
+
+    A container that was running and is unknown to the runtime has ended unseen: ContainerStatusUnknown, as the kubelet
+    says after a reboot. So no attempt is ever started a second time under the same number.
+    """
+    attempts: dict[str, tuple[Attempt, ...]] = {}
+    known = list(records)
+    recorded = {(record.name, record.number) for record in known}
+    for told in [t for t in _told(status, now) if (t.name, t.number) not in recorded] + known:
+        attempts = with_attempt(attempts, told)
+    return attempts
+
+
+def _told(status: Object, now: datetime) -> Iterable[Attempt]:
+    for one in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        number = int(one.get("restartCount") or 0)
+        for key, offset in (("lastState", -1), ("state", 0)):
+            state = one.get(key) or {}
+            if ended := state.get("terminated"):
+                yield Attempt(one["name"], number + offset, parse_rfc3339(ended["startedAt"]), _exit(ended))
+            elif running := state.get("running"):
+                since = parse_rfc3339(running["startedAt"])
+                lost = Exit(137, None, "ContainerStatusUnknown", "nobody saw how the container ended", since, now)
+                yield Attempt(one["name"], number, since, lost)
+
+
+def _exit(ended: Object) -> Exit:
+    return Exit(
+        int(ended["exitCode"]), ended.get("signal"), ended.get("reason") or "Error", ended.get("message") or "",
+        parse_rfc3339(ended["startedAt"]), parse_rfc3339(ended["finishedAt"]),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Waits between restarts: none before the first, then doubling; forgotten after a long healthy run."""
+
+    first_s: float = 10.0
+    most_s: float = 300.0
+    forget_after_s: float = 600.0
+
+    def restart_at(self, last: Attempt) -> datetime:
+        """When the attempt after `last` (which has ended) may start."""
+        if last.exit is None:
+            raise ValueError(f"attempt {last.number} of {last.name} has not ended")
+        ran_s = (last.exit.finished_at - last.exit.started_at).total_seconds()
+        if last.number == 0 or ran_s >= self.forget_after_s:
+            return last.exit.finished_at
+        return last.exit.finished_at + timedelta(seconds=self.wait_s(last.number))
+
+    def wait_s(self, failures: int) -> float:
+        """Seconds before retry number `failures`, counted from one."""
+        if failures < 1:
+            return 0.0
+        return float(min(self.first_s * 2 ** min(failures - 1, 30), self.most_s))
