@@ -45,13 +45,13 @@ lock: ## pin what requirements.in names into requirements.lock
 	$(BIN)/uv pip compile requirements.in -o requirements.lock --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
 
 new-service: setup ## write the rooms of a new service: make new-service NAME=pipelines
-	@$(BIN)/python -m tests.scaffold service "$(NAME)"
+	@$(BIN)/python -m millstream.dev.scaffold service "$(NAME)"
 
 new-event: setup ## add an event: make new-event TYPE=training.trainjob.paused.v1
-	@$(BIN)/python -m tests.scaffold event "$(TYPE)"
+	@$(BIN)/python -m millstream.dev.scaffold event "$(TYPE)"
 
 new-kind: setup ## add a kind: make new-kind KIND=Notebook GROUP=kubeflow.org VERSION=v1 SERVICE=notebooks
-	@$(BIN)/python -m tests.scaffold kind "$(KIND)" "$(GROUP)" "$(VERSION)" "$(SERVICE)"
+	@$(BIN)/python -m millstream.dev.scaffold kind "$(KIND)" "$(GROUP)" "$(VERSION)" "$(SERVICE)"
 
 clean: ## remove the environments and caches (not your data)
 	rm -rf $(VENV) .venvs .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Tools for those who develop Millstream itself; no service and no user command imports them."""
