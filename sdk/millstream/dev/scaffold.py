@@ -1,4 +1,4 @@
-"""Writes the first lines of a new service, event or kind, in the shape that the rules expect, and says what is left to do.
+"""Writes the first lines of a new service, event or kind in the shape the rules expect; says what is left to do.
 
 python -m millstream.dev.scaffold service pipelines
 python -m millstream.dev.scaffold event training.trainjob.paused.v1

@@ -155,7 +155,7 @@ def service_files(name: str) -> dict[str, str]:
         f"{room}/__main__.py": MAIN,
         f"{room}/app.py": APP,
         f"{room}/service.yaml": MANIFEST,
-        f"{room}/domain/__init__.py": '"""States, moves and decisions of {name}: pure functions over frozen values."""\n',
+        f"{room}/domain/__init__.py": '"""States and decisions of {name}: pure functions over frozen values."""\n',
         f"tests/services/{name}/__init__.py": "",
         f"tests/services/{name}/test_app.py": TEST,
         f"{base}/kustomization.yaml": KUSTOMIZATION,
