@@ -82,6 +82,14 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
     return objects
 
 
+def owner_names(home: Home) -> list[str]:
+    """The Deployments and StatefulSets of the rendered overlay."""
+    import yaml
+
+    documents = yaml.load_all((home.manifests / "laptop.yaml").read_text(), Loader=yaml.CSafeLoader)
+    return [doc["metadata"]["name"] for doc in documents if doc["kind"] in ("Deployment", "StatefulSet")]
+
+
 def render(home: Home) -> Path:
     """Write everything that the node shall apply into one file of the home and answer its path."""
     known = manifests()
