@@ -13,7 +13,7 @@ from typing import Any
 
 import services
 from libs.service.manifest import Manifest, load
-from millstream import brokerconf, keys
+from millstream import brokerconf, edgeconf, keys
 from millstream.errors import ClientError
 from millstream.home import SYSTEM_NAMESPACE, Home, write_private
 
@@ -76,6 +76,8 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
             data["MILLSTREAM_IDENTITY_PRIVATE_KEY"] = private
             data["MILLSTREAM_LOCAL_TOKEN"] = keys.local_token(home)
         objects.append(_secret(f"millstream-{manifest.name}", data))
+    edge = edgeconf.edge_config(home, (home.tls / "server.crt").read_text(), (home.tls / "server.key").read_text())
+    objects.append(_secret("edge-files", {"caddy.json": edge}))
     objects.append(_secret("nats-config", {"nats.conf": brokerconf.broker_config(told, secrets)}))
     # rclone reads its pairs as CSV, hence the quotes around the comma.
     objects.append(_secret("s3-credentials", {"RCLONE_AUTH_KEY": f'"{S3_KEY_ID},{secrets["s3"]}"'}))
