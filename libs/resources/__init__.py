@@ -1,0 +1,36 @@
+"""Kinds over HTTP in the Kubernetes API conventions, and the reconcilers behind them; any kind, no particular one."""
+
+from libs.resources.conditions import condition, is_true, with_condition
+from libs.resources.kinds import Admission, Column, Kind, Object, Scale, Subresource
+from libs.resources.listing import Page
+from libs.resources.resources import Resources
+from libs.resources.selectors import Selectors, labels_text, parse_labels, selectors
+
+__all__ = [
+    "Admission",
+    "Column",
+    "Kind",
+    "Object",
+    "Page",
+    "Resources",
+    "Scale",
+    "Selectors",
+    "Subresource",
+    "condition",
+    "is_true",
+    "labels_text",
+    "parse_labels",
+    "routes",
+    "selectors",
+    "unknown_route",
+    "with_condition",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The HTTP half is imported when first asked for: reconcilers and pure code need no web framework."""
+    if name in ("routes", "unknown_route"):
+        from libs.resources import http
+
+        return getattr(http, name)
+    raise AttributeError(name)

@@ -1,0 +1,109 @@
+"""Request bodies into plain values: JSON or YAML, bounded in size and depth, with duplicate fields told; no HTTP here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from typing import Any
+
+import orjson
+import yaml
+
+from libs.base import BadRequest, UnsupportedMediaType
+
+BODY_BYTES_MAX = 3 * 1024 * 1024
+_DEPTH_MAX = 200
+_NODES_MAX = 2_000_000
+_YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
+PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+def media_type(content_type: str | None) -> str:
+    """The type without parameters, lower case; nothing means JSON, as it does for Kubernetes."""
+    return (content_type or "application/json").partition(";")[0].strip().lower() or "application/json"
+
+
+def decode(raw: bytes, content_type: str, *, duplicates: list[str] | None = None) -> Any:
+    """The value of a body. `duplicates` collects the paths of fields that were given twice (the last one counts)."""
+    if content_type == PROTOBUF:
+        raise UnsupportedMediaType(
+            "this server reads JSON and YAML, not protobuf: use `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`"
+        )
+    if content_type in _YAML_TYPES and raw.lstrip()[:1] != b"{":
+        value = _from_yaml(raw, duplicates)
+    elif content_type in _YAML_TYPES or content_type == "application/json" or content_type.endswith("+json"):
+        value = _from_json(raw, duplicates)
+    else:
+        raise UnsupportedMediaType(
+            f"cannot read a body of type {content_type!r}: send application/json or application/yaml"
+        )
+    _check_depth(value)
+    return value
+
+
+def _from_json(raw: bytes, duplicates: list[str] | None) -> Any:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"the body is not valid JSON: {error}") from None
+    if duplicates is not None:
+        _check_depth(value)
+        json.loads(raw, object_pairs_hook=_noting(duplicates))
+    return value
+
+
+def _noting(duplicates: list[str]) -> Any:
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in items:
+            if key in out:
+                duplicates.append(key)
+            out[key] = value
+        return out
+
+    return pairs
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML as Kubernetes reads it: dates stay text, and fields given twice are noted."""
+
+    duplicates: list[str] | None = None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
+        if self.duplicates is not None and len(set(keys)) < len(keys):
+            self.duplicates.extend(sorted({k for k in keys if keys.count(k) > 1}))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _from_yaml(raw: bytes, duplicates: list[str] | None) -> Any:
+    try:
+        loader = _Loader(raw)
+        loader.duplicates = duplicates
+        try:
+            value = loader.get_single_data()
+        finally:
+            loader.dispose()
+        _check_depth(value)
+        return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError, AttributeError) as error:
+        raise BadRequest(f"the body is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+
+
+def _check_depth(value: Any) -> None:
+    """Refuses what nests too deep or (YAML aliases) unfolds into too much."""
+    level, depth, nodes = [value], 0, 0
+    while level:
+        depth, nodes = depth + 1, nodes + len(level)
+        if depth > _DEPTH_MAX or nodes > _NODES_MAX:
+            raise BadRequest(
+                f"the body nests deeper than {_DEPTH_MAX} levels or unfolds into more than {_NODES_MAX} values"
+            )
+        level = [c for v in level if isinstance(v, (dict, list)) for c in (v.values() if isinstance(v, dict) else v)]

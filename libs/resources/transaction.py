@@ -1,0 +1,87 @@
+"""One open transaction of the store as the resource machinery sees it; a rehearsal (dry run) never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+
+from contracts.envelope import Event, Letter, letter_for, subject_for
+from libs.base import Clock, Ids, NotFound
+from libs.resources.kinds import Kind, Object, Op
+from libs.store import Reader, UnitOfWork
+
+# The store has no index of owners: the text of the objects is searched inside the database, which reads about 1 GB/s.
+_MENTIONING = (
+    "SELECT resource, body FROM objects WHERE (?2 = '' OR namespace = ?2) AND body LIKE ?1 "
+    "AND body LIKE '%\"ownerReferences\"%' ORDER BY resource, namespace, name"
+)
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Reads and writes of one transaction. `source` is `millstream/<service>`, `cause` the letter that is being
+    handled.
+    """
+
+    reader: Reader
+    clock: Clock
+    ids: Ids
+    source: str
+    dry_run: bool
+    cause: Letter | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    async def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        return await self.reader.get(kind.resource, namespace if kind.namespaced else "", name)
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        found = await self.find(kind, namespace, name)
+        if found is None:
+            raise NotFound.about(kind.resource, name)
+        return found
+
+    async def owned_by(self, uid: str, namespace: str | None) -> list[tuple[str, Object]]:
+        """(resource, object) of all objects whose ownerReferences name `uid`, in `namespace` or anywhere."""
+        found = await self.reader.rows(_MENTIONING, f'%"uid":"{uid}"%', namespace or "")
+        objects = [(str(resource), orjson.loads(body)) for resource, body in found]
+        return [
+            (r, o) for r, o in objects if any(ref["uid"] == uid for ref in o["metadata"].get("ownerReferences") or ())
+        ]
+
+    async def insert(self, kind: Kind, obj: Object) -> Object:
+        stored = obj if self.dry_run else await self._unit.insert(kind.resource, obj)
+        self._tell(kind, "ADDED", stored, None)
+        return stored
+
+    async def update(self, kind: Kind, obj: Object, old: Object) -> Object:
+        stored = obj if self.dry_run else await self._unit.update(kind.resource, obj)
+        self._tell(kind, "MODIFIED", stored, old)
+        return stored
+
+    async def remove(self, kind: Kind, obj: Object) -> None:
+        metadata = obj["metadata"]
+        if not self.dry_run:
+            await self._unit.delete(kind.resource, metadata.get("namespace", ""), metadata["name"], final=obj)
+        self._tell(kind, "DELETED", obj, obj)
+
+    def say(self, events: Iterable[Event]) -> None:
+        """Says events with this transaction: they are published once it is committed, and not otherwise."""
+        if self.dry_run:
+            return
+        for event in events:
+            letter = letter_for(event, id=self.ids.event(), source=self.source, now=self.now, causation=self.cause)
+            self._unit.say(letter.to_dict(), subject_for(letter.type, letter.namespace))
+
+    def _tell(self, kind: Kind, op: Op, obj: Object, old: Object | None) -> None:
+        self.say(kind.events(op, obj, old))
+
+    @property
+    def _unit(self) -> UnitOfWork:
+        assert isinstance(self.reader, UnitOfWork), "writes need a unit of work"
+        return self.reader
