@@ -1,0 +1,122 @@
+"""What may be stored: each refusal names the field and says what to do."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from services.trainer.domain.job_rules import defaulted, job_causes
+from services.trainer.domain.runtime_rules import runtime_causes
+from tests.services.trainer.builders import RUNTIME, job, runtime
+
+POLICIES = ("torch",)
+NODE = "spec.template.spec.replicatedJobs[0].template.spec.template.spec.containers[0]"
+
+
+def _without(obj: dict[str, Any], *path: Any) -> dict[str, Any]:
+    out = deepcopy(obj)
+    place = out
+    for step in path[:-1]:
+        place = place[step]
+    del place[path[-1]]
+    return out
+
+
+def _fields(causes: list) -> list[str]:
+    return [cause.field for cause in causes]
+
+
+JOBS = ("spec", "template", "spec", "replicatedJobs", 0)
+
+
+@pytest.mark.parametrize(
+    ("broken", "field"),
+    [
+        (_without(RUNTIME, "metadata", "labels"), "metadata.labels[trainer.kubeflow.org/framework]"),
+        (_without(RUNTIME, "spec", "mlPolicy"), "spec.mlPolicy"),
+        (
+            _without(RUNTIME, *JOBS, "template", "metadata"),
+            "spec.template.spec.replicatedJobs[*].template.metadata.labels[trainer.kubeflow.org/trainjob-ancestor-step]",
+        ),
+        (runtime(name="main"), "spec.template.spec.replicatedJobs[0].template.spec.template.spec.containers"),
+        (runtime(image=None), f"{NODE}.image"),
+        (runtime(image=""), f"{NODE}.image"),
+        (runtime(resources={"limits": {"memory": "1Gi"}}), f"{NODE}.resources.limits"),
+        (runtime(resources={"limits": {"cpu": "lots"}}), f"{NODE}.resources.limits.cpu"),
+        (runtime(env=[{"name": 3}]), "spec"),
+    ],
+    ids=["no framework", "no policy", "no step label", "no node", "no image", "empty image", "no device", "bad", "odd"],
+)
+def test_a_runtime_that_would_break_the_list_for_all_is_refused(broken: dict, field: str):
+    assert _fields(runtime_causes(broken, POLICIES)) == [field]
+
+
+def test_the_smallest_runtime_that_the_sdk_accepts_is_accepted():
+    assert runtime_causes(RUNTIME, POLICIES) == []
+    assert runtime_causes(runtime(resources={"limits": {"cpu": 1.0, "memory": "1Gi"}}), POLICIES) == []
+
+
+def test_a_policy_without_a_plugin_is_refused_by_name():
+    broken = deepcopy(RUNTIME)
+    broken["spec"]["mlPolicy"] = {"mpi": {}}
+    assert runtime_causes(broken, POLICIES)[0].field == "spec.mlPolicy.mpi"
+
+
+def test_defaults_complete_the_runtime_reference_and_drop_auto():
+    stored = defaulted(job(spec={"runtimeRef": {"apiGroup": None}, "trainer": {"numProcPerNode": "auto"}}))
+    assert stored["spec"]["runtimeRef"]["apiGroup"] == "trainer.kubeflow.org"
+    assert "numProcPerNode" not in stored["spec"]["trainer"]
+    assert defaulted(stored) == stored
+
+
+def test_a_request_above_its_limit_is_refused():
+    asked = {"limits": {"cpu": 1.0}, "requests": {"cpu": "1500m"}}
+    causes = job_causes(job(spec={"trainer": {"resourcesPerNode": asked}}), None)
+    assert _fields(causes) == ["spec.trainer.resourcesPerNode.requests.cpu"]
+    assert causes[0].message == "1500m must not exceed the limit of 1.0"
+
+
+def test_a_dataset_that_cannot_be_fetched_is_refused_with_what_to_do():
+    causes = job_causes(job(spec={"initializer": {"dataset": {"storageUri": "hf://a/b"}}}), None)
+    assert _fields(causes) == ["spec.initializer.dataset.storageUri"]
+    assert "copy it to s3://" in causes[0].message
+
+
+def test_a_patch_that_clients_could_not_read_is_refused():
+    patch = {"manager": "me", "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [{"template": {}}]}}}}
+    assert _fields(job_causes(job(spec={"runtimePatches": [patch]}), None)) == [
+        "spec.runtimePatches[0].trainingRuntimeSpec"
+    ]
+
+
+def test_the_rank_of_a_node_is_not_for_the_user_to_set():
+    causes = job_causes(job(spec={"trainer": {"env": [{"name": "PET_NNODES", "value": "9"}]}}), None)
+    assert _fields(causes) == ["spec.trainer.env[0].name"]
+
+
+def test_serving_without_registering_is_refused():
+    causes = job_causes(job(metadata={"annotations": {"millstream.dev/serve-as": "digits"}}), None)
+    assert _fields(causes) == ["metadata.annotations[millstream.dev/model-name]"]
+
+
+def test_a_name_too_long_for_a_host_name_is_refused():
+    assert _fields(job_causes(job(metadata={"name": "a" * 51}), None)) == ["metadata.name"]
+
+
+def test_a_running_job_may_be_suspended_and_given_another_deadline_but_not_changed():
+    old = job(status={"admission": {"state": "Admitted"}})
+    assert job_causes(job(spec={"suspend": True, "activeDeadlineSeconds": 9}), old) == []
+    causes = job_causes(job(spec={"trainer": {"numNodes": 3}}), old)
+    assert [(c.field, c.reason) for c in causes] == [("spec.trainer", "FieldValueForbidden")]
+    assert "immutable while the job is not suspended" in causes[0].message
+
+
+def test_patches_may_change_while_a_job_is_suspended():
+    old = job(spec={"suspend": True})
+    assert job_causes(job(spec={"suspend": True, "runtimePatches": [{"manager": "queue"}]}), old) == []
+
+
+def test_a_job_that_is_over_changes_no_more():
+    over = [{"type": "Complete", "status": "True", "reason": "x", "lastTransitionTime": "2026-11-22T10:00:00Z"}]
+    causes = job_causes(job(spec={"suspend": True}), job(status={"conditions": over}))
+    assert [(c.field, "is over" in c.message) for c in causes] == [("spec.suspend", True)]
