@@ -1,0 +1,118 @@
+"""Which Python environment an image name stands for; it must not assume that anything can be downloaded.
+
+A pod of a foreign image gets a layer of its own over the platform's packages, made without ensurepip: an interpreter
+link, pyvenv.cfg and a path file. pip run there sees the platform's packages as outside of it and never touches them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+from services.node.runtime.paths import SYSTEM_PATH, HomePaths
+from services.node.runtime.pyargs import python_script
+
+PLATFORM_IMAGES = ("millstream/*", "nats", "nats:*", "caddy", "caddy:*", "rclone/*", "rclone", "rclone:*")
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+SITE = f"lib/{VERSION}/site-packages"
+OWN_FILE = "millstream_platform.pth"
+_SCRIPT = '#!/bin/sh\nexec "$(dirname "$0")/python" {} "$@"\n'
+
+
+def is_platform(image: str) -> bool:
+    """Registry host and digest do not matter: `docker.io/library/nats:2` is nats."""
+    name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
+    return any(fnmatch(name, pattern) for pattern in PLATFORM_IMAGES)
+
+
+def untouched(sites: list[str]) -> bool:
+    """True while nothing was installed into a pod's layer, so what a fork server preloaded is what would be imported."""
+    return all(set(os.listdir(folder)) <= {OWN_FILE, "__pycache__"} for folder in sites)
+
+
+class Environment:
+    """An interpreter with its site folders and programs. `sites` is empty for the platform's own environment."""
+
+    def __init__(self, prefix: Path, sites: list[Path], programs: list[Path]) -> None:
+        self.prefix = prefix
+        self.python = prefix / "bin" / "python"
+        self.sites = sites
+        self.programs = programs
+
+    def variables(self) -> dict[str, str]:
+        path = os.pathsep.join([*(str(folder) for folder in self.programs), SYSTEM_PATH])
+        own = {"PATH": path, "VIRTUAL_ENV": str(self.prefix)}
+        if self.sites:
+            own |= {"PYTHONUSERBASE": str(self.prefix), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        return own
+
+    def python_arguments(self, argv: list[str], variables: Mapping[str, str]) -> list[str] | None:
+        """What this environment's interpreter would be given, when `argv` means to run it; else None."""
+        program = shutil.which(argv[0], path=variables.get("PATH", "")) or argv[0]
+        folder, name = os.path.split(program)
+        if folder not in {str(bin_folder) for bin_folder in self.programs}:
+            return None
+        if name in {"python", "python3", VERSION}:
+            return argv[1:]
+        script = os.path.join(sys.prefix, "bin", name)
+        return [script, *argv[1:]] if not name.startswith("pip") and python_script(script) else None
+
+
+def platform() -> Environment:
+    """The environment that this process runs in."""
+    return Environment(Path(sys.prefix), [], [Path(sys.prefix) / "bin"])
+
+
+def for_pod(paths: HomePaths, uid: str, image: str) -> Environment:
+    """The layer of one pod for a foreign image; made on the first call, in milliseconds."""
+    shared = _shared_programs(paths)
+    prefix = paths.pod(uid) / "env"
+    site = prefix / SITE
+    if not (site / OWN_FILE).exists():
+        _make_layer(prefix, site)
+    return Environment(prefix, [site], [prefix / "bin", shared])
+
+
+def _make_layer(prefix: Path, site: Path) -> None:
+    site.mkdir(parents=True, exist_ok=True)
+    programs = prefix / "bin"
+    programs.mkdir(exist_ok=True)
+    for name in ("python", "python3", VERSION):
+        link = programs / name
+        if not link.is_symlink():
+            link.symlink_to(_base_python())
+    for name in ("pip", "pip3"):
+        _write_program(programs / name, _SCRIPT.format("-m pip"))
+    settings = f"home = {_base_python().parent}\ninclude-system-site-packages = true\n"
+    (prefix / "pyvenv.cfg").write_text(f"{settings}version = {sys.version.split()[0]}\n")
+    (site / OWN_FILE).write_text(f"import site; site.addsitedir({str(Path(sys.prefix) / SITE)!r})\n")
+
+
+def _base_python() -> Path:
+    return Path(sys.base_prefix) / "bin" / VERSION
+
+
+def _shared_programs(paths: HomePaths) -> Path:
+    """The platform's Python programs (torchrun and others) run by whichever python comes first on PATH; made once."""
+    folder = paths.images / f"programs-{VERSION}"
+    if folder.exists():
+        return folder
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    beside.mkdir(parents=True)
+    for script in (Path(sys.prefix) / "bin").iterdir():
+        if not script.name.startswith(("python", "pip")) and python_script(str(script)):
+            _write_program(beside / script.name, f'#!/bin/sh\nexec python {script} "$@"\n')
+    try:
+        beside.rename(folder)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)

@@ -1,0 +1,64 @@
+"""`python -m services.node.runtime.spawner HOME [OPTIONS]` becomes that home's spawner; it must not assume to be the first."""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import json
+import os
+import signal
+import sys
+import time
+
+from services.node.runtime import linux, sandbox
+from services.node.runtime.paths import HomePaths, listen
+from services.node.runtime.spawner import strays
+from services.node.runtime.spawner.loop import Loop
+from services.node.runtime.spawner.nodewatch import NodeWatch
+from services.node.runtime.spawner.server import Server
+from services.node.runtime.spawner.supervisor import Supervisor
+from services.node.runtime.spawner.zygotes import Zygote
+
+ALREADY_THERE = 3
+
+
+def main(home: str, options: dict[str, object]) -> int:
+    paths = HomePaths(home)
+    paths.make()
+    lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return ALREADY_THERE
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # only an order on the socket ends it
+    linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
+    strays.reap(paths)
+    supervisor, loop = _build(paths, options)
+    gc.collect()
+    gc.freeze()
+    loop.run()
+    paths.socket.unlink(missing_ok=True)
+    _ = supervisor
+    return 0
+
+
+def _build(paths: HomePaths, options: dict[str, object]) -> tuple[Supervisor, Loop]:
+    mode = str(options.get("mode") or sandbox.probe(str(paths.run / "probe")) or "rewrite")
+    loop = Loop(lambda pid, status: supervisor.child_ended(pid, status))
+    watch = NodeWatch(loop, paths)
+    ml_idle_s = options.get("ml_idle_s")
+    zygotes = {
+        "platform": Zygote("platform", loop, paths),
+        "ml": Zygote("ml", loop, paths, idle_s=float(str(ml_idle_s)) if ml_idle_s else None),
+    }
+    past = strays.take_stock(paths, time.time())
+    server = Server(loop, listen(paths.socket), watch)
+    supervisor = Supervisor(loop, paths, zygotes, mode, server.say)
+    supervisor.past = {(record["pod"], record["name"], record["attempt"]): record for record in past}
+    server.supervisor = supervisor
+    return supervisor, loop
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}))

@@ -1,0 +1,70 @@
+"""What a spawner that was killed left behind; it must not touch processes of another home or another account."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from services.node.runtime import procfs, records
+from services.node.runtime.paths import HOME_MARK, POD_MARK, HomePaths
+
+UNKNOWN = {"exit_code": 137, "signal": 9, "reason": "ContainerStatusUnknown"}
+WHY = "the container's parent was killed; nobody saw it end"
+PATIENCE_S = 5.0
+
+
+def marked(paths: HomePaths, also_servers: bool = True) -> list[int]:
+    """Processes that bear this home's marks: containers' (with a pod's mark) and, if asked for, fork servers."""
+    home, uid, found = str(paths.home).encode(), os.getuid(), []
+    for pid in procfs.all_pids():
+        if pid == os.getpid() or not _same_account(pid, uid):
+            continue
+        marks = procfs.environment(pid)
+        mine = marks.get(HOME_MARK.encode()) == home
+        if mine and (POD_MARK.encode() in marks or (also_servers and b"MILLSTREAM_PADDING" in marks)):
+            found.append(pid)
+    return found
+
+
+def _same_account(pid: int, uid: int) -> bool:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == uid
+    except OSError:
+        return False
+
+
+def reap(paths: HomePaths) -> list[int]:
+    """Kills all strays and what descends from them; returns their pids once they are gone (or after 5 s)."""
+    killed: set[int] = set()
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        left = [pid for pid in {*procfs.tree(marked(paths)), *_recorded(paths)} if procfs.alive(pid)]
+        if not left or time.monotonic() > deadline:
+            return sorted(killed)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+        time.sleep(0.01)
+
+
+def _recorded(paths: HomePaths) -> list[int]:
+    """Processes named by records without an end: also those that wiped their environment."""
+    return [
+        record["pid"]
+        for record in records.attempts(paths)
+        if "exit_code" not in record and record.get("pid") and procfs.start_ticks(record["pid"]) == record.get("ticks")
+    ]
+
+
+def take_stock(paths: HomePaths, now: float) -> list[records.Record]:
+    """All attempts on disk; those without an end get one that says that it is unknown."""
+    found = []
+    for record in records.attempts(paths):
+        if "exit_code" not in record:
+            record |= {**UNKNOWN, "message": WHY, "finished_at": now}
+            records.write(records.attempt_path(paths, record), record)
+        found.append(record)
+    return found

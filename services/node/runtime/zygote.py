@@ -1,0 +1,106 @@
+"""A warm fork server: imports once, then forks Python containers; it must not start threads or run user code itself.
+
+Started as `python -c "..." <profile> <padding>` by the spawner with one end of a socket pair as descriptor 3.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import pkgutil
+import socket
+import sys
+import traceback
+from collections.abc import Iterator
+
+from services.node.runtime import images, launch, pyargs, pyrun, rewrite, wire
+from services.node.runtime.hosts_site import sitecustomize
+
+LINE_FD = 3
+PADDING_BYTES = 3072
+PROFILES: dict[str, tuple[str, ...]] = {
+    "platform": (
+        *(
+            "asyncio",
+            "logging.config",
+            "multiprocessing",
+            "sqlite3",
+            "concurrent.futures",
+            "email.parser",
+            "http.client",
+        ),
+        *("pydantic", "fastapi", "starlette.applications", "starlette.responses", "uvicorn", "uvicorn.config"),
+        *(
+            "uvicorn.protocols.http.httptools_impl",
+            "uvicorn.lifespan.on",
+            "uvicorn.loops.uvloop",
+            "uvloop",
+            "httptools",
+        ),
+        *("sqlmodel", "sqlalchemy.ext.asyncio", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite", "alembic.command"),
+        *("nats", "nats.js", "faststream", "faststream.nats", "kubernetes.aio", "minio", "httpx", "aiohttp"),
+        *("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry.sdk.trace", "opentelemetry.sdk.metrics"),
+        *("jwt", "cryptography.hazmat.primitives.asymmetric.ed25519", "orjson", "yaml", "contracts", "libs"),
+    ),
+    "ml": ("numpy", "torch", "torch.distributed", "torch.utils.data", "multiprocessing"),
+}
+WALKED = {"contracts", "libs"}  # every module below these, except what only tests import
+UNWALKED = ("libs.testing", "contracts.golden")
+
+_ours = (images, pyargs, rewrite, sitecustomize)  # imported before the fork for the children's sake
+
+
+def preload(names: tuple[str, ...]) -> None:
+    """A part that is absent or broken costs its users a slower start, nobody else anything."""
+    for name in names:
+        for module in _modules(name):
+            try:
+                importlib.import_module(module)
+            except Exception:
+                traceback.print_exc()
+
+
+def _modules(name: str) -> Iterator[str]:
+    yield name
+    if name in WALKED and name in sys.modules:
+        found = pkgutil.walk_packages(sys.modules[name].__path__, f"{name}.", onerror=lambda _: None)
+        yield from (item.name for item in found if not item.name.startswith(UNWALKED))
+
+
+def serve(line: socket.socket) -> None:
+    """Until the spawner is gone. Each request: {"id", "request"} with descriptors stdout, stderr, control."""
+    line.sendall(wire.pack({"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task"))}))
+    while (received := wire.receive_with_fds(line)) is not None:
+        message, fds = received
+        middle = os.fork()
+        if middle == 0:
+            _fork_child(line, message, fds)
+        for fd in fds:
+            os.close(fd)
+        os.waitpid(middle, 0)
+
+
+def _fork_child(line: socket.socket, message: dict[str, object], fds: list[int]) -> None:
+    """The middle process ends at once, so the container's parent becomes the spawner, which is a subreaper."""
+    try:
+        child = os.fork()
+        if child == 0:
+            line.close()
+            control = socket.socket(fileno=fds[2])
+            launch.run(message["request"], control, fds[0], fds[1], warm=True)  # type: ignore[arg-type]
+        line.sendall(wire.pack({"id": message["id"], "pid": child}))
+    finally:
+        os._exit(0)
+
+
+def main(profile: str) -> None:
+    pythonpath = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    preload(PROFILES[profile])
+    pyrun.remember_start(pythonpath)
+    line = socket.socket(fileno=LINE_FD)
+    line.set_inheritable(False)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    serve(line)
