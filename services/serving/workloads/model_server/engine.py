@@ -14,7 +14,7 @@ from services.serving.workloads.model_server.metrics import Metrics
 from services.serving.workloads.model_server.model import Array, Model, check_inputs, check_outputs
 
 log = logging.getLogger("millstream.model_server")
-EXTENSIONS = ("binary_tensor_data", "model_repository")
+EXTENSIONS = ("binary_tensor_data",)
 
 
 @dataclass

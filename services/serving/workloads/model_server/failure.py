@@ -1,4 +1,4 @@
-"""Why a model server ends before it serves: exit codes and the one JSON line that the controller reads back."""
+"""How a model server ends before it serves: an exit code and one JSON line that the controller reads back."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-MODEL_NOT_FOUND = "ModelNotFound"
-DOWNLOAD_FAILED = "DownloadFailed"
-MODEL_TOO_LARGE = "ModelTooLarge"
-WRONG_FORMAT = "WrongFormat"
-LOAD_FAILED = "LoadFailed"
-BAD_ARGUMENTS = "BadArguments"
+from services.serving.domain.failures import (
+    BAD_ARGUMENTS,
+    DOWNLOAD_FAILED,
+    EXIT_CODES,
+    LOAD_FAILED,
+    MODEL_NOT_FOUND,
+    MODEL_TOO_LARGE,
+    WRONG_FORMAT,
+)
 
-EXIT_CODES = {
-    MODEL_NOT_FOUND: 81,
-    DOWNLOAD_FAILED: 82,
-    MODEL_TOO_LARGE: 83,
-    WRONG_FORMAT: 84,
-    LOAD_FAILED: 85,
-    BAD_ARGUMENTS: 86,
-}
+__all__ = [
+    "BAD_ARGUMENTS",
+    "DOWNLOAD_FAILED",
+    "LOAD_FAILED",
+    "MODEL_NOT_FOUND",
+    "MODEL_TOO_LARGE",
+    "WRONG_FORMAT",
+    "StartFailure",
+    "leave_word",
+]
 
 
 @dataclass

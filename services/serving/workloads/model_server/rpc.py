@@ -41,7 +41,12 @@ async def server_ready(engine: Engine, request: Any) -> Message:
 
 
 async def model_ready(engine: Engine, request: Any) -> Message:
-    engine.find(request.name, request.version)
+    try:
+        engine.find(request.name, request.version)
+    except RequestError as error:
+        if error.code != 503:
+            raise
+        return pb.ModelReadyResponse(ready=False)
     return pb.ModelReadyResponse(ready=True)
 
 

@@ -1,0 +1,1 @@
+"""The ports of serving kept with libs.store."""

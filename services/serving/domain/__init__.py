@@ -1,0 +1,1 @@
+"""What a predictor is and how its rollout reads; pure functions over plain objects, no cluster and no store."""
