@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from libs.base.clock import Clock
 from libs.base.ids import Ids
 from libs.bus.answers import answer_filters, answers
 from libs.bus.errors import BusError, BusUnavailable, NoAnswer, NotNow, Poison, Unsafe
+from libs.bus.limit import time_limit
 from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
 from libs.bus.tuning import Tuning
 
@@ -47,6 +47,8 @@ class Subscription(ABC):
 
 class Bus(ABC):
     """One service's connection. Publishing is deduplicated by message id; delivery is at least once."""
+
+    clock: Clock
 
     @staticmethod
     async def connect(
@@ -131,7 +133,7 @@ class Bus(ABC):
         ack = await self.publish(subject, payload, headers=headers, msg_id=msg_id)
         try:
             replies = self.follow(answer_filters(subject), after_seq=ack.seq)
-            async with asyncio.timeout(timeout_s), aclosing(replies) as found:
+            async with time_limit(self.clock, timeout_s), aclosing(replies) as found:
                 async for message in found:
                     if answers(message, msg_id):
                         return message

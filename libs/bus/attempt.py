@@ -1,11 +1,11 @@
 """One delivery brought to a handler, and what is to become of it: the same for NATS and for its double."""
 
-import asyncio
 import logging
 
 from libs.base.clock import Clock
 from libs.bus.api import Deliver
 from libs.bus.errors import NotNow
+from libs.bus.limit import time_limit
 from libs.bus.messages import Delivery
 from libs.bus.tuning import Bury, Retry, Tuning, describe, is_killer, judge
 
@@ -30,7 +30,7 @@ async def attempt(
 async def _deliver(deliver: Deliver, delivery: Delivery, clock: Clock, tuning: Tuning) -> None:
     while True:
         try:
-            async with asyncio.timeout(tuning.handling_s):
+            async with time_limit(clock, tuning.handling_s):
                 return await deliver(delivery)
         except NotNow as wait:
             await clock.sleep(wait.delay_s)

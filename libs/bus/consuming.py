@@ -38,7 +38,8 @@ class NatsSubscription(Subscription):
         self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(handler.keep_alive())]
 
     async def stop(self, grace_s: float = 10.0) -> None:
-        self._connection.when_renewed.remove(self._renew)
+        if self._renew in self._connection.when_renewed:
+            self._connection.when_renewed.remove(self._renew)
         self._tasks[0].cancel()
         with suppress(asyncio.CancelledError):
             await self._tasks[0]

@@ -4,6 +4,8 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
@@ -16,6 +18,7 @@ from libs.bus.messages import Delivery
 from libs.bus.tuning import Bury, Retry, Tuning, describe
 
 LOG = logging.getLogger(__name__)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_S, SETTLE_TRIES = 1.0, 4
 
 Undertaker = Callable[[Delivery, str], Awaitable[None]]
@@ -59,12 +62,17 @@ class Handler:
                     LOG.debug("in_progress was not sent: %s", error)
 
     async def finish(self, grace_s: float) -> None:
-        """Waits for what is in hand, then cancels the rest."""
+        """Waits for what is in hand, then cancels the rest and gives it back, so that another replica need not wait."""
         if self._in_hand:
             await asyncio.wait(list(self._in_hand), timeout=grace_s)
-        for task in list(self._in_hand):
+        unfinished = dict(self._in_hand)
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*self._in_hand, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        for task, msg in unfinished.items():
+            if task.cancelled():
+                with suppress(NatsError):
+                    await msg.nak()
 
     async def _handle(self, msg: Msg) -> None:
         delivery = as_delivery(msg)
@@ -108,9 +116,16 @@ def as_delivery(msg: Msg) -> Delivery:
         headers=dict(msg.headers or {}),
         data=msg.data,
         seq=meta.sequence.stream,
-        time=meta.timestamp,
+        time=_stored_at(msg.reply),
         attempt=meta.num_delivered,
     )
+
+
+def _stored_at(reply: str) -> datetime:
+    """Rounded down to microseconds, so that reading from this time on finds it; nats-py goes by float."""
+    tokens = reply.split(".")
+    nanos = int(tokens[9 if len(tokens) > 9 else 7])  # ADR-15: domain and account hash come before in the longer form
+    return EPOCH + timedelta(microseconds=nanos // 1000)
 
 
 def _nak(delay_s: float) -> bytes:

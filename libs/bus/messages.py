@@ -33,7 +33,7 @@ class Delivery(Message):
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that `handler` gave up after `attempts` deliveries, for `reason`; `seq` is what replay and discard take.
+    """A message that `handler` gave up after `attempts` deliveries, for `reason`; replay and discard take its `seq`.
 
     `subject`, `headers` and `data` are the original's, `original_seq` its place in the stream, `at` when it was buried.
     """

@@ -32,7 +32,7 @@ class NatsBus(Bus):
 
     def __init__(self, connection: Connection, *, service: str, clock: Clock, ids: Ids, tuning: Tuning) -> None:
         self._connection, self._service = connection, service
-        self._clock, self._ids, self._tuning = clock, ids, tuning
+        self.clock, self._ids, self._tuning = clock, ids, tuning
         self._identity = ""
         self._hears: Sequence[str] = ()
         self._consumer = service
@@ -57,7 +57,7 @@ class NatsBus(Bus):
                 break
             except Exception as error:  # the broker may still be starting; a service does not start without it
                 LOG.warning("streams and consumers are not there yet: %s", describe(error))
-                await self._clock.sleep(PAUSE_S)
+                await self.clock.sleep(PAUSE_S)
         self._watchdog = self._watchdog or asyncio.create_task(self._watch())
 
     async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str], msg_id: str) -> PubAck:
@@ -68,14 +68,14 @@ class NatsBus(Bus):
     async def subscribe(self, deliver: Deliver, *, concurrency: int = 16) -> NatsSubscription:
         if not self._hears:
             raise ValueError(f"{self._service} hears nothing: call ensure with message types first")
-        handler = Handler(self._consumer, deliver, self._bury, clock=self._clock, tuning=self._tuning)
+        handler = Handler(self._consumer, deliver, self._bury, clock=self.clock, tuning=self._tuning)
         subscription = NatsSubscription(
             self._connection,
             self._consumer,
             handler,
             ensure=self._look_after,
             concurrency=concurrency,
-            clock=self._clock,
+            clock=self.clock,
         )
         self._subscriptions.append(subscription)
         return subscription
@@ -84,7 +84,7 @@ class NatsBus(Bus):
         self, filters: Sequence[str], *, after_seq: int | None = None, since: datetime | None = None
     ) -> AsyncGenerator[Message, None]:
         place = Place(self._identity if after_seq is not None else "", after_seq, since)
-        async for message in follow(self._connection, filters, place, ensure=self._ensure_streams, clock=self._clock):
+        async for message in follow(self._connection, filters, place, ensure=self._ensure_streams, clock=self.clock):
             yield message
 
     async def dead_letters(self, limit: int = 100) -> list[DeadLetter]:
@@ -120,12 +120,12 @@ class NatsBus(Bus):
         await self._connection.close()
 
     async def _publish(self, stream: str, subject: str, payload: bytes, headers: Mapping[str, str]) -> PubAck:
-        deadline = self._clock.monotonic() + self._tuning.publish_s
+        deadline = self.clock.monotonic() + self._tuning.publish_s
         while True:
             try:
                 return await self._connection.publish(stream, subject, payload, headers, timeout_s=TRY_S)
             except BusUnavailable as error:
-                if self._clock.monotonic() >= deadline:
+                if self.clock.monotonic() >= deadline:
                     raise
                 await self._mend(error)
 
@@ -136,7 +136,7 @@ class NatsBus(Bus):
                 await self._ensure_streams()
         except Exception as failure:
             LOG.debug("streams not made: %s", describe(failure))
-        await self._clock.sleep(PAUSE_S)
+        await self.clock.sleep(PAUSE_S)
 
     async def _ensure_streams(self) -> str:
         self._identity = await ensure_streams(self._connection.js, self._tuning)
@@ -150,14 +150,14 @@ class NatsBus(Bus):
 
     async def _watch(self) -> None:
         while True:
-            await self._clock.sleep(self._tuning.watch_s)
+            await self.clock.sleep(self._tuning.watch_s)
             try:
                 await self._look_after()
             except Exception as error:  # away or restarting: the next round finds it
                 LOG.debug("streams and consumers not looked after: %s", describe(error))
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
-        headers = bury(delivery, reason=reason, handler=self._consumer, at=self._clock.now())
+        headers = bury(delivery, reason=reason, handler=self._consumer, at=self.clock.now())
         headers[MSG_ID] = burial_id(self._consumer, self._identity, delivery)
         await self._publish(DEAD, dead_subject(self._consumer, delivery.subject), delivery.data, headers)
 

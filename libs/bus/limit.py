@@ -1,0 +1,23 @@
+"""A time limit by the clock that was given, so that simulated time can run out too."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from libs.base.clock import Clock
+
+
+@asynccontextmanager
+async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """Cancels its body after `seconds` of `clock` and raises TimeoutError."""
+    async with asyncio.timeout(None) as scope:
+        timer = asyncio.create_task(_expire(clock, seconds, scope))
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+async def _expire(clock: Clock, seconds: float, scope: asyncio.Timeout) -> None:
+    await clock.sleep(seconds)
+    scope.reschedule(asyncio.get_running_loop().time())

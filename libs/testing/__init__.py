@@ -1,0 +1,1 @@
+"""Doubles, simulated time and conformance suites; imported by tests alone."""
