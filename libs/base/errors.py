@@ -43,7 +43,7 @@ class ApiError(MillstreamError):
 
     @classmethod
     def about(cls, resource: str, name: str, message: str = "", *, causes: Sequence[Cause] = ()) -> Self:
-        """An error about one object; `resource` is `plural.group` (`pods` in the core group); worded as kubectl does."""
+        """About one object; `resource` is `plural.group` (`pods` in the core group), worded as kubectl does."""
         text = f'{resource} "{name}" {message or _message_of(causes)}'
         return cls(text, causes=causes, details=_details(resource, name))
 

@@ -1,0 +1,27 @@
+"""A service's own database: objects, change log (= outbox), inbox and leases in one transaction."""
+
+from libs.store.change import ADDED, DELETED, MODIFIED, SAID, Change
+from libs.store.feed import Feed
+from libs.store.leases import Leader, Lease, Term
+from libs.store.outbox import Outbox
+from libs.store.reader import Reader
+from libs.store.store import Store
+from libs.store.trim import trim
+from libs.store.unit import UnitOfWork
+
+__all__ = [
+    "ADDED",
+    "DELETED",
+    "MODIFIED",
+    "SAID",
+    "Change",
+    "Feed",
+    "Leader",
+    "Lease",
+    "Outbox",
+    "Reader",
+    "Store",
+    "Term",
+    "UnitOfWork",
+    "trim",
+]
