@@ -1,0 +1,108 @@
+"""What the whole platform costs on this machine: start to ready, memory and CPU while idle, a command's way in.
+
+The start is measured twice in one home: the first makes keys and imports cold, the second is warm. Memory is PSS (shared
+pages counted once, divided among those who share them), CPU the sum over all processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from tests.e2e.flow import small_job
+from tests.platform import MILLSTREAM, Platform, free_ports, processes_of, run
+
+IDLE_S = 30
+COMMANDS = 60
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        home = Path(folder) / "home"
+        http, https = free_ports(2)
+        platform = Platform(home, f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}")
+        for label in ("first", "warm"):
+            print(
+                f"millstream up to ready, {label:<6} {_up(platform, http, https):6.2f} s   (aim, warm: 6 s)", flush=True
+            )
+            if label == "first":
+                platform.run("down")
+        try:
+            print(f"bare limit: python -c 'import fastapi, sqlmodel, nats, kubernetes' {_bare_import():.2f} s")
+            _idle(home)
+            asyncio.run(_commands(platform))
+        finally:
+            platform.run("down")
+
+
+def _up(platform: Platform, http: int, https: int) -> float:
+    began = time.monotonic()
+    platform.run("up", "--detach", "--http", str(http), "--https", str(https))
+    return time.monotonic() - began
+
+
+def _bare_import() -> float:
+    python = str(MILLSTREAM.parent / "python")
+    began = time.monotonic()
+    run([python, "-c", "import fastapi, sqlmodel, nats, kubernetes.aio.client"], dict(os.environ))
+    return time.monotonic() - began
+
+
+def _idle(home: Path) -> None:
+    time.sleep(10)  # what starts in the background has started
+    before, began = _cpu_s(home), time.monotonic()
+    time.sleep(IDLE_S)
+    used = (_cpu_s(home) - before) / (time.monotonic() - began)
+    pss = {pid: _pss_mib(pid) for pid in processes_of(home)}
+    print(f"idle CPU {100 * used:.1f} % of a core over {IDLE_S} s   (aim: under 5 %)")
+    print(f"idle memory {sum(pss.values()):.0f} MiB PSS in {len(pss)} processes   (aim: under 800 MiB)")
+    names = processes_of(home)
+    for pid, mib in sorted(pss.items(), key=lambda item: -item[1]):
+        print(f"    {mib:6.1f} MiB  {names.get(pid, '?')[:80]}")
+
+
+def _cpu_s(home: Path) -> float:
+    ticks = 0
+    for pid in processes_of(home):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _pss_mib(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+async def _commands(platform: Platform) -> None:
+    """Apply commands for suspended jobs, one by one: from publish to the answer heard, a superset of handler committed."""
+    from millstream import messages
+
+    bus = await messages.connect(platform.env["NATS_URL"])
+    took = []
+    for number in range(COMMANDS):
+        manifest = small_job(f"bench-{number}")
+        manifest["spec"]["suspend"] = True
+        letter = messages.compose("training.trainjob.apply.v1", {"manifest": manifest}, "default")
+        began = time.perf_counter()
+        answer = await messages.ask(bus, letter)
+        took.append(time.perf_counter() - began)
+        assert answer["type"] == "training.trainjob.applied.v1", answer
+    await bus.close()
+    took = sorted(took[5:])
+    p50, p99 = statistics.median(took) * 1e3, took[int(0.99 * (len(took) - 1))] * 1e3
+    print(f"command published -> answer heard  p50 {p50:.1f} ms  p99 {p99:.1f} ms   (aim: committed p50 under 15 ms)")
+
+
+if __name__ == "__main__":
+    main()
