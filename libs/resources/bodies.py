@@ -27,9 +27,8 @@ def media_type(content_type: str | None) -> str:
 def decode(raw: bytes, content_type: str, *, duplicates: list[str] | None = None) -> Any:
     """The value of a body. `duplicates` collects the paths of fields that were given twice (the last one counts)."""
     if content_type == PROTOBUF:
-        raise UnsupportedMediaType(
-            "this server reads JSON and YAML, not protobuf: use `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`"
-        )
+        remedy = "use `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`"
+        raise UnsupportedMediaType(f"this server reads JSON and YAML, not protobuf: {remedy}")
     if content_type in _YAML_TYPES and raw.lstrip()[:1] != b"{":
         value = _from_yaml(raw, duplicates)
     elif content_type in _YAML_TYPES or content_type == "application/json" or content_type.endswith("+json"):

@@ -116,8 +116,8 @@ async def check_owners(tx: Transaction, kinds: Sequence[Kind], kind: Kind, obj: 
         return
     if not await _owners(tx, kinds, obj):
         first = references[0]
-        told = f"Invalid value: {first['kind']} {first['name']!r} with uid {first['uid']} does not exist: remove the reference"
-        causes = [Cause("metadata.ownerReferences[0]", told)]
+        who = f"{first['kind']} {first['name']!r} with uid {first['uid']}"
+        causes = [Cause("metadata.ownerReferences[0]", f"Invalid value: {who} does not exist: remove the reference")]
         raise Invalid.about(kind.resource, str(obj["metadata"].get("name", "")), causes=causes)
 
 

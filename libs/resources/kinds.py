@@ -78,9 +78,8 @@ class Kind:
     """One kind in the Kubernetes API conventions; compared by identity, so declare each once and pass it around.
 
     `model` validates the whole object; `schema` (an OpenAPI v3 dict) is used where there is no model. `admit` is pure:
-    it
-    gets the new object and the old one (None on create), returns the object to store and raises `Invalid`. `events` names
-    the domain events of a change; they are said in the same transaction. `finalizer` is put on every new object.
+    it gets the new object and the old one (None on create), returns the object to store and raises `Invalid`. `events`
+    names the domain events of a change; they are said in the same transaction. `finalizer` is put on every new object.
     """
 
     group: str

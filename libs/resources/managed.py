@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from libs.base import Cause, Conflict
 from libs.resources.ownership import (
     Paths,
@@ -21,6 +23,7 @@ from libs.resources.shapes import Shape
 
 Object = dict[str, Any]
 Key = tuple[str, str, str]  # manager, operation, subresource
+_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 _NONE: Paths = frozenset()
 
 
@@ -48,8 +51,9 @@ def applied(live: Object | None, wanted: Object, writer: Writer, shape: Shape, *
     me = writer.key("Apply")
     mine, before = fields_of(wanted, shape, builtin=builtin), owners.get(me, _NONE)
     clashes = {k: c for k, o in owners.items() if k != me and (c := _clash(base, wanted, mine & o))}
-    if clashes and not force:
-        raise _conflict(clashes, writer)
+    ceded = _last_applied(base, shape, builtin=builtin) if writer.manager == "kubectl" else _NONE
+    if (refused := {k: rest for k, c in clashes.items() if (rest := c - ceded)}) and not force:
+        raise _conflict(refused, writer)
     for key, taken in clashes.items():
         owners[key] -= taken
     result = merged(base, wanted, shape, builtin=builtin)
@@ -57,6 +61,15 @@ def applied(live: Object | None, wanted: Object, writer: Writer, shape: Shape, *
     result = without(result, before - mine - others)
     owners[me] = mine
     return with_owners(result, base, owners, writer)
+
+
+def _last_applied(live: Object, shape: Shape, *, builtin: bool) -> Paths:
+    """Fields that kubectl applied by itself before (its annotation says which): server-side, it may take them over."""
+    annotations = (live.get("metadata") or {}).get("annotations") or {}
+    try:
+        return fields_of(orjson.loads(annotations.get(_ANNOTATION, "{}")), shape, builtin=builtin)
+    except orjson.JSONDecodeError:
+        return _NONE
 
 
 def written(old: Object | None, new: Object, writer: Writer, shape: Shape, *, builtin: bool) -> Object:
