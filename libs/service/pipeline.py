@@ -1,0 +1,92 @@
+"""From one delivery to one committed effect: parse, inbox, handle, say, commit, ack; knows no message by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from contracts.envelope import Event, Letter, Malformed, letter_for, open_letter, registry, subject_for
+from libs import telemetry
+from libs.bus import Delivery, Poison
+from libs.service.app import FaultPoint, Ports, no_fault
+from libs.store import UnitOfWork
+
+log = logging.getLogger(__name__)
+
+Effect = Callable[[Any, Letter, UnitOfWork], Awaitable[Sequence[Event]]]
+"""What one message type does inside its transaction; returns the facts that follow."""
+
+
+class Pipeline:
+    """Delivers each letter to its effect exactly once; `consumer` names this service in the inbox."""
+
+    def __init__(
+        self,
+        consumer: str,
+        effects: Mapping[str, Effect],
+        ports: Ports,
+        *,
+        source: str,
+        rejecting: Mapping[str, Callable[[str], Effect]] | None = None,
+        fault: FaultPoint = no_fault,
+    ) -> None:
+        self._consumer, self._effects, self._ports = consumer, effects, ports
+        self._rejecting = rejecting or {}
+        self._source, self._fault = source, fault
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Returns when it may be acknowledged; raises Poison when no retry can help, anything else to retry."""
+        opened = self._open(delivery)
+        if opened is None:
+            return
+        letter, message, effect = opened
+        with self._span(letter, delivery):
+            await self._fault("received")
+            first = await self._take(letter, message, effect)
+            await self._fault("committed")
+            telemetry.counter("handled").add(1, {"type": letter.type, "first": str(first).lower()})
+
+    def _open(self, delivery: Delivery) -> tuple[Letter, Any, Effect] | None:
+        """The letter, its message and what to do; None for what this service does not know and need not."""
+        try:
+            letter, message = open_letter(delivery.data, delivery.headers, subject=delivery.subject)
+        except Malformed as error:
+            return self._unsound(error, delivery)
+        effect = self._effects.get(letter.type)
+        return (letter, message, effect) if effect else None
+
+    def _unsound(self, error: Malformed, delivery: Delivery) -> tuple[Letter, Any, Effect] | None:
+        """A command whose envelope is sound gets an answer; everything else that is malformed is poison."""
+        letter = error.letter
+        if letter is not None and letter.type not in registry():
+            log.info("ignored: no one here knows %s", letter.type)
+            return None
+        if letter is not None and letter.type in self._rejecting:
+            return letter, error, self._rejecting[letter.type](delivery.subject)
+        raise Poison(f"malformed letter: {error}") from error
+
+    async def _take(self, letter: Letter, message: Any, effect: Effect) -> bool:
+        """One transaction: inbox, effect and its facts. False when the letter had been taken before."""
+        async with self._ports.store.write() as uow:
+            if not await uow.first_time(self._consumer, letter.id):
+                return False
+            for fact in await effect(message, letter, uow):
+                say(uow, fact, self._ports, source=self._source, causation=letter)
+            await self._fault("handled")
+        return True
+
+    def _span(self, letter: Letter, delivery: Delivery) -> AbstractContextManager[Any]:
+        parent = {"traceparent": letter.traceparent} if letter.traceparent else {}
+        attributes = {"messaging.message.id": letter.id, "messaging.delivery.attempt": delivery.attempt}
+        return telemetry.span(f"hear {letter.type}", parent=telemetry.extract(parent), **attributes)
+
+
+def say(uow: UnitOfWork, fact: Event, ports: Ports, *, source: str, causation: Letter | None = None) -> None:
+    """Puts `fact` into the outbox of this transaction."""
+    trace = telemetry.inject().get("traceparent")
+    letter = letter_for(
+        fact, id=ports.ids.event(), source=source, now=ports.clock.now(), causation=causation, traceparent=trace
+    )
+    uow.say(letter.to_dict(), subject_for(fact.type, fact.namespace))

@@ -1,0 +1,106 @@
+"""Runs a service as a process: environment in, HTTP on a socket, signals to a graceful end; nothing else does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from libs.base.errors import MillstreamError
+from libs.service.app import App, Given
+from libs.service.asgi import ASGIApp
+from libs.service.shell import serve
+
+if TYPE_CHECKING:
+    import uvicorn
+
+KEEP_ALIVE_S = 75
+"""Longer than the gateway keeps an idle connection, so that it never writes into one that we are closing."""
+DRAIN_S = 8
+"""How long requests under way may take to end; below a pod's usual grace of 30 s."""
+
+
+def run(build: Callable[[], App], *, given: Given | None = None) -> None:
+    """The life of a service process; exits 0 after SIGTERM or SIGINT, 1 with one clear line if it cannot start."""
+    import uvloop
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_life(build(), given))
+    except (MillstreamError, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+async def _life(app: App, given: Given | None) -> None:
+    here = {} if os.environ.get("MILLSTREAM_PORT") else {"port": app.manifest.port}
+    settings = app.settings.from_env(os.environ, service=app.manifest.name, **here)
+    ending = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    async with serve(app, settings, given) as service, listen(service.asgi, settings.host, settings.port):
+        gc.collect()
+        gc.freeze()
+        await ending.wait()
+        service.begin_stop()
+
+
+@asynccontextmanager
+async def listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+    """Serves `app` over HTTP/1.1 and gives its base URL; port 0 takes a free one. Ends when requests under way have."""
+    bound = _bind(host, port)
+    up = asyncio.Event()
+    server = _server(app, up)
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        await asyncio.wait({serving, asyncio.ensure_future(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        address = bound.getsockname()
+        yield f"http://{address[0]}:{address[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise OSError(f"{host}:{port} is taken or not ours: {error.strerror}") from error
+    bound.set_inheritable(False)
+    return bound
+
+
+def _server(app: ASGIApp, up: asyncio.Event) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Signals end the whole service, in `_life`; HTTP is only a part of it."""
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            up.set()
+
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    return Server(config)
