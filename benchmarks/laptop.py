@@ -1,6 +1,6 @@
 """What the whole platform costs on this machine: start to ready, memory and CPU while idle, a command's way in.
 
-The start is measured twice in one home: the first makes keys and imports cold, the second is warm. Memory is PSS (shared
+The start is measured twice in one home: first with cold keys and imports, then warm. Memory is PSS (shared
 pages counted once, divided among those who share them), CPU the sum over all processes.
 """
 
@@ -85,7 +85,7 @@ def _pss_mib(pid: int) -> float:
 
 
 async def _commands(platform: Platform) -> None:
-    """Apply commands for suspended jobs, one by one: from publish to the answer heard, a superset of handler committed."""
+    """Apply commands for suspended jobs, one by one: publish to answer heard, which includes the handler's commit."""
     from millstream import messages
 
     bus = await messages.connect(platform.env["NATS_URL"])
