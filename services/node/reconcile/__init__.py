@@ -1,0 +1,1 @@
+"""The node's controllers: each compares what is wanted with what is, over the node's own store."""
