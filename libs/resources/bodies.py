@@ -1,4 +1,5 @@
-"""Request bodies into plain values: JSON or YAML, bounded in size and depth, with duplicate fields told; no HTTP here.
+"""Request bodies into plain values: JSON or YAML, bounded in size and depth, with duplicate fields told;
+no HTTP here.
 """
 
 from __future__ import annotations

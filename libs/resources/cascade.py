@@ -16,7 +16,8 @@ Found = tuple[Kind, Object]
 async def delete(
     tx: Transaction, kinds: Sequence[Kind], kind: Kind, obj: Object, *, propagation: str, grace_s: int | None = None
 ) -> Object:
-    """Deletes an object, or marks it as being deleted while finalizers hold it; returns it as it then is (or last was).
+    """Deletes an object, or marks it as being deleted while finalizers hold it; returns it as it then is (or
+    last was).
     """
     if propagation not in POLICIES:
         raise BadRequest(f"propagationPolicy: {propagation!r} is none of {', '.join(POLICIES)}")

@@ -1,4 +1,5 @@
-"""The routes of the resource API as one plain ASGI endpoint; every answer that is not a success is a `Status` object.
+"""The routes of the resource API as one plain ASGI endpoint; every answer that is not a success is a
+`Status` object.
 """
 
 from __future__ import annotations

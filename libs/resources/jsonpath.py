@@ -1,4 +1,5 @@
-"""The part of JSONPath that printer columns use: `.status.conditions[?(@.type=="Ready")].status`, `[0]`, `[-1:]`; pure.
+"""The part of JSONPath that printer columns use: `.status.conditions[?(@.type=="Ready")].status`, `[0]`,
+`[-1:]`; pure.
 """
 
 import re

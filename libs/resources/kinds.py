@@ -46,7 +46,8 @@ class Admission:
 
 @dataclass(frozen=True)
 class Scale:
-    """Where the `scale` subresource finds its numbers; paths are dotted, `selector` gives the label selector as text.
+    """Where the `scale` subresource finds its numbers; paths are dotted, `selector` gives the label selector
+    as text.
     """
 
     spec_path: str = "spec.replicas"

@@ -31,7 +31,8 @@ class Page:
 async def page(
     reader: Reader, kind: Kind, namespace: str | None, selectors: Selectors, limit: int | None, continue_: str | None
 ) -> Page:
-    """One page. Later pages keep the first page's resourceVersion, so that a watch from it tells what changed between.
+    """One page. Later pages keep the first page's resourceVersion, so that a watch from it tells what changed
+    between.
     """
     version, after = _read_token(continue_) if continue_ else (str(await reader.last_seq()), None)
     if (name := selectors.fields.wants("metadata", "name")) is not None and (namespace or not kind.namespaced):

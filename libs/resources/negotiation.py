@@ -18,7 +18,8 @@ class NotAcceptable(ApiError):
 
 @dataclass(frozen=True)
 class Form:
-    """`shape` is "" (as it is), Table, PartialObjectMetadata or PartialObjectMetadataList; `yaml` asks for YAML text.
+    """`shape` is "" (as it is), Table, PartialObjectMetadata or PartialObjectMetadataList; `yaml` asks for
+    YAML text.
     """
 
     shape: str = ""

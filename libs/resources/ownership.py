@@ -204,7 +204,8 @@ def _without(value: Any, tree: Tree, at: Path, paths: Paths) -> Any:
 
 
 def _kept(value: Any, tree: Tree, at: Path, paths: Paths) -> Any:
-    """What remains of one child, `_MISSING` for nothing. A named item goes only if no more than its keys would be left.
+    """What remains of one child, `_MISSING` for nothing. A named item goes only if no more than its keys would
+    be left.
     """
     left = _without(value, tree, at, paths) if tree else value
     if at not in paths:

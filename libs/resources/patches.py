@@ -1,4 +1,5 @@
-"""The patches that clients send: merge (RFC 7386), JSON (RFC 6902), strategic merge; pure, the target is never changed.
+"""The patches that clients send: merge (RFC 7386), JSON (RFC 6902), strategic merge; pure, the target is
+never changed.
 """
 
 from __future__ import annotations
@@ -164,7 +165,8 @@ def _absent(path: list[str], at: int) -> Invalid:
 
 
 def strategic_merge(target: Any, patch: Any, shape: Shape = ANYTHING) -> Any:
-    """Kubernetes' strategic merge: as RFC 7386, but lists with a merge key merge by it, and `$patch` directives apply.
+    """Kubernetes' strategic merge: as RFC 7386, but lists with a merge key merge by it, and `$patch`
+    directives apply.
     """
     if not isinstance(patch, dict):
         return patch

@@ -34,7 +34,7 @@ class Remove:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do for one object: actions in order, then its new status with the events that say so, in one transaction."""
+    """What to do for one object: actions in order, then new status and events in one transaction."""
 
     actions: Sequence[Ensure | Remove] = ()
     status: Object | None = None
@@ -44,10 +44,10 @@ class Plan:
 
 
 async def carry_out(plan: Plan, obj: Object, ctx: Context) -> Requeue | None:
-    """Actions first, then status and events; a crash between them repeats the actions, which change nothing the second time.
+    """Actions first, then status and events; a crash between them repeats the actions, which then change nothing.
 
-    Events come with the status that says the same, so they are said once: Conflict is raised when the object changed since
-    it was read, and the reconciler sees it again.
+    Events come with the status that says the same, so they are said once: Conflict is raised when the object changed
+    since it was read, and the reconciler sees it again.
     """
     for action in plan.actions:
         await (_ensure(action, ctx) if isinstance(action, Ensure) else _remove(action, ctx))

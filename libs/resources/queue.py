@@ -50,10 +50,10 @@ class WorkQueue(Generic[K]):
         self.add(key)
 
     def retry(self, key: K) -> float:
-        """Wants a key that failed again: after 0.2 s, doubled by each failure in a row, at most 60 s. Returns the delay."""
+        """Wants a key that failed again: after 0.2 s, doubled by each failure in a row, at most 60 s; returns that."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        delay = min(FIRST_DELAY_S * 2 ** min(failures, 20), LAST_DELAY_S) * (0.5 + self._jitter() / 2)
+        delay: float = min(FIRST_DELAY_S * 2.0 ** min(failures, 20), LAST_DELAY_S) * (0.5 + self._jitter() / 2)
         self.add_after(key, delay)
         return delay
 

@@ -53,7 +53,7 @@ class Context:
 
 
 class Reconciler(Protocol):
-    """Brings what is there towards what an object asks for; called with a key, also for objects that are gone by now."""
+    """Brings what is there towards what an object asks for; called with a key, also of objects that are gone."""
 
     @property
     def kind(self) -> Kind: ...

@@ -46,13 +46,14 @@ class Resources:
         authorize: Authorize | None = None,
     ) -> None:
         self.store, self.kinds, self.clock, self.ids = store, tuple(kinds), clock, ids
-        self._source, self._authorize = source, authorize
+        self.source, self._authorize = source, authorize
         self._unit: UnitOfWork | None = None
         self._cause: Letter | None = None
         self.hub = Hub(store)
 
     def view(self, uow: UnitOfWork, *, cause: Letter | None = None) -> Resources:
-        """The same calls inside an open transaction; events of its changes name `cause` as the letter they follow from.
+        """The same calls inside an open transaction; events of its changes name `cause` as the letter they follow
+        from.
         """
         bound = copy.copy(self)
         bound._unit, bound._cause = uow, cause
@@ -315,7 +316,7 @@ class Resources:
             yield tx
 
     def _transaction(self, reader: Any, dry_run: bool) -> Transaction:
-        return Transaction(reader, self.clock, self.ids, self._source, dry_run, self._cause)
+        return Transaction(reader, self.clock, self.ids, self.source, dry_run, self._cause)
 
 
 def _or_new(warnings: Warnings | None) -> list[str]:

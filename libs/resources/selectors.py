@@ -100,7 +100,8 @@ def parse_labels(text: str) -> LabelSelector:
 
 @lru_cache(maxsize=512)
 def parse_fields(text: str) -> FieldSelector:
-    """Reads `metadata.name=x,status.phase!=Failed`; a backslash escapes a comma, an equals sign or itself in a value.
+    """Reads `metadata.name=x,status.phase!=Failed`; a backslash escapes a comma, an equals sign or itself in a
+    value.
     """
     parts = [p for p in re.split(r"(?<!\\),", text) if p.strip()]
     return FieldSelector(tuple(_field_term(part, text) for part in parts))

@@ -30,7 +30,8 @@ _PORTS = ("containerPort", "port")
 
 
 class Shape:
-    """One node of a schema with its references resolved; children are built when first asked for (schemas may recur).
+    """One node of a schema with its references resolved; children are built when first asked for (schemas may
+    recur).
     """
 
     def __init__(self, schemas: list[Schema], definitions: Mapping[str, Schema]) -> None:

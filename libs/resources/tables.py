@@ -29,7 +29,8 @@ _AGE: Object = {
 def table(
     kind: Kind, objects: Sequence[Object], now: datetime, *, metadata: Object, include: str, head: bool = True
 ) -> Object:
-    """A `meta.k8s.io/v1` Table; `include` is Metadata, Object or None, `head` is False for later events of one watch.
+    """A `meta.k8s.io/v1` Table; `include` is Metadata, Object or None, `head` is False for later events of one
+    watch.
     """
     return {
         "kind": "Table",

@@ -54,7 +54,8 @@ class Shared:
 
 @dataclass(frozen=True)
 class Happening:
-    """One event of one watch; `shared` is the change behind it, absent for bookmarks, errors and what already existed.
+    """One event of one watch; `shared` is the change behind it, absent for bookmarks, errors and what already
+    existed.
     """
 
     type: str
@@ -93,7 +94,8 @@ class Watcher:
 
 
 class Hub:
-    """The one reader of the change log. It runs while somebody watches; `position` is the last seq that it passed on.
+    """The one reader of the change log. It runs while somebody watches; `position` is the last seq that it
+    passed on.
     """
 
     def __init__(self, store: Store) -> None:

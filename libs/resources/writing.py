@@ -230,7 +230,8 @@ def _check_version(kind: Kind, old: Object, metadata: Object) -> None:
 
 
 def _keep_ownership(metadata: Object, old: Object, ask: Ask) -> Object:
-    """Clients may clear or edit managedFields (`kubectl` does, to take over older ownership); leaving it out keeps it.
+    """Clients may clear or edit managedFields (`kubectl` does, to take over older ownership); leaving it out
+    keeps it.
     """
     if "managedFields" in metadata and isinstance(metadata["managedFields"], list):
         return metadata

@@ -12,7 +12,8 @@ import uvicorn
 from pydantic import BaseModel, ConfigDict, Field
 
 from libs.base import Cause, Invalid
-from libs.resources import Admission, Column, Kind, Object, Resources, Scale, routes
+from libs.resources import Admission, Column, Kind, Object, Resources, Scale, Subresource
+from libs.resources.http import routes
 
 GROUP = "toys.millstream.dev"
 
@@ -135,14 +136,11 @@ def thing(kind: Kind, name: str, namespace: str = "default", **fields: Any) -> O
 
 
 @asynccontextmanager
-async def served(resources: Resources, *, kinds: Sequence[Kind] | None = None, **options: Any) -> AsyncIterator[str]:
+async def served(resources: Resources, *, subresources: Sequence[Subresource] = ()) -> AsyncIterator[str]:
     """The resource API on a free loopback port; gives its base URL."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        routes(resources, kinds, **options), log_level="warning", lifespan="off", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    app = routes(resources, extra_subresources=subresources)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
         await asyncio.sleep(0.005)

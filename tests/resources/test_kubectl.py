@@ -38,7 +38,7 @@ async def test_server_side_apply_keeps_owners_apart(kubectl: Kubectl) -> None:
     assert first.out.strip().endswith("serverside-applied"), first.err
     await kubectl("patch", "widget", "ssa", "--type=merge", "-p", '{"spec":{"size":5}}')
     clash = await kubectl("apply", "--server-side", "-f", "-", stdin=MANIFEST % ("ssa", 2))
-    assert clash.code != 0 and "conflict with \"kubectl-patch\"" in clash.err and ".spec.size" in clash.err
+    assert clash.code != 0 and 'conflict with "kubectl-patch"' in clash.err and ".spec.size" in clash.err
     forced = await kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=MANIFEST % ("ssa", 2))
     assert forced.code == 0, forced.err
 
