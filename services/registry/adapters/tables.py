@@ -10,6 +10,9 @@ from sqlmodel import Field, SQLModel
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only in INTEGER columns
 
 
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+
 class RecordRow(SQLModel, table=True):
     """`parent` is 0 where there is none, because NULLs would not be unique. Times in ms since the epoch."""
 
@@ -21,13 +24,13 @@ class RecordRow(SQLModel, table=True):
     )
 
     id: int | None = Field(default=None, sa_column=Column(BigId, primary_key=True, autoincrement=True))
-    family: str = Field(sa_column=Column(Text, nullable=False))
+    family: str = Field(sa_column=Column(Key, nullable=False))
     parent: int = Field(sa_column=Column(BigInteger, nullable=False))
-    name: str = Field(sa_column=Column(Text, nullable=False))
+    name: str = Field(sa_column=Column(Key, nullable=False))
     external_id: str | None = Field(default=None, sa_column=Column(Text))
     artifact_type: str | None = Field(default=None, sa_column=Column(Text))
     fields: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     created_ms: int = Field(sa_column=Column(BigInteger, nullable=False))
     updated_ms: int = Field(sa_column=Column(BigInteger, nullable=False))
-    job_uid: str | None = Field(default=None, sa_column=Column(Text, unique=True))
+    job_uid: str | None = Field(default=None, sa_column=Column(Key, unique=True))
     announced: bool = Field(default=False, sa_column=Column(Boolean, nullable=False))

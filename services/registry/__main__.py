@@ -1,0 +1,7 @@
+"""python -m services.registry"""
+
+from libs.service import run
+from services.registry.app import build
+
+if __name__ == "__main__":
+    run(build)

@@ -1,0 +1,7 @@
+"""python -m services.serving"""
+
+from libs.service import run
+from services.serving.app import build
+
+if __name__ == "__main__":
+    run(build)

@@ -1,0 +1,59 @@
+"""The InferenceService kind as this service serves it: columns, name rules and the facts of its coming and going."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from contracts.envelope import Event
+from contracts.events.serving.v1 import InferenceServiceCreated, InferenceServiceDeleted
+from contracts.kinds.inferenceservice import GROUP, VERSION, InferenceService
+from libs.base import Cause, Invalid
+from libs.resources.kinds import Admission, Column, Kind, Object
+
+FINALIZER = "millstream.dev/workloads"
+MAX_NAME = 63 - len("-predictor")
+
+
+def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
+    name = obj["metadata"].get("name") or ""
+    if old is None and len(name) > MAX_NAME:
+        raise Invalid(causes=[Cause("metadata.name", f"must have at most {MAX_NAME} characters, it has {len(name)}")])
+    return obj
+
+
+def _events(op: str, obj: Object, old: Object | None) -> Sequence[Event]:
+    metadata = obj["metadata"]
+    about = {"namespace": metadata.get("namespace", ""), "name": metadata["name"], "uid": metadata["uid"]}
+    if op == "ADDED":
+        return [InferenceServiceCreated(**about)]
+    return [InferenceServiceDeleted(**about)] if op == "DELETED" else []
+
+
+def _ready(obj: Object, now: datetime) -> Any:
+    conditions = (obj.get("status") or {}).get("conditions") or []
+    return next((entry["status"] for entry in conditions if entry["type"] == "Ready"), "")
+
+
+INFERENCESERVICE = Kind(
+    group=GROUP,
+    version=VERSION,
+    kind="InferenceService",
+    plural="inferenceservices",
+    singular="inferenceservice",
+    model=InferenceService,
+    short_names=("isvc",),
+    categories=("all", "kserve"),
+    columns=(
+        Column("URL", "string", ".status.url"),
+        Column("Ready", "string", _ready),
+        Column("LatestReadyRevision", "string", ".status.components.predictor.latestReadyRevision"),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    ),
+    finalizer=FINALIZER,
+    admit=_admit,
+    events=_events,
+    name_is_label=True,
+    description="InferenceService serves one model over the V1 and Open Inference protocols.",
+)

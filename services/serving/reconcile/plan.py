@@ -1,0 +1,120 @@
+"""plan(wanted, observed): which cluster objects to write, what the status says, which facts follow; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.envelope import Event
+from contracts.events.serving.v1 import InferenceServiceFailed, InferenceServiceReady
+from libs.base.clock import rfc3339
+from services.serving.domain import status as say
+from services.serving.domain.predictor import Predictor
+from services.serving.domain.status import Observed, Verdict
+from services.serving.domain.workloads import Surroundings, predictor_name, revision_of, url_of, workloads
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`ensure` lists the objects that differ from what they should be."""
+
+    ensure: Sequence[Object]
+    status: Object
+    events: Sequence[Event] = ()
+
+
+def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundings, now: datetime) -> Decision:
+    """One step towards a predictor whose model is known."""
+    objects = workloads(isvc, wanted, around)
+    present = (observed.deployment, observed.service, observed.route)
+    differing = [made for made, found in zip(objects, present, strict=True) if not covers(found, made)]
+    revision = revision_of(objects[0])
+    predictor = say.predictor_verdict(observed, revision, wanted.replicas)
+    ingress = say.ingress_verdict(observed)
+    ready = say.ready_verdict(predictor, ingress)
+    verdicts = {"IngressReady": ingress, "PredictorReady": predictor, "Ready": ready}
+    status = {
+        **_common(isvc, verdicts, now),
+        **_where(isvc, observed, around, revision, predictor),
+        "modelStatus": say.model_status(observed, predictor, revision, wanted.replicas),
+    }
+    return Decision(differing, status, _facts(isvc, status, wanted, revision))
+
+
+def plan_unknown_version(isvc: Object, why: str, now: datetime) -> Decision:
+    """The registry has not (yet) announced the version that the URI names; what runs already keeps running."""
+    verdict = Verdict("False", "ModelVersionUnknown", why)
+    old = isvc.get("status") or {}
+    states = {**((old.get("modelStatus") or {}).get("states") or {}), "targetModelState": "Pending"}
+    failure = {"reason": "InvalidPredictorSpec", "message": f"ModelVersionUnknown: {why}", "time": rfc3339(now)}
+    before = (old.get("modelStatus") or {}).get("lastFailureInfo") or {}
+    if before.get("message") == failure["message"]:
+        failure = before
+    model = {"states": states, "transitionStatus": "InvalidSpec", "lastFailureInfo": failure}
+    kept = {key: old[key] for key in ("url", "address", "components") if key in old}
+    ingress = Verdict("True") if "url" in old else Verdict("False", "RouteMissing")
+    verdicts = {"IngressReady": ingress, "PredictorReady": verdict, "Ready": verdict}
+    return Decision((), {**_common(isvc, verdicts, now), **kept, "modelStatus": model})
+
+
+def _common(isvc: Object, verdicts: dict[str, Verdict], now: datetime) -> Object:
+    return {
+        "observedGeneration": isvc["metadata"].get("generation", 1),
+        "deploymentMode": "Standard",
+        "conditions": say.conditions((isvc.get("status") or {}).get("conditions"), verdicts, now),
+    }
+
+
+def _where(isvc: Object, observed: Observed, around: Surroundings, revision: str, verdict: Verdict) -> Object:
+    addresses = say.addresses(isvc, observed, url_of(isvc, around))
+    old = ((isvc.get("status") or {}).get("components") or {}).get("predictor") or {}
+    latest = revision if verdict.status == "True" else old.get("latestReadyRevision")
+    component = {**addresses, "latestCreatedRevision": revision}
+    if latest:
+        component["latestReadyRevision"] = latest
+        component["traffic"] = [{"latestRevision": latest == revision, "percent": 100, "revisionName": latest}]
+    shown: Object = {"components": {"predictor": component}}
+    if observed.route is not None:
+        shown |= {"url": addresses["url"], "address": addresses["address"]}
+    return shown
+
+
+def _facts(isvc: Object, status: Object, wanted: Predictor, revision: str) -> list[Event]:
+    """Ready when it became so, or answers with another revision; failed when a load failed in a new way."""
+    metadata, old = isvc["metadata"], isvc.get("status") or {}
+    about = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}
+    was_ready = _is_ready(old) and _latest(old) == revision
+    if _is_ready(status) and not was_ready:
+        return [InferenceServiceReady(**about, url=status["url"], revision=revision, model_uri=wanted.asked_uri)]
+    failure = status["modelStatus"].get("lastFailureInfo")
+    before = (old.get("modelStatus") or {}).get("lastFailureInfo") or {}
+    if failure and (failure["message"], revision) != (before.get("message"), before.get("modelRevisionName")):
+        return [InferenceServiceFailed(**about, reason=failure["reason"], message=failure["message"])]
+    return []
+
+
+def _is_ready(status: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
+
+
+def _latest(status: Object) -> Any:
+    return ((status.get("components") or {}).get("predictor") or {}).get("latestReadyRevision")
+
+
+def covers(found: Any, made: Any) -> bool:
+    """Whether everything that `made` states is so in `found`, which may say more (defaults, status)."""
+    if isinstance(made, dict):
+        return isinstance(found, dict) and all(covers(found.get(key), value) for key, value in made.items())
+    if isinstance(made, list):
+        same_length = isinstance(found, list) and len(found) == len(made)
+        return same_length and all(covers(f, m) for f, m in zip(found, made, strict=True))
+    return bool(found == made)
+
+
+def names_of(isvc: Object) -> tuple[str, str]:
+    """Namespace and name that the three cluster objects share."""
+    return isvc["metadata"]["namespace"], predictor_name(isvc["metadata"]["name"])

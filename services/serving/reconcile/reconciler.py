@@ -1,0 +1,114 @@
+"""Drives the plan of one InferenceService: observe, resolve, decide, carry out; takes all of it down at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.kinds.inferenceservice import predictor_model
+from libs.base import ApiError
+from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE
+from libs.resources.kinds import Kind
+from libs.resources.plan import Ensure, Plan, Remove, carry_out
+from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
+from services.serving.domain.failures import Failure, read_container
+from services.serving.domain.predictor import KnownVersion, predictor, registry_name
+from services.serving.domain.status import Observed
+from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings
+from services.serving.reconcile.kind import INFERENCESERVICE
+from services.serving.reconcile.plan import Decision, names_of, plan, plan_unknown_version
+
+Object = dict[str, Any]
+Lookup = Callable[[str, str | None], Awaitable[KnownVersion | None]]
+"""(model, version or None for the newest) -> what the registry announced."""
+RESOURCES = (DEPLOYMENT, SERVICE, HTTPROUTE)
+REGISTRY_POLL_S = 2.0
+GONE_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Predictors:
+    """The reconciler of InferenceServices."""
+
+    lookup: Lookup
+    around: Surroundings
+    kind: Kind = INFERENCESERVICE
+    owned: tuple[Owned, ...] = tuple(Owned(r, by_label(ISVC_LABEL), ISVC_LABEL) for r in (*RESOURCES, POD))
+
+    async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
+        isvc = await ctx.resources.find(self.kind, key.namespace, key.name)
+        if isvc is None:
+            return None
+        if isvc["metadata"].get("deletionTimestamp"):
+            return await carry_out(await _removal(isvc, ctx), isvc, ctx)
+        decision, follow = await self._decide(isvc, ctx)
+        # Routes come last and status after all: a status never tells of what was not yet asked for.
+        actions = [Ensure(made, apply=True) for made in decision.ensure]
+        done = Plan(actions, decision.status, decision.events, REGISTRY_POLL_S if follow else None)
+        return await carry_out(done, isvc, ctx)
+
+    async def _decide(self, isvc: Object, ctx: Context) -> tuple[Decision, bool]:
+        """The decision, and whether to look again soon because the registry may say something new."""
+        uri = predictor_model(isvc["spec"])["storageUri"]
+        named, known = registry_name(uri), None
+        if named is not None:
+            known = await self.lookup(*named)
+            if known is None:
+                why = f"{uri}: the registry has not announced such a version"
+                return plan_unknown_version(isvc, why, ctx.clock.now()), True
+        wanted = predictor(isvc["spec"], known)
+        observed = await observe(isvc, ctx)
+        return plan(isvc, wanted, observed, self.around, ctx.clock.now()), bool(named and named[1] is None)
+
+
+async def observe(isvc: Object, ctx: Context) -> Observed:
+    assert ctx.cluster is not None
+    namespace, name = names_of(isvc)
+    deployment, service, route = await asyncio.gather(*(ctx.cluster.get(r, namespace, name) for r in RESOURCES))
+    failure = await _failure(isvc, deployment, ctx) if deployment else None
+    return Observed(deployment, service, route, failure)
+
+
+async def _failure(isvc: Object, deployment: Object, ctx: Context) -> Failure | None:
+    """What went wrong in a pod of the newest revision, if something did."""
+    assert ctx.cluster is not None
+    metadata = isvc["metadata"]
+    revision = deployment["spec"]["template"]["metadata"]["labels"].get(REVISION_LABEL)
+    labels = f"{ISVC_LABEL}={metadata['name']},{REVISION_LABEL}={revision}"
+    for pod in await ctx.cluster.list(POD, metadata["namespace"], labels=labels):
+        for status in (pod.get("status") or {}).get("containerStatuses") or []:
+            found = read_container(pod["metadata"]["name"], status)
+            if found is not None:
+                return await _explained(pod, status, ctx) if found.exit_code is not None else found
+    return None
+
+
+async def _explained(pod: Object, status: Object, ctx: Context) -> Failure | None:
+    """The same failure with the container's last lines, where a node kept them."""
+    assert ctx.cluster is not None
+    metadata = pod["metadata"]
+    previous = not (status.get("state") or {}).get("terminated")
+    tail = []
+    try:
+        async for line in ctx.cluster.logs(
+            metadata["namespace"], metadata["name"], container=CONTAINER, tail=20, previous=previous
+        ):
+            tail.append(line)
+    except ApiError:
+        tail.clear()
+    return read_container(metadata["name"], status, "\n".join(tail))
+
+
+async def _removal(isvc: Object, ctx: Context) -> Plan:
+    """Remove what is left; the finalizer goes when the last pod is gone."""
+    assert ctx.cluster is not None
+    namespace, name = names_of(isvc)
+    # The route first: no request should be sent to pods that are about to end.
+    left = [r for r in reversed(RESOURCES) if await ctx.cluster.get(r, namespace, name)]
+    labels = f"{ISVC_LABEL}={isvc['metadata']['name']},component=predictor"
+    pods = await ctx.cluster.list(POD, namespace, labels=labels)
+    if not left and not pods:
+        return Plan(done_finalizer=True)
+    return Plan([Remove(r, namespace, name) for r in left], requeue_after=GONE_POLL_S)
