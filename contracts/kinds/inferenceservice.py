@@ -1,4 +1,4 @@
-"""InferenceService as KServe's clients send and read it (serving.kserve.io/v1beta1); what is not served is refused by name.
+"""InferenceService as KServe's clients send and read it (serving.kserve.io/v1beta1); what is not served is refused.
 
 The spec is kept as it was sent. `predictor_model` reads the modern `model` form and the older one (`sklearn: {...}`)
 alike.

@@ -94,6 +94,7 @@ class Admission(_Wire):
     state: Literal["Waiting", "Queued", "Admitted"]
     reason: str | None = None
     since: datetime | None = None
+    generation: int | None = None
 
 
 class TrainJobStatus(_Wire):

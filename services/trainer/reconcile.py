@@ -9,7 +9,7 @@ from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event
 from libs.base.clock import rfc3339
 from libs.cluster import JOB, SECRET, SERVICE
-from libs.resources import Ensure, Plan, Remove
+from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer.domain import announce, state, status, words, workload
 from services.trainer.domain.blueprint import Blueprint, blueprint
 from services.trainer.domain.frameworks import Framework, framework_for
@@ -42,7 +42,7 @@ def plan(world: World) -> Plan:
     if job["metadata"].get("deletionTimestamp"):
         return _tear_down(world)
     if state.is_finished(job):
-        return _tidy(world)
+        return Plan()
     if world.runtime is None:
         return _without_runtime(world)
     print_ = blueprint(job, world.runtime)
@@ -57,7 +57,7 @@ def _tear_down(world: World) -> Plan:
     """The object goes when the last pod has gone, never before: no pod may outlive what explains it."""
     actions = _removals(world, job=True)
     if world.observed.nothing_left:
-        return Plan(done_finalizer=True)
+        return Plan(actions=[], done_finalizer=True)
     return Plan(actions=actions, requeue_after=LOOK_AGAIN_S)
 
 
@@ -69,11 +69,6 @@ def _removals(world: World, *, job: bool) -> list[Any]:
         (SECRET, words.token_secret(meta["name"]), seen.secret),
     ]
     return [Remove(resource, meta["namespace"], name) for resource, name, there in found if there]
-
-
-def _tidy(world: World) -> Plan:
-    """A finished job keeps its Job and pods for their logs, not the token."""
-    return Plan(actions=_removals(world, job=False))
 
 
 def _without_runtime(world: World) -> Plan:
@@ -88,6 +83,7 @@ def _without_runtime(world: World) -> Plan:
 
 
 def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
+    """A job that is over keeps its Job and pods for their logs, not the token."""
     after = status.finished(world.job, world.observed, num_nodes, why, world.now)
     return Plan(
         actions=[*_removals(world, job=False), Ensure(_note(world, why.reason, why.message, "Warning"))],
@@ -100,14 +96,15 @@ def _suspend(world: World, print_: Blueprint) -> Plan:
     after = status.suspended(world.job, world.observed, print_.num_nodes, world.now)
     child = world.observed.job
     running = child is not None and not child["spec"].get("suspend")
-    actions = [Ensure({**_bare(child), "spec": {**child["spec"], "suspend": True}})] if child and running else []
+    actions = [_apply({**_bare(child), "spec": {**child["spec"], "suspend": True}})] if child and running else []
     return Plan(actions=actions, status=after, requeue_after=None if after["conditions"] else LOOK_AGAIN_S)
 
 
 def _wait(world: World, print_: Blueprint) -> Plan:
     """Says the job's demand when first seen and again from time to time: no lost letter may strand a job."""
     after = status.waiting(world.job, world.now)
-    ask: list[Event] = [] if world.asked else [announce.created(world.job, print_)]
+    asked = world.asked and (world.job.get("status") or {}).get("admission")
+    ask: list[Event] = [] if asked else [announce.created(world.job, print_)]
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
 
 
@@ -144,10 +141,14 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
         actions.append(Ensure(workload.secret(job, world.token)))
     if seen.job is None:
         framework = framework_for(print_.policy, world.frameworks)
-        actions.append(Ensure(workload.child_job(job, print_, framework, world.site, _ticket(job))))
+        actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job))))
     elif _differs(seen.job, job):
-        actions.append(Ensure(_adjusted(seen.job, job)))
+        actions.append(_apply(_adjusted(seen.job, job)))
     return actions
+
+
+def _apply(obj: dict[str, Any]) -> Ensure:
+    return Ensure(obj, apply=True)
 
 
 def _differs(child: dict[str, Any], job: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ def of(job: dict[str, Any]) -> Status:
 def waiting(job: dict[str, Any], now: datetime) -> Status:
     status = {**of(job), "conditions": []}
     if not status.get("admission"):
-        status["admission"] = {"state": "Waiting", "since": rfc3339(now)}
+        status["admission"] = {"state": "Waiting", "since": rfc3339(now), "generation": status["observedGeneration"]}
     return status
 
 

@@ -1,0 +1,127 @@
+"""Brings TrainJobs towards what they ask for: looks at store and cluster, asks the pure plan, carries it out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from contracts.events.training.v1 import TrainJobCreated
+from libs.base.errors import ApiError, Conflict
+from libs.cluster import JOB, POD, SECRET, SERVICE
+from libs.resources import Kind
+from libs.resources.plan import Plan, carry_out
+from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
+from services.trainer import reconcile as pure
+from services.trainer.domain import words
+from services.trainer.domain.frameworks import Framework
+from services.trainer.domain.observed import Observed
+from services.trainer.domain.outcome import failed_pods
+from services.trainer.domain.state import is_admitted, is_finished, is_suspended
+from services.trainer.domain.tokens import token_for
+from services.trainer.domain.workload import Site
+
+TAIL_LINES = 15
+TAIL_PODS_MAX = 3
+LOGS_TIMEOUT_S = 5.0
+SELECTOR = f"{words.JOB_NAME},{words.UID}"
+
+Job = dict[str, Any]
+
+
+class TrainJobs:
+    """The reconciler of TrainJobs. `runtimes` are the two kinds of runtime, `key` answers the trainer's secret."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        runtimes: Sequence[Kind],
+        frameworks: Sequence[Framework],
+        site: Site,
+        key: Callable[[], Awaitable[bytes]],
+    ) -> None:
+        self.kind = kind
+        self.owned = [Owned(resource, by_label(words.JOB_NAME), SELECTOR) for resource in (JOB, POD)]
+        self._runtimes = {runtime.kind: runtime for runtime in runtimes}
+        self._frameworks, self._site, self._key = tuple(frameworks), site, key
+        self._asked_at: dict[str, float] = {}
+
+    async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
+        """One step. A conflict means that the job changed meanwhile: look again at once."""
+        job = await ctx.resources.find(self.kind, key.namespace, key.name)
+        if job is None or (is_finished(job) and not job["metadata"].get("deletionTimestamp")):
+            self._asked_at.pop((job or {}).get("metadata", {}).get("uid", ""), None)
+            return None
+        plan = pure.plan(await self._world(job, ctx))
+        try:
+            return await self._carry_out(plan, job, ctx)
+        except Conflict:
+            return Requeue(0.02)
+
+    async def _carry_out(self, plan: Plan, job: Job, ctx: Context) -> Requeue | None:
+        """The status is written only onto what was read: a progress report may have come in between."""
+        meta = job["metadata"]
+        again = await carry_out(replace(plan, status=None, events=()), job, ctx)
+        if plan.events or (plan.status is not None and plan.status != (job.get("status") or {})):
+            where = (self.kind, meta["namespace"], meta["name"])
+            status = plan.status if plan.status is not None else job.get("status") or {}
+            await ctx.resources.update_status(*where, status, expect_rv=meta["resourceVersion"], events=plan.events)
+        if any(isinstance(event, TrainJobCreated) for event in plan.events):
+            self._asked_at[meta["uid"]] = ctx.clock.monotonic()
+        return again
+
+    async def _world(self, job: Job, ctx: Context) -> pure.World:
+        uid = job["metadata"]["uid"]
+        asked = ctx.clock.monotonic() - self._asked_at.get(uid, float("-inf")) < pure.ASK_AGAIN_S
+        return pure.World(
+            job=job,
+            runtime=await self._runtime(job, ctx),
+            observed=await _observe(job, ctx) if _may_run(job) else Observed(),
+            frameworks=self._frameworks,
+            site=self._site,
+            token=token_for(await self._key(), uid),
+            now=ctx.clock.now(),
+            asked=asked,
+        )
+
+    async def _runtime(self, job: Job, ctx: Context) -> Job | None:
+        ref = job["spec"]["runtimeRef"]
+        kind = self._runtimes[ref.get("kind") or "ClusterTrainingRuntime"]
+        return await ctx.resources.find(kind, job["metadata"]["namespace"] if kind.namespaced else "", ref["name"])
+
+
+def _may_run(job: Job) -> bool:
+    """A job that was never admitted has nothing in the cluster to look at."""
+    return is_admitted(job) or is_suspended(job) or bool(job["metadata"].get("deletionTimestamp"))
+
+
+async def _observe(job: Job, ctx: Context) -> Observed:
+    assert ctx.cluster is not None
+    cluster, namespace, name = ctx.cluster, job["metadata"]["namespace"], job["metadata"]["name"]
+    child, pods, service, secret = await asyncio.gather(
+        cluster.get(JOB, namespace, words.child_job(name)),
+        cluster.list(POD, namespace, labels=f"{words.JOB_NAME}={name}"),
+        cluster.get(SERVICE, namespace, name),
+        cluster.get(SECRET, namespace, words.token_secret(name)),
+    )
+    seen = Observed(job=child, pods=tuple(pods), service=_is_ours(service), secret=_is_ours(secret))
+    return replace(seen, tails=await _tails(seen, ctx)) if pure.outcome(seen) else seen
+
+
+def _is_ours(found: Job | None) -> bool:
+    labels = ((found or {}).get("metadata") or {}).get("labels") or {}
+    return words.UID in labels
+
+
+async def _tails(seen: Observed, ctx: Context) -> dict[str, str]:
+    """The last lines of failed nodes, for the failure's message; a log that cannot be read is no reason to wait."""
+    assert ctx.cluster is not None
+    out: dict[str, str] = {}
+    for pod in failed_pods(seen)[:TAIL_PODS_MAX]:
+        meta = pod["metadata"]
+        lines = ctx.cluster.logs(meta["namespace"], meta["name"], container=words.NODE, tail=TAIL_LINES)
+        try:
+            async with asyncio.timeout(LOGS_TIMEOUT_S):
+                out[meta["name"]] = "\n".join([line async for line in lines])
+        except (ApiError, TimeoutError, OSError):
+            out[meta["name"]] = ""
+    return out

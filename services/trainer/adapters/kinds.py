@@ -1,0 +1,83 @@
+"""The three kinds that the trainer serves: models, columns, rules and the facts of a change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from contracts.kinds.trainingruntime import ClusterTrainingRuntime, TrainingRuntime
+from contracts.kinds.trainjob import GROUP, VERSION, TrainJob
+from libs.base.errors import Cause, Invalid
+from libs.resources import Admission, Column, Kind
+from services.trainer.domain import announce, columns, job_rules, runtime_rules
+
+Object = dict[str, Any]
+FINALIZER = "millstream.dev/workloads"
+
+
+def _admit_job(job: Object, old: Object | None, admission: Admission) -> Object:
+    stored = job_rules.defaulted(job)
+    _refuse(TRAINJOB, job, job_rules.job_causes(stored, old))
+    return stored
+
+
+def _refuse(kind: Kind, obj: Object, causes: Sequence[Cause]) -> None:
+    if causes:
+        meta = obj.get("metadata") or {}
+        raise Invalid.about(kind.resource, meta.get("name") or meta.get("generateName") or "", causes=causes)
+
+
+TRAINJOB = Kind(
+    group=GROUP,
+    version=VERSION,
+    kind="TrainJob",
+    plural="trainjobs",
+    singular="trainjob",
+    model=TrainJob,
+    short_names=("tj",),
+    categories=("all", "kubeflow"),
+    finalizer=FINALIZER,
+    admit=_admit_job,
+    events=announce.facts_of,
+    name_is_label=True,
+    description="A training job on one or more nodes.",
+    columns=(
+        Column("State", "string", lambda job, now: columns.job_state(job), description="where the job is in its life"),
+        Column("Runtime", "string", ".spec.runtimeRef.name"),
+        Column("Nodes", "string", lambda job, now: columns.nodes(job)),
+        Column("Progress", "string", lambda job, now: columns.progress(job), description="as the job reports it"),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    ),
+)
+
+
+def runtime_kinds(policies: Sequence[str]) -> tuple[Kind, Kind]:
+    """TrainingRuntime and ClusterTrainingRuntime; `policies` are the mlPolicy keys that a plugin serves."""
+    return (
+        _runtime("TrainingRuntime", TrainingRuntime, policies, namespaced=True),
+        _runtime("ClusterTrainingRuntime", ClusterTrainingRuntime, policies, namespaced=False),
+    )
+
+
+def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool) -> Kind:
+    kind = Kind(
+        group=GROUP,
+        version=VERSION,
+        kind=name,
+        plural=f"{name.lower()}s",
+        singular=name.lower(),
+        namespaced=namespaced,
+        model=model,
+        categories=("kubeflow",),
+        status_subresource=False,
+        admit=lambda obj, old, admission: _admit_runtime(kind, obj, policies),
+        description="A template that TrainJobs start from.",
+        columns=(
+            Column("Framework", "string", r".metadata.labels.trainer\.kubeflow\.org/framework"),
+            Column("Age", "date", ".metadata.creationTimestamp"),
+        ),
+    )
+    return kind
+
+
+def _admit_runtime(kind: Kind, runtime: Object, policies: Sequence[str]) -> Object:
+    _refuse(kind, runtime, runtime_rules.runtime_causes(runtime, policies))
+    return runtime

@@ -1,0 +1,88 @@
+"""The trainer put together: this is the one place that knows all its parts."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from libs.base.settings import Settings
+from libs.service import App, Ports, load
+from libs.store import UnitOfWork
+from services.trainer.adapters.controller import TrainJobs
+from services.trainer.adapters.jobs import StoredJobs
+from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
+from services.trainer.adapters.secret import TokenKey
+from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes
+from services.trainer.domain.workload import Site
+from services.trainer.handlers import when_workload_admitted, when_workload_queued
+from services.trainer.plugins import FRAMEWORKS
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+RENEW_EVERY_S = 600.0
+
+
+class TrainerSettings(Settings):
+    """`trainer_url` is how a job's pods reach this service; by default its Service in the platform's namespace."""
+
+    trainer_url: str = ""
+    s3_region: str = "us-east-1"
+
+
+def build() -> App:
+    runtimes = runtime_kinds([framework.policy for framework in FRAMEWORKS if framework.policy])
+    keys: dict[int, TokenKey] = {}
+
+    def key_of(ports: Ports) -> Callable[[], Awaitable[bytes]]:
+        fresh = ports.ids.uid() + ports.ids.uid()
+        return keys.setdefault(id(ports.store), TokenKey(ports.store, fresh)).get
+
+    def reconcilers(ports: Ports) -> Sequence[TrainJobs]:
+        return [TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports))]
+
+    def routers(ports: Ports) -> "Sequence[APIRouter]":
+        from services.trainer.api import router
+
+        return [router(ports.store, ports.resources, TRAINJOB, key_of(ports), ports.clock)]
+
+    def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
+        return StoredJobs(ports.resources.view(uow), TRAINJOB)
+
+    return App(
+        manifest=load(Path(__file__).parent),
+        settings=TrainerSettings,
+        kinds=[TRAINJOB, *runtimes],
+        handlers={WorkloadAdmitted: when_workload_admitted, WorkloadQueued: when_workload_queued},
+        command_kinds={ApplyTrainJob: TRAINJOB, DeleteTrainJob: TRAINJOB},
+        needs=needs,
+        reconcilers=reconcilers,
+        routers=routers,
+        background=lambda ports: [_shipping(ports, runtimes[1])],
+    )
+
+
+def site(settings: Any) -> Site:
+    """What jobs are told of the platform; without an object store they get no credentials for one."""
+    url = settings.trainer_url or f"http://trainer.{settings.namespace}.svc.cluster.local:8080"
+    s3 = {
+        "AWS_ENDPOINT_URL": settings.s3_endpoint,
+        "AWS_ACCESS_KEY_ID": settings.s3_access_key,
+        "AWS_SECRET_ACCESS_KEY": settings.s3_secret_key,
+        "AWS_DEFAULT_REGION": settings.s3_region,
+    }
+    known = {name: value for name, value in s3.items() if value} if settings.s3_endpoint else {}
+    return Site(progress_url=f"{url}/training/v1/namespaces", s3=known, bucket=settings.s3_bucket)
+
+
+def _shipping(ports: Ports, kind: Any) -> Callable[[], Awaitable[None]]:
+    async def ship_defaults() -> None:
+        """At start and from time to time: who deleted a default gets it back, and so does a cluster made anew."""
+        while True:
+            await ensure_runtimes(ports.resources, kind)
+            if ports.cluster is not None:
+                await ensure_public_note(ports.cluster)
+            await ports.clock.sleep(RENEW_EVERY_S)
+
+    return ship_defaults

@@ -1,0 +1,162 @@
+"""The life of a job, step by step: what is done, said and shown in each state."""
+
+from datetime import timedelta
+from typing import Any
+
+from libs.resources.plan import Ensure, Plan, Remove
+from services.trainer import reconcile
+from services.trainer.domain.observed import Observed
+from services.trainer.plugins import FRAMEWORKS
+from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
+
+
+def _plan(trainjob: dict[str, Any], *, runtime: dict | None = RUNTIME, asked: bool = False, **seen: Any) -> Plan:
+    world = reconcile.World(trainjob, runtime, Observed(**seen), FRAMEWORKS, SITE, "token", NOW, asked)
+    return reconcile.plan(world)
+
+
+def _ensured(plan: Plan) -> list[str]:
+    return [a.obj["kind"] for a in plan.actions if isinstance(a, Ensure)]
+
+
+def _said(plan: Plan) -> list[str]:
+    return [type(event).__name__ for event in plan.events]
+
+
+RUNNING = {"job": child(suspend=False), "pods": (pod(0, "Running"), pod(1, "Running")), "service": True, "secret": True}
+
+
+def test_a_new_job_tells_the_scheduler_what_it_needs_and_creates_nothing():
+    plan = _plan(job())
+    assert (_ensured(plan), _said(plan)) == ([], ["TrainJobCreated"])
+    assert (plan.events[0].num_nodes, plan.events[0].resources["cpu"]) == (2, "1")
+    assert plan.status["admission"]["state"] == "Waiting" and plan.status["conditions"] == []
+
+
+def test_a_waiting_job_asks_again_only_after_a_while():
+    waiting = job(status={"admission": {"state": "Queued", "generation": 1}})
+    assert _said(_plan(waiting, asked=True)) == []
+    assert _said(_plan(waiting, asked=False)) == ["TrainJobCreated"]
+    assert _plan(waiting, asked=True).requeue_after == reconcile.ASK_AGAIN_S
+
+
+def test_an_admitted_job_gets_its_service_and_secret_before_its_pods():
+    assert _ensured(_plan(admitted())) == ["Service", "Secret", "Job"]
+
+
+def test_a_running_job_has_no_conditions_and_is_announced_once():
+    plan = _plan(admitted(), **RUNNING)
+    assert plan.status["conditions"] == []
+    assert _said(plan) == ["TrainJobStarted"]
+    assert plan.status["jobsStatus"] == [
+        {"name": "node", "ready": 1, "succeeded": 0, "failed": 0, "active": 1, "suspended": 0}
+    ]
+    assert _said(_plan(admitted(status={"startedAt": "2026-11-22T09:00:00Z"}), **RUNNING)) == []
+
+
+def test_a_job_whose_objects_all_stand_needs_nothing_done():
+    assert _plan(admitted(status={"startedAt": "2026-11-22T09:00:00Z"}), **RUNNING).actions == []
+
+
+def test_a_complete_job_announces_its_model_with_what_it_reported():
+    marks = {"millstream.dev/model-name": "digits", "millstream.dev/serve-as": "digits"}
+    reported = {"trainerStatus": {"progressPercentage": 90, "metrics": [{"name": "loss", "value": "0.25"}]}}
+    trainjob = admitted(metadata={"annotations": marks}, status={**reported, "environment": {"torch": "2.13"}})
+    plan = _plan(trainjob, **{**RUNNING, "job": child("Complete", suspend=False)})
+    (said,) = plan.events
+    assert (said.model.uri, said.metrics, said.register_model) == (
+        "s3://millstream/models/team/digits/",
+        {"loss": 0.25},
+        True,
+    )
+    assert said.environment["torch"] == "2.13" and said.environment["runtime_digest"].startswith("sha256:")
+    condition = plan.status["conditions"][0]
+    assert (condition["type"], condition["lastTransitionTime"]) == ("Complete", "2026-11-22T10:00:00Z")
+    assert plan.status["trainerStatus"]["progressPercentage"] == 100
+
+
+def test_without_the_opt_in_nothing_is_registered():
+    (said,) = _plan(admitted(), **{**RUNNING, "job": child("Complete", suspend=False)}).events
+    assert (said.model, said.register_model) == (None, False)
+
+
+def _failure(*pods: dict[str, Any], reason: str = "BackoffLimitExceeded", **more: Any) -> dict[str, Any]:
+    seen = {**RUNNING, "job": child("Failed", reason, suspend=False), "pods": pods, **more}
+    plan = _plan(admitted(), **seen)
+    assert _said(plan) == ["TrainJobFailed"]
+    assert plan.status["conditions"][0]["type"] == "Failed"
+    return plan.status["conditions"][0]
+
+
+def test_the_first_failure_explains_the_job_not_its_echo():
+    echo = pod(0, "Failed", exitCode=143, finishedAt="2026-11-22T10:00:00Z")
+    cause = pod(1, "Failed", exitCode=3, finishedAt="2026-11-22T10:00:00Z", message="ValueError: no data")
+    told = _failure(echo, cause)
+    assert told["reason"] == "ExitCode"
+    assert told["message"] == "node-1 (node) ended with exit code 3; its last words:\nValueError: no data"
+
+
+def test_the_log_speaks_where_no_termination_message_does():
+    failed = pod(0, "Failed", exitCode=1)
+    assert "boom" in _failure(failed, tails={failed["metadata"]["name"]: "boom"})["message"]
+
+
+def test_too_much_memory_is_told_with_the_limit():
+    told = _failure(pod(0, "Failed", exitCode=137, reason="OOMKilled"))
+    assert (told["reason"], told["message"]) == ("OOMKilled", "node-0 (node) used more memory than its limit of 1Gi")
+
+
+def test_a_deadline_is_told_as_such():
+    assert _failure(pod(0, "Failed"), reason="DeadlineExceeded")["reason"] == "DeadlineExceeded"
+
+
+def test_the_last_lost_pod_fails_the_job():
+    assert _failure()["reason"] == "PodLost"
+    assert _failure(pod(1, "Failed"))["message"] == "node-1 was lost: no reason given"
+
+
+def test_a_suspended_job_gives_its_pods_back_and_then_says_so():
+    plan = _plan(admitted(spec={"suspend": True}), **RUNNING)
+    assert plan.actions[0].obj["spec"]["suspend"] is True
+    assert plan.status["conditions"] == [] and "admission" not in plan.status
+    gone = _plan(job(spec={"suspend": True}), job=child(suspend=True))
+    assert [c["type"] for c in gone.status["conditions"]] == ["Suspended"]
+    assert gone.status["jobsStatus"][0]["suspended"] == 1
+
+
+def test_a_resumed_job_waits_for_admission_again_and_shows_no_condition():
+    suspended = [{"type": "Suspended", "status": "True", "reason": "Suspended", "lastTransitionTime": "x"}]
+    plan = _plan(job(status={"conditions": suspended}), job=child(suspend=True))
+    assert plan.status["conditions"] == [] and plan.status["admission"]["state"] == "Waiting"
+    resumed = _plan(admitted(), **{**RUNNING, "job": child(suspend=True)})
+    assert resumed.actions[0].obj["spec"]["suspend"] is False
+
+
+def test_a_deleted_job_goes_when_its_last_pod_has_gone():
+    leaving = admitted(metadata={"deletionTimestamp": "2026-11-22T10:00:00Z"})
+    plan = _plan(leaving, **RUNNING)
+    assert [a.resource.plural for a in plan.actions if isinstance(a, Remove)] == ["jobs", "services", "secrets"]
+    assert not plan.done_finalizer
+    assert not _plan(leaving, pods=(pod(0, "Running"),)).done_finalizer
+    assert _plan(leaving).done_finalizer
+
+
+def test_a_job_that_is_over_is_left_alone():
+    over = [{"type": "Failed", "status": "True", "reason": "x", "lastTransitionTime": "x"}]
+    assert _plan(admitted(status={"conditions": over})) == Plan()
+
+
+def test_a_job_waits_a_moment_for_its_runtime_and_then_fails_by_name():
+    assert _plan(job(), runtime=None).status is None
+    created = (NOW - timedelta(seconds=11)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    plan = _plan(job(metadata={"creationTimestamp": created}), runtime=None)
+    condition = plan.status["conditions"][0]
+    assert (condition["reason"], condition["message"]) == (
+        "TrainingRuntimeNotFound",
+        "there is no ClusterTrainingRuntime named 'torch-distributed'",
+    )
+
+
+def test_a_changed_deadline_reaches_the_running_job():
+    plan = _plan(admitted(spec={"activeDeadlineSeconds": 60}), **RUNNING)
+    assert plan.actions[0].obj["spec"]["activeDeadlineSeconds"] == 60
