@@ -30,7 +30,7 @@ def is_platform(image: str) -> bool:
 
 
 def untouched(sites: list[str]) -> bool:
-    """True while nothing was installed into a pod's layer, so what a fork server preloaded is what would be imported."""
+    """True while a pod's layer is empty, so that what a fork server preloaded is what would be imported."""
     return all(set(os.listdir(folder)) <= {OWN_FILE, "__pycache__"} for folder in sites)
 
 

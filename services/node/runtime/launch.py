@@ -78,7 +78,7 @@ def _run_warm(request: Request, control: socket.socket) -> bool:
 
         sitecustomize.install(request["env"])
     control.close()
-    pyrun.become(program, request["env"], request["layout"])
+    pyrun.become(program, request["python"], request["env"], request["layout"])
     pyrun.end(pyrun.run(program))
     return True
 

@@ -32,27 +32,27 @@ class Layout(TypedDict):
     sites: list[str]
 
 
+C_LOCALES = {"C", "POSIX", "C.UTF-8", "C.utf8", "UTF-8"}
+
 _BASE_PATH: list[str] = []
-_PRELOADED: set[str] = set()
 _KEPT: list[Any] = []
 
 
 def remember_start(pythonpath: Sequence[str]) -> None:
-    """Called once by the fork server after its imports: what a child's sys.path and modules start from."""
+    """Called once by the fork server after its imports: what a child's sys.path starts from."""
     _BASE_PATH[:] = [entry for entry in sys.path if entry and entry not in pythonpath]
-    _PRELOADED.update(sys.modules)
 
 
-def become(program: Program, environment: Mapping[str, str], layout: Layout) -> None:
-    """Makes sys, os, signals, stdio and random state those of a new process for `program`."""
+def become(program: Program, arguments: Sequence[str], environment: Mapping[str, str], layout: Layout) -> None:
+    """Makes sys, os, stdio and random state those of a new process for `program`, given as `arguments`."""
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    _fresh_streams(program.unbuffered or bool(environment.get("PYTHONUNBUFFERED")))
+    _fresh_streams(program.unbuffered or bool(environment.get("PYTHONUNBUFFERED")), _errors(environment))
     sys.dont_write_bytecode = program.no_bytecode or bool(environment.get("PYTHONDONTWRITEBYTECODE"))
     sys.executable, sys.prefix, sys.exec_prefix = layout["executable"], layout["prefix"], layout["prefix"]
     sys.argv = list(program.argv)
-    sys.orig_argv = [layout["executable"], *_original(program)]
+    sys.orig_argv = [layout["executable"], *arguments]
     sys.path[:] = [*_first_entry(program), *_extra_path(environment), *_site_path(layout["sites"])]
     if site.PREFIXES and layout["sites"]:
         site.PREFIXES.insert(0, layout["prefix"])
@@ -62,10 +62,16 @@ def become(program: Program, environment: Mapping[str, str], layout: Layout) -> 
     _fresh_main()
 
 
-def _fresh_streams(unbuffered: bool) -> None:
+def _errors(environment: Mapping[str, str]) -> str:
+    """As PEP 538: in the locales that are C or stand in for it, undecodable bytes pass through."""
+    locale = next((environment[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environment.get(name)), "C")
+    return "surrogateescape" if locale in C_LOCALES else "strict"
+
+
+def _fresh_streams(unbuffered: bool, errors: str) -> None:
     _KEPT.extend((sys.stdin, sys.stdout, sys.stderr))  # closing them would not hurt, their handlers might still write
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(_raw(0, "rb", -1), "utf-8")  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = _writer(1, "strict", unbuffered, False)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(_raw(0, "rb", -1), "utf-8", errors)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _writer(1, errors, unbuffered, False)  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _writer(2, "backslashreplace", unbuffered, True)  # type: ignore[misc]
     for stream, name in ((sys.stdin, "<stdin>"), (sys.stdout, "<stdout>"), (sys.stderr, "<stderr>")):
         buffer = stream.buffer
@@ -79,12 +85,6 @@ def _raw(fd: int, mode: str, buffering: int) -> BinaryIO:
 def _writer(fd: int, errors: str, unbuffered: bool, by_line: bool) -> io.TextIOWrapper:
     raw = _raw(fd, "wb", 0 if unbuffered else -1)
     return io.TextIOWrapper(raw, "utf-8", errors, line_buffering=by_line, write_through=unbuffered)
-
-
-def _original(program: Program) -> list[str]:
-    heads = {"module": ["-m", program.target], "code": ["-c", program.target]}
-    head = heads.get(program.kind, program.argv[:1])
-    return (["-u"] if program.unbuffered else []) + head + program.argv[1:]
 
 
 def _first_entry(program: Program) -> list[str]:
@@ -134,7 +134,7 @@ def run(program: Program) -> int:
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     code = _flush(code)
-    _forget_user_modules()
+    _forget_main()
     _flush(0)
     linux.flush_c_streams()
     return code
@@ -151,7 +151,8 @@ def _main(program: Program) -> None:
         exec(compile(source, name, "exec"), vars(sys.modules["__main__"]))
 
 
-def _run_script(path: str) -> None:
+def _run_script(target: str) -> None:
+    path = os.path.abspath(target)
     if os.path.isdir(path) or path.endswith((".zip", ".pyz")):
         runpy._run_module_as_main("__main__", False)  # type: ignore[attr-defined]
         return
@@ -159,7 +160,7 @@ def _run_script(path: str) -> None:
         with open(path, "rb") as file:
             source = file.read()
     except OSError as error:
-        sys.stderr.write(f"{sys.executable}: can't open file {os.path.abspath(path)!r}: {_reason(error)}\n")
+        sys.stderr.write(f"{sys.executable}: can't open file {path!r}: {_reason(error)}\n")
         raise SystemExit(2) from None
     space = vars(sys.modules["__main__"])
     space.update(__file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
@@ -209,12 +210,9 @@ def _flush(code: int) -> int:
     return code
 
 
-def _forget_user_modules() -> None:
+def _forget_main() -> None:
     """Open files, temporary folders and the like that only globals hold end as they would in finalization."""
-    for name in [name for name in sys.modules if name not in _PRELOADED or name == "__main__"]:
-        module = sys.modules.get(name)
-        if name == "__main__" and module is not None:
-            vars(module).clear()
+    vars(sys.modules["__main__"]).clear()
     gc.collect()
 
 

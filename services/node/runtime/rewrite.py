@@ -19,7 +19,9 @@ def replacer(shown: Sequence[tuple[str, str, bool]]) -> re.Pattern[str] | None:
     paths = sorted({path.rstrip("/") for source, path, _ in shown if path != source and path != "/"}, key=len)
     if not paths:
         return None
-    return re.compile(r"(?<![\w./-])(" + "|".join(re.escape(path) for path in reversed(paths)) + r")(?![\w.-])")
+    return re.compile(
+        r"(?:(?<![\w./-])|(?<=file://))(" + "|".join(re.escape(path) for path in reversed(paths)) + r")(?![\w.-])"
+    )
 
 
 def rewritten(request: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python -m services.node.runtime.spawner HOME [OPTIONS]` becomes that home's spawner; it must not assume to be the first."""
+"""`... spawner HOME [OPTIONS-JSON]` becomes the spawner of a home; it must not assume to be the first."""
 
 from __future__ import annotations
 

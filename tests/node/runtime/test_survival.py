@@ -1,0 +1,171 @@
+"""Kills of the node and of the spawner at any moment lose no container and no exit code, and leave no orphan."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from services.node.runtime import procfs
+from services.node.runtime.control import stop_everything
+from services.node.runtime.local import LocalRuntime, RuntimeConfig
+from services.node.runtime.spawner import strays
+from tests.node.runtime.conftest import Bench, bench_in, gone
+
+COLD = RuntimeConfig(warm_platform=False, ml="off")
+NODE = """
+import asyncio, json, sys
+from pathlib import Path
+from services.node.ports import ContainerSpec, PodSandbox
+from services.node.runtime.local import LocalRuntime, RuntimeConfig
+
+async def main(home):
+    command = (sys.executable, "-c", sys.argv[2], home, sys.argv[2])
+    runtime = await LocalRuntime.open(home, RuntimeConfig(node_command=command, warm_platform=False, ml="off"))
+    known = await runtime.adopt()
+    with open(f"{home}/starts", "a") as file:
+        file.write(json.dumps([type(each).__name__ for each in known]) + "\\n")
+    if not known:
+        await runtime.start_pod(PodSandbox("u", "ns", "u", "127.0.0.1", "u"))
+        await runtime.start_container(ContainerSpec("u", "main", 0, "nats", ("sleep", "99")))
+    await asyncio.sleep(99)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+async def test_an_exit_that_no_node_saw_is_told_to_the_next(tmp_path: Path) -> None:
+    async with bench_in(tmp_path / "home") as bench:
+        running = await bench.start("sleep", "99")
+        spec = await bench.start("sh", "-c", "echo start; sleep 0.3; echo end; exit 6")
+        pid = (await bench.running(running)).pid
+        await bench.close()
+        await asyncio.sleep(0.6)
+        runtime = await LocalRuntime.open(tmp_path / "home", COLD)
+        known = {(each.pod_uid, type(each).__name__): each for each in await runtime.adopt()}
+        await runtime.close()
+        assert known[running.pod_uid, "ContainerStarted"].pid == pid
+        assert known[spec.pod_uid, "ContainerExited"].exit_code == 6
+        assert bench.log(spec) == "start\nend"
+
+
+async def test_a_killed_spawner_is_replaced_and_its_containers_are_lost_not_forgotten(bench: Bench) -> None:
+    cold = await bench.start("sh", "-c", "sleep 98 & sleep 99")
+    warm = await bench.start("python", "-c", "import time; time.sleep(99)")
+    wiped = await bench.start("env", "-i", "sleep", "97")
+    pids = [(await bench.running(spec)).pid for spec in (cold, warm, wiped)]
+    pids += procfs.children(pids[0])
+    os.kill(bench.runtime.info["pid"], signal.SIGKILL)
+    for spec in (cold, warm, wiped):
+        ended = await bench.end(spec)
+        assert (ended.exit_code, ended.reason) == (137, "ContainerStatusUnknown")
+    assert len(pids) >= 3
+    assert all(gone(pid) or not procfs.alive(pid) for pid in pids)
+    again, text = await bench.run("echo", "on it goes", pod=cold.pod_uid, attempt=1)
+    assert (again.exit_code, text) == (0, "on it goes")
+
+
+async def test_a_killed_fork_server_costs_nothing_but_time(bench: Bench) -> None:
+    await bench.run("python", "-c", "print(1)")
+    info = await bench.runtime._ask({"op": "info"})
+    os.kill(info["zygotes"]["platform"]["pid"], signal.SIGKILL)
+    _, text = await bench.run("python", "-c", "print(2)")
+    assert text == "2"
+
+
+def _node(home: Path) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.Popen([sys.executable, "-c", NODE, str(home), NODE], env=environment)
+
+
+async def _starts(home: Path, count: int) -> list[list[str]]:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError):
+                lines = (home / "starts").read_text().splitlines()
+                if len(lines) >= count:
+                    return [json.loads(line) for line in lines]
+            await asyncio.sleep(0.02)
+
+
+async def test_a_killed_node_is_started_again_and_adopts_what_runs(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    node = _node(home)
+    try:
+        await _starts(home, 1)
+        async with asyncio.timeout(10):
+            while not strays.marked(_paths(home), also_servers=False):  # noqa: ASYNC110 (the process is nobody's child)
+                await asyncio.sleep(0.02)
+        node.kill()
+        node.wait()
+        assert (await _starts(home, 2)) == [[], ["ContainerStarted"]]
+    finally:
+        assert await asyncio.to_thread(stop_everything, home, 0.5)
+    assert _of_home(home) == []
+
+
+def _paths(home: Path):  # type: ignore[no-untyped-def]
+    from services.node.runtime.paths import HomePaths
+
+    return HomePaths(home)
+
+
+def _of_home(home: Path) -> list[int]:
+    mark = str(home).encode()
+    return [pid for pid in procfs.all_pids() if mark in procfs._read(f"/proc/{pid}/cmdline") and procfs.alive(pid)]
+
+
+async def test_a_shutdown_ends_everything_also_without_a_spawner(tmp_path: Path) -> None:
+    for kill_spawner in (False, True):
+        home = tmp_path / f"home-{kill_spawner}"
+        bench = Bench(await LocalRuntime.open(home, COLD))
+        graceful = await bench.start("sh", "-c", "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.02; done")
+        await bench.logged(graceful, "up")
+        detached = await bench.start("bash", "-c", "setsid -f sleep 98; echo up; sleep 99")
+        await bench.logged(detached, "up")
+        pids = strays.marked(bench.runtime.paths)
+        assert len(pids) >= 3
+        await bench.close()
+        if kill_spawner:
+            os.kill(bench.runtime.info["pid"], signal.SIGKILL)
+        assert await asyncio.to_thread(stop_everything, home, 5)
+        assert not any(procfs.alive(pid) for pid in pids)
+        assert strays.marked(bench.runtime.paths) == []
+        assert kill_spawner or bench.log(graceful) == "up\nbye"
+
+
+async def test_users_pods_stop_before_services_and_services_before_infrastructure(tmp_path: Path) -> None:
+    bench = Bench(await LocalRuntime.open(tmp_path / "home", COLD))
+    script = "trap 'date +%s%N; exit 0' TERM; echo up; while :; do sleep 0.02; done"
+    specs = []
+    for image, trusted in (("nats:2", True), ("millstream/trainer", True), ("python:3", False)):
+        specs.append(await bench.start("sh", "-c", script, image=image, trusted=trusted))
+        await bench.logged(specs[-1], "up")
+    await bench.close()
+    assert await asyncio.to_thread(stop_everything, tmp_path / "home", 5)
+    ends = [int(bench.log(spec).splitlines()[-1]) for spec in specs]
+    assert ends == sorted(ends, reverse=True)
+
+
+async def test_a_home_deeper_than_a_socket_name_works(tmp_path: Path) -> None:
+    async with bench_in(tmp_path / ("d" * 120) / "home") as bench:
+        assert (await bench.run("echo", "deep"))[1] == "deep"
+
+
+async def test_an_idle_spawner_sleeps(bench: Bench) -> None:
+    await bench.start("sleep", "99")
+    await asyncio.sleep(0.3)
+    before = procfs._stat(bench.runtime.info["pid"])[11:13], _switches(bench)
+    await asyncio.sleep(1.5)
+    after = procfs._stat(bench.runtime.info["pid"])[11:13], _switches(bench)
+    assert before == after
+
+
+def _switches(bench: Bench) -> str:
+    status = Path(f"/proc/{bench.runtime.info['pid']}/status").read_text()
+    return next(line for line in status.splitlines() if line.startswith("voluntary_ctxt"))
