@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Select, tuple_
+from sqlalchemy import tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from services.registry.adapters.tables import RecordRow
 from services.registry.domain.errors import duplicate
@@ -48,7 +49,7 @@ class SqlRecords:
 
     async def names(self, family: Family, parent: int) -> list[str]:
         query = select(RecordRow.name).where(RecordRow.family == family, RecordRow.parent == parent)
-        return list((await self._session.execute(query)).scalars())
+        return list(await self._session.exec(query))
 
     async def add(self, record: Record) -> Record:
         await self._check_free(record)
@@ -77,15 +78,15 @@ class SqlRecords:
             here = tuple_(column, id)
             query = query.where(here < page.after if page.descending else here > page.after)
         order = (column.desc(), id.desc()) if page.descending else (column.asc(), id.asc())
-        rows = (await self._session.execute(query.order_by(*order).limit(page.size + 1))).scalars().all()
+        rows = (await self._session.exec(query.order_by(*order).limit(page.size + 1))).all()
         shown = [_record(row) for row in rows[: page.size]]
         if len(rows) <= page.size:
             return shown, ""
         last = rows[page.size - 1]
         return shown, token_after(page, getattr(last, COLUMNS[page.order_by]), last.id or 0)
 
-    async def _first(self, query: Select[Any]) -> Record | None:
-        row = (await self._session.execute(query.limit(1))).scalars().first()
+    async def _first(self, query: SelectOfScalar[RecordRow]) -> Record | None:
+        row = (await self._session.exec(query.limit(1))).first()
         return None if row is None else _record(row)
 
     async def _check_free(self, record: Record) -> None:
@@ -100,7 +101,7 @@ class SqlRecords:
             raise duplicate(f"{WORDS[record.family]} with externalId {record.external_id!r}")
 
 
-def _where(family: Family, wanted: dict[str, Any]) -> Select[Any]:
+def _where(family: Family, wanted: dict[str, Any]) -> SelectOfScalar[RecordRow]:
     query = select(RecordRow).where(RecordRow.family == family)
     for name, value in wanted.items():
         if value is not None:

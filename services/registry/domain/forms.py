@@ -27,7 +27,7 @@ def _int64(text: str) -> str:
 
 
 Text = Annotated[StrictStr, Field(max_length=65535), AfterValidator(_no_nul)]
-Name = Annotated[StrictStr, Field(min_length=1, max_length=255), AfterValidator(_no_nul)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=253), AfterValidator(_no_nul)]
 Int64Text = Annotated[StrictStr, Field(max_length=40), AfterValidator(_int64)]
 State = Literal["LIVE", "ARCHIVED"]
 ArtifactState = Literal["UNKNOWN", "PENDING", "LIVE", "MARKED_FOR_DELETION", "DELETED", "ABANDONED", "REFERENCE"]

@@ -85,11 +85,17 @@ async def announcement(version: Record, needs: Needs, serve_as: str | None = Non
         model_id=str(model.id),
         version_id=str(version.id),
         uri=artifact.fields["uri"],
-        format=artifact.fields.get("modelFormatName") or "",
+        format=_format(artifact),
         job_uid=version.job_uid,
         serve_as=serve_as,
         metrics=_metrics(version.fields.get("customProperties", {})),
     )
+
+
+def _format(artifact: Record) -> str:
+    """People write "ONNX" or nothing at all; the event wants one lower-case word."""
+    words = re.sub(r"[^a-z0-9]+", "-", (artifact.fields.get("modelFormatName") or "").lower()).strip("-")
+    return words if words[:1].isalpha() else "unknown"
 
 
 def _namespace(version: Record) -> str:

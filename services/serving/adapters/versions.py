@@ -39,5 +39,5 @@ class SqlVersions:
         if version is not None:
             query = query.where(KnownVersionRow.version == version)
         newest_first = query.order_by(col(KnownVersionRow.number).desc()).limit(1)
-        row = (await self._session.execute(newest_first)).scalars().first()
+        row = (await self._session.exec(newest_first)).first()
         return None if row is None else KnownVersion(**row.model_dump())

@@ -34,7 +34,7 @@ async def hear(service, event, letter_id):
     letter = letter_for(event, id=letter_id, source="millstream/trainer", now=NOW)
     headers, data = structured(letter)
     subject = subject_for(event.type, event.namespace)
-    await pipeline.deliver(Delivery(subject=subject, headers=headers, data=data, attempt=1))
+    await pipeline.deliver(Delivery(subject=subject, headers=headers, data=data, seq=1, time=NOW, attempt=1))
 
 
 async def versions(client):
