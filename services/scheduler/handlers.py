@@ -55,6 +55,11 @@ async def _known(event: ObjectEvent, needs: Needs) -> Workload:
 async def _moved(changed: Workload, needs: Needs) -> Sequence[Event]:
     """Stores what changed and carries out what the whole queue's new state allows."""
     await needs.workloads.put(changed)
+    return await when_capacity_changed(needs)
+
+
+async def when_capacity_changed(needs: Needs) -> Sequence[Event]:
+    """Lets the queue move as far as the capacity allows now."""
     active = {workload.uid: workload for workload in await needs.workloads.active()}
     facts: list[Event] = []
     for decision in decide(needs.capacity, active.values()):

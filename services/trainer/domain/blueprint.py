@@ -14,6 +14,9 @@ from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, tr
 DEFAULT_LIMITS: Mapping[str, str] = {"cpu": "1", "memory": "2Gi"}
 """What a node gets when neither the job nor its runtime says: no job may take a whole machine by saying nothing."""
 
+DEFAULT_MEMORY_REQUEST = "512Mi"
+"""What such a node counts for in the queue: most stay far below the limit."""
+
 
 @dataclass(frozen=True)
 class Blueprint:
@@ -89,6 +92,9 @@ def _resources(runtime: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]
     """Limits always name cpu and memory; requests that exceed a defaulted limit lift it."""
     base = asked if asked.get("limits") or asked.get("requests") else runtime
     limits, requests = dict(base.get("limits") or {}), dict(base.get("requests") or {})
+    if "memory" not in limits and "memory" not in requests:
+        requests["memory"] = DEFAULT_MEMORY_REQUEST
+        limits["memory"] = DEFAULT_LIMITS["memory"]
     for name, value in DEFAULT_LIMITS.items():
         if name not in limits:
             limits[name] = requests.get(name, value)

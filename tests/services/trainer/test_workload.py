@@ -64,7 +64,10 @@ def test_a_runtime_without_torch_gets_no_torch_environment():
 
 
 def test_nothing_runs_without_limits_and_limits_always_name_a_device():
-    assert _node(_child(job()))["resources"] == {"limits": {"cpu": "1", "memory": "2Gi"}}
+    assert _node(_child(job()))["resources"] == {
+        "limits": {"cpu": "1", "memory": "2Gi"},
+        "requests": {"memory": "512Mi"},
+    }
     memory = {"resourcesPerNode": {"limits": {"memory": "1Gi"}}}
     assert _node(_child(job(spec={"trainer": memory})))["resources"]["limits"] == {"memory": "1Gi", "cpu": "1"}
 

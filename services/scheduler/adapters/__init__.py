@@ -1,0 +1,1 @@
+"""The scheduler's projection of workloads, kept in its own store."""

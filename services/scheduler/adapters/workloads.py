@@ -1,0 +1,61 @@
+"""The Workloads port on the session of one unit of work, which is the database's only writer while it is open."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.scheduler.adapters.tables import WorkloadRow
+from services.scheduler.domain.workloads import Demand, Phase, Workload
+
+
+class SqlWorkloads:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def get(self, uid: str) -> Workload:
+        row = await self._session.get(WorkloadRow, uid)
+        return _workload(row) if row else Workload(uid)
+
+    async def put(self, workload: Workload) -> None:
+        await self._session.merge(_row(workload))
+        await self._session.flush()
+
+    async def active(self) -> Sequence[Workload]:
+        running = select(WorkloadRow).where(col(WorkloadRow.phase).in_([Phase.WAITING, Phase.ADMITTED]))
+        return [_workload(row) for row in (await self._session.execute(running)).scalars()]
+
+    async def next_arrival(self) -> int:
+        last = (await self._session.execute(select(func.max(WorkloadRow.arrival)))).scalar()
+        return int(last or 0) + 1
+
+
+def _workload(row: WorkloadRow) -> Workload:
+    known = row.cpu_milli is not None and row.memory_bytes is not None
+    return Workload(
+        uid=row.uid,
+        namespace=row.namespace,
+        name=row.name,
+        kind=row.kind,
+        demand=Demand(row.cpu_milli or 0, row.memory_bytes or 0) if known else None,
+        phase=Phase(row.phase),
+        generation=row.generation,
+        arrival=row.arrival,
+        told=row.told,
+    )
+
+
+def _row(workload: Workload) -> WorkloadRow:
+    return WorkloadRow(
+        uid=workload.uid,
+        namespace=workload.namespace,
+        name=workload.name,
+        kind=workload.kind,
+        cpu_milli=workload.demand.cpu_milli if workload.demand else None,
+        memory_bytes=workload.demand.memory_bytes if workload.demand else None,
+        phase=workload.phase.value,
+        generation=workload.generation,
+        arrival=workload.arrival,
+        told=workload.told,
+    )

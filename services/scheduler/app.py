@@ -1,0 +1,88 @@
+"""The scheduler put together: this is the one place that knows all its parts."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from os import cpu_count, sysconf
+from pathlib import Path
+
+from contracts.events.training.v1 import (
+    TrainJobCreated,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobResumed,
+    TrainJobSucceeded,
+    TrainJobSuspended,
+)
+from contracts.kinds.quantity import amount
+from libs.base.settings import Settings
+from libs.service.app import App, Ports
+from libs.service.manifest import load
+from libs.service.pipeline import say
+from libs.store import UnitOfWork
+from services.scheduler import handlers
+from services.scheduler.adapters.workloads import SqlWorkloads
+from services.scheduler.domain.workloads import Demand
+
+SOURCE = "millstream/scheduler"
+SWEEP_EVERY_S = 30.0
+
+
+class SchedulerSettings(Settings):
+    """Quantities such as `8` and `16Gi`; what is not given is this machine's, its cpu times `overcommit`."""
+
+    capacity_cpu: str = ""
+    capacity_memory: str = ""
+    overcommit: float = 2.0
+
+
+@dataclass(frozen=True)
+class Needs:
+    workloads: SqlWorkloads
+    capacity: Demand
+
+
+def capacity(settings: SchedulerSettings) -> Demand:
+    """All that may be in use at once."""
+    memory = sysconf("SC_PHYS_PAGES") * sysconf("SC_PAGE_SIZE")
+    return Demand(
+        cpu_milli=_milli(settings.capacity_cpu) or int((cpu_count() or 1) * settings.overcommit * 1000),
+        memory_bytes=int(amount(settings.capacity_memory)) if settings.capacity_memory else memory,
+    )
+
+
+def build() -> App:
+    return App(
+        manifest=load(Path(__file__).parent),
+        settings=SchedulerSettings,
+        handlers={
+            TrainJobCreated: handlers.when_trainjob_created,
+            TrainJobSuspended: handlers.when_trainjob_suspended,
+            TrainJobResumed: handlers.when_trainjob_resumed,
+            TrainJobSucceeded: handlers.when_trainjob_over,
+            TrainJobFailed: handlers.when_trainjob_over,
+            TrainJobDeleted: handlers.when_trainjob_over,
+        },
+        needs=_needs,
+        background=lambda ports: [_sweeping(ports)],
+        migrations=Path(__file__).parent / "adapters" / "migrations",
+    )
+
+
+def _needs(ports: Ports, uow: UnitOfWork) -> Needs:
+    return Needs(SqlWorkloads(uow.session), capacity(ports.settings))
+
+
+def _sweeping(ports: Ports) -> Callable[[], Awaitable[None]]:
+    async def move_the_queue() -> None:
+        """At start the capacity may be another than before; nobody else would tell the queue."""
+        while True:
+            async with ports.store.write() as uow:
+                for fact in await handlers.when_capacity_changed(_needs(ports, uow)):
+                    say(uow, fact, ports, source=SOURCE)
+            await ports.clock.sleep(SWEEP_EVERY_S)
+
+    return move_the_queue
+
+
+def _milli(quantity: str) -> int:
+    return int(amount(quantity) * 1000) if quantity else 0
