@@ -5,6 +5,15 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+REFUSAL = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "Invalid",
+    "message": "spec.trainer.numNodes: must be at least 1",
+    "details": {"causes": [{"reason": "FieldValueInvalid", "field": "spec.trainer.numNodes"}]},
+    "code": 422,
+}
 NON_FINITE = {"NaN", "Infinity", "-Infinity"}
 
 
@@ -18,6 +27,9 @@ Namespace = Annotated[str, Field(max_length=63, pattern=r"^([a-z0-9]([-a-z0-9]*[
 """A Kubernetes namespace (DNS label); empty for what is cluster-scoped."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+FormatName = Annotated[str, Field(max_length=63, pattern=r"^[a-z][a-z0-9-]*$")]
+"""A model format: pytorch, sklearn, xgboost, onnx, ... A word, no enumeration: old readers must take new ones."""
+
 Uid = Annotated[str, Field(min_length=1, max_length=128)]
 
 Number = Annotated[
@@ -82,11 +94,11 @@ class RejectedEvent(Event):
 
     name: Name | None = None
     command_id: Uid
-    status: dict[str, Any]
+    status: dict[str, Any] = Field(examples=[REFUSAL])
 
 
 class ApplyCommand(Command):
-    """Make an object be as `manifest` says (a Kubernetes object; server-side apply). Answered by applied or rejected."""
+    """Make an object be as `manifest` says, by server-side apply. Answered by applied or rejected."""
 
     manifest: dict[str, Any]
     dry_run: bool = False

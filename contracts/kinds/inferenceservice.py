@@ -172,3 +172,6 @@ def predictor_model(spec: dict[str, Any]) -> dict[str, Any]:
         return dict(predictor["model"])
     name = next(name for name in FORMATS if predictor.get(name) is not None)
     return {**predictor[name], "modelFormat": {"name": name}}
+
+
+KINDS = (InferenceService,)

@@ -43,3 +43,6 @@ def runtime_error(spec: Any) -> str | None:
     """Why the SDK could not read a runtime's `spec`, in one line; None when it can."""
     model = upstream(PACKAGE, "trainer_v1alpha1_training_runtime_spec", "TrainerV1alpha1TrainingRuntimeSpec")
     return read_error(model, spec)
+
+
+KINDS = (ClusterTrainingRuntime, TrainingRuntime)

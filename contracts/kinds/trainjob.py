@@ -136,3 +136,6 @@ def _first_line(error: Exception) -> str:
         return f"{type(error).__name__}: {error}"
     first = found()[0]
     return f"{'.'.join(str(part) for part in first['loc'])} ({getattr(error, 'title', '')}): {first['msg']}"
+
+
+KINDS = (TrainJob,)

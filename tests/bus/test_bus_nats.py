@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from bus_nats_rig import NatsRig
+from tests.bus.nats_rig import NatsRig
 
 from libs.testing.bus_rig import Rig
 from libs.testing.bus_suite import BusRecoverySuite, BusSuite

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from contracts.messages import Event, Name, Number, Uid
+from contracts.messages import Event, FormatName, Name, Number, Uid
 
 
 class ModelVersionCreated(Event):
@@ -16,10 +16,10 @@ class ModelVersionCreated(Event):
     model_id: Uid
     version_id: Uid
     uri: str = Field(min_length=1)
-    format: str
+    format: FormatName
     job_uid: Uid | None = None
     serve_as: str | None = None
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, Number] = Field(default={}, examples=[{"accuracy": 0.97}])
 
     def about(self) -> str:
         return f"{self.namespace}/{self.model}/{self.version}".strip("/")

@@ -1,10 +1,10 @@
 """What the trainer says about its TrainJobs, version 1: only optional fields are ever added here."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.messages import AppliedEvent, Name, Number, ObjectEvent, RejectedEvent, Value
+from contracts.messages import AppliedEvent, FormatName, Name, Number, ObjectEvent, RejectedEvent, Value
 
 
 class ModelArtifact(Value):
@@ -12,7 +12,7 @@ class ModelArtifact(Value):
 
     name: Name
     uri: str = Field(min_length=1)
-    format: Literal["pytorch", "sklearn", "xgboost", "onnx"]
+    format: FormatName
     version: str | None = None
 
 
@@ -23,7 +23,7 @@ class TrainJobCreated(ObjectEvent):
     """
 
     type: ClassVar[str] = "training.trainjob.created.v1"
-    resources: dict[str, str] = {}
+    resources: dict[str, str] = Field(default={}, examples=[{"cpu": "1", "memory": "1Gi"}])
     num_nodes: int = Field(default=1, ge=1)
     priority: int = 0
     labels: dict[str, str] = {}
@@ -57,10 +57,10 @@ class TrainJobSucceeded(ObjectEvent):
 
     type: ClassVar[str] = "training.trainjob.succeeded.v1"
     model: ModelArtifact | None = None
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, Number] = Field(default={}, examples=[{"accuracy": 0.97, "loss": 0.11}])
     dataset_uri: str | None = None
     code_digest: str | None = None
-    environment: dict[str, str] = {}
+    environment: dict[str, str] = Field(default={}, examples=[{"python": "3.11", "torch": "2.13.0"}])
     runtime: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
