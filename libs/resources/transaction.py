@@ -19,6 +19,9 @@ _MENTIONING = (
     "AND body LIKE '%\"ownerReferences\"%' ORDER BY resource, namespace, name"
 )
 
+DELETED_BY = "millstream.dev/deleted-by-command"
+"""Annotation that remembers, until finalizers let an object go, which command its deleted event answers."""
+
 
 @dataclass(frozen=True)
 class Transaction:
@@ -70,16 +73,22 @@ class Transaction:
             await self._unit.delete(kind.resource, metadata.get("namespace", ""), metadata["name"], final=obj)
         self._tell(kind, "DELETED", obj, obj)
 
-    def say(self, events: Iterable[Event]) -> None:
-        """Says events with this transaction: they are published once it is committed, and not otherwise."""
+    def say(self, events: Iterable[Event], *, answered: str | None = None) -> None:
+        """Says events with this transaction: they are published once it is committed, and not otherwise.
+
+        `answered` is the id of an earlier letter that they answer, when none is being handled now.
+        """
         if self.dry_run:
             return
         for event in events:
             letter = letter_for(event, id=self.ids.event(), source=self.source, now=self.now, causation=self.cause)
+            if answered and self.cause is None:
+                letter = letter.model_copy(update={"causationid": answered, "correlationid": answered})
             self._unit.say(letter.to_dict(), subject_for(letter.type, letter.namespace))
 
     def _tell(self, kind: Kind, op: Op, obj: Object, old: Object | None) -> None:
-        self.say(kind.events(op, obj, old))
+        notes = obj["metadata"].get("annotations") or {}
+        self.say(kind.events(op, obj, old), answered=notes.get(DELETED_BY) if op == "DELETED" else None)
 
     @property
     def _unit(self) -> UnitOfWork:

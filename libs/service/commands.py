@@ -9,6 +9,7 @@ from contracts.envelope import ApplyCommand, Command, DeleteCommand, Event, Lett
 from contracts.letters import CLUSTER_SCOPED
 from libs.base.errors import ApiError, BadRequest, Cause, Internal, Invalid
 from libs.resources import Kind, Resources
+from libs.resources.transaction import DELETED_BY
 from libs.service.identity import User
 from libs.service.pipeline import Effect
 from libs.store import UnitOfWork
@@ -16,8 +17,6 @@ from libs.store import UnitOfWork
 BUS_USER = User("millstream:bus", ("system:authenticated",))
 """Who a command speaks for: the broker lets publish commands only whom it may, and tells us no more."""
 MANAGER = "millstream-bus"
-DELETED_BY = "millstream.dev/deleted-by-command"
-"""Annotation that remembers, until finalizers let an object go, which command its deleted event answers."""
 
 
 def effects(command_kinds: Mapping[type[Command], Kind], resources: Resources) -> dict[str, Effect]:

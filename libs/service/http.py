@@ -46,7 +46,7 @@ def _routes(app: App, ports: Ports) -> FastAPI:
     if app.kinds:
         from libs.resources import routes
 
-        fast.include_router(routes(ports.resources, app.kinds, extra_subresources=app.subresources(ports)))
+        fast.router.routes.extend(routes(ports.resources, app.kinds, extra_subresources=app.subresources(ports)).routes)
     return fast
 
 

@@ -46,7 +46,7 @@ class Pipeline:
             await self._fault("received")
             first = await self._take(letter, message, effect)
             await self._fault("committed")
-            telemetry.counter("handled").add(1, {"type": letter.type, "first": str(first).lower()})
+            _count(letter.type, "handled" if first else "seen before")
 
     def _open(self, delivery: Delivery) -> tuple[Letter, Any, Effect] | None:
         """The letter, its message and what to do; None for what this service does not know and need not."""
@@ -79,8 +79,14 @@ class Pipeline:
 
     def _span(self, letter: Letter, delivery: Delivery) -> AbstractContextManager[Any]:
         parent = {"traceparent": letter.traceparent} if letter.traceparent else {}
-        attributes = {"messaging.message.id": letter.id, "messaging.delivery.attempt": delivery.attempt}
-        return telemetry.span(f"hear {letter.type}", parent=telemetry.extract(parent), **attributes)
+        attributes: dict[str, Any] = {"messaging.message.id": letter.id, "messaging.delivery.attempt": delivery.attempt}
+        return telemetry.span(f"hear {letter.type}", parent, **attributes)
+
+
+def _count(letter_type: str, outcome: str) -> None:
+    telemetry.counter("letters_total", "Letters taken from the bus", ("type", "outcome")).labels(
+        letter_type, outcome
+    ).inc()
 
 
 def say(uow: UnitOfWork, fact: Event, ports: Ports, *, source: str, causation: Letter | None = None) -> None:
