@@ -33,7 +33,7 @@ class Probes:
     """Starts and stops probe loops; `told(container, number, kind, verdict, text)` hears of bad answers and verdicts."""
 
     def __init__(self, prober: Prober, clock: Clock) -> None:
-        self._prober, self._clock = prober, clock
+        self.prober, self._clock = prober, clock
 
     def watch(self, pod: Object, container: Object, number: int, known: Health | None, tell: Verdict) -> Watched:
         """Begins probing. `known` is what an earlier life of the node had found of this same attempt."""
@@ -66,7 +66,7 @@ class Probes:
         streak, pause, counted = Streak(verdict=verdict), FIRST_LOOK_S, self._clock.monotonic()
         eager = spec.kind != "liveness" and not verdict
         while True:
-            ok, text = await self._prober.ask(pod, container, spec.action, spec.timeout_s)
+            ok, text = await self.prober.ask(pod, container, spec.action, spec.timeout_s)
             due = self._clock.monotonic() - counted >= spec.period_s or not eager
             if ok or due:
                 counted = self._clock.monotonic()

@@ -126,8 +126,7 @@ def _created(pod: Object) -> tuple[str, str, str, str]:
 
 async def _pods_of(uow: UnitOfWork, owner: Object) -> list[Object]:
     uid, namespace = owner["metadata"]["uid"], owner["metadata"]["namespace"]
-    found = await uow.owned_by(uid, namespace=namespace)
-    return [obj for resource, obj in found if resource == POD.resource and controller_uid(obj) == uid]
+    return [pod for pod in await uow.list(POD.resource, namespace=namespace) if controller_uid(pod) == uid]
 
 
 def _key(key: Any) -> tuple[str, str]:

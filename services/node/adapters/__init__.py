@@ -1,0 +1,1 @@
+"""The node's hands: files, sockets, keys and the edge proxy behind the ports of its controllers."""

@@ -1,0 +1,78 @@
+"""HTTPRoutes: their status, and the edge proxy programmed from all of them together."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from libs.base.clock import Clock
+from libs.base.errors import NotFound
+from libs.resources import Resources
+from services.node.domain.naming import endpoints
+from services.node.domain.route_status import route_status
+from services.node.domain.routes import caddy_routes
+from services.node.reconcile.kinds import POD, ROUTE, SERVICE
+from services.node.reconcile.mirror import Mirror
+
+Object = dict[str, Any]
+SETTLE_S, RETRY_S = 0.02, 0.5
+
+
+class EdgeProxy(Protocol):
+    """The proxy that takes the routes."""
+
+    async def program(self, routes: Sequence[Object]) -> bool:
+        """Puts the routes in force; raises OSError while the proxy is not there."""
+
+
+class Edge:
+    """`changed` notes that routes or their targets may differ; `run` programs the proxy soon after."""
+
+    def __init__(self, resources: Resources, mirror: Mirror, clock: Clock, proxy: EdgeProxy) -> None:
+        self._resources, self._mirror, self._clock, self._proxy = resources, mirror, clock, proxy
+        self._bell = asyncio.Event()
+        self._failed = False
+
+    def changed(self) -> None:
+        """Something that the proxy's configuration depends on has changed."""
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Follows changes until cancelled. A proxy that is not there yet is asked again while there are routes."""
+        while True:
+            await self._bell.wait()
+            await self._clock.sleep(SETTLE_S)
+            self._bell.clear()
+            routes = self._mirror.all(ROUTE)
+            if not routes:
+                continue
+            try:
+                await self._proxy.program(caddy_routes(routes, self.upstreams))
+                self._failed = False
+            except (OSError, ValueError) as error:
+                if not self._failed and not isinstance(error, FileNotFoundError | ConnectionError):
+                    print(f"edge proxy: {error}", file=sys.stderr)
+                self._failed = True
+                await self._clock.sleep(RETRY_S)
+                self._bell.set()
+
+    def upstreams(self, namespace: str, ref: Object) -> list[str] | None:
+        """Ready pod addresses behind a backendRef; None when there is no such service or port."""
+        service = self._mirror.get(SERVICE, ref.get("namespace") or namespace, ref["name"])
+        ports = [p for p in (service or {}).get("spec", {}).get("ports") or [] if p["port"] == ref.get("port")]
+        if service is None or not ports:
+            return None
+        return [f"{e.ip}:{e.port}" for e in endpoints(service, ports[0], self._mirror.all(POD)) if e.ready]
+
+    async def tell(self, namespace: str, name: str) -> None:
+        """Writes one route's status."""
+        route = await self._resources.find(ROUTE, namespace, name)
+        if route is None:
+            return
+        refs = [ref for rule in route["spec"].get("rules") or [] for ref in rule.get("backendRefs") or []]
+        missing = sorted({f"{r['name']}:{r.get('port')}" for r in refs if self.upstreams(namespace, r) is None})
+        status = route_status(route, missing, self._clock.now())
+        try:
+            await self._resources.update_status(ROUTE, namespace, name, status)
+        except NotFound:
+            return
