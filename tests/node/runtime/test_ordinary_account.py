@@ -16,7 +16,11 @@ import pytest
 from services.node.runtime import linux
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-AGAIN = ("test_containers.py", "test_views.py", "test_survival.py::test_a_killed_node_is_started_again_and_adopts_what_runs")
+AGAIN = (
+    "test_containers.py",
+    "test_views.py",
+    "test_survival.py::test_a_killed_node_is_started_again_and_adopts_what_runs",
+)
 
 
 @pytest.fixture
