@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
 from libs.base.settings import Settings
-from libs.service import App, Ports, load
+from libs.service.app import App, Ports
+from libs.service.manifest import load
 from libs.store import UnitOfWork
 from services.trainer.adapters.controller import TrainJobs
 from services.trainer.adapters.jobs import StoredJobs

@@ -24,10 +24,10 @@ class SqlWorkloads:
 
     async def active(self) -> Sequence[Workload]:
         running = select(WorkloadRow).where(col(WorkloadRow.phase).in_([Phase.WAITING, Phase.ADMITTED]))
-        return [_workload(row) for row in (await self._session.execute(running)).scalars()]
+        return [_workload(row) for row in await self._session.exec(running)]
 
     async def next_arrival(self) -> int:
-        last = (await self._session.execute(select(func.max(WorkloadRow.arrival)))).scalar()
+        last = (await self._session.exec(select(func.max(WorkloadRow.arrival)))).one()
         return int(last or 0) + 1
 
 
