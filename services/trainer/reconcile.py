@@ -37,7 +37,7 @@ class World:
 
 
 def plan(world: World) -> Plan:
-    """1. going away, 2. over, 3. no runtime, 4. suspended, 5. not admitted, 6. to run."""
+    """1. going away, 2. over, 3. no runtime, 4. just ended, 5. suspended, 6. not admitted, 7. to run."""
     job = world.job
     if job["metadata"].get("deletionTimestamp"):
         return _tear_down(world)
@@ -46,6 +46,9 @@ def plan(world: World) -> Plan:
     if world.runtime is None:
         return _without_runtime(world)
     print_ = blueprint(job, world.runtime)
+    ended = outcome(world.observed)
+    if ended:
+        return _succeed(world, print_, ended) if ended.succeeded else _fail(world, print_.num_nodes, ended)
     if state.is_suspended(job):
         return _suspend(world, print_)
     if not state.is_admitted(job):
@@ -109,11 +112,6 @@ def _wait(world: World, print_: Blueprint) -> Plan:
 
 
 def _run(world: World, print_: Blueprint) -> Plan:
-    ended = outcome(world.observed)
-    if ended and not ended.succeeded:
-        return _fail(world, print_.num_nodes, ended)
-    if ended:
-        return _succeed(world, print_, ended)
     after = status.running(world.job, world.observed, print_.num_nodes, world.now)
     first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
     return Plan(

@@ -124,6 +124,11 @@ def test_a_suspended_job_gives_its_pods_back_and_then_says_so():
     assert gone.status["jobsStatus"][0]["suspended"] == 1
 
 
+def test_a_job_that_completes_while_it_is_being_suspended_is_complete():
+    plan = _plan(admitted(spec={"suspend": True}), **{**RUNNING, "job": child("Complete", suspend=True)})
+    assert _said(plan) == ["TrainJobSucceeded"]
+
+
 def test_a_resumed_job_waits_for_admission_again_and_shows_no_condition():
     suspended = [{"type": "Suspended", "status": "True", "reason": "Suspended", "lastTransitionTime": "x"}]
     plan = _plan(job(status={"conditions": suspended}), job=child(suspend=True))

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.kinds.trainjob import read_error
+from contracts.kinds.upstream import upstream
 from libs.service.app import Given
 from libs.service.shell import Service, serve
 from services.trainer.app import TrainerSettings, build
@@ -120,6 +122,17 @@ async def test_the_shipped_runtimes_are_there_from_the_start_and_the_sdks_note_t
     assert note["data"] == {"kubeflow_trainer_version": "2.3.0"}
 
 
+async def test_the_sdks_own_models_read_every_shipped_runtime(rig: Rig):
+    for runtime in (await rig.http.get(f"{API}/clustertrainingruntimes")).json()["items"]:
+        assert _unread_by_the_sdk("cluster_training_runtime", runtime) is None
+
+
+def _unread_by_the_sdk(kind: str, obj: dict[str, Any]) -> str | None:
+    """What the models that the SDK reads with say against an answer."""
+    name = "TrainerV1alpha1" + "".join(word.capitalize() for word in kind.split("_"))
+    return read_error(upstream("kubeflow_trainer_api", f"trainer_v1alpha1_{kind}", name), obj)
+
+
 async def test_a_users_edit_of_a_shipped_runtime_survives_a_restart(tmp_path: Path):
     url = f"{API}/clustertrainingruntimes/torch-distributed"
     async with started(tmp_path, PaperCluster()) as rig:
@@ -203,6 +216,7 @@ async def test_a_job_runs_reports_and_completes_with_its_last_metrics_said_once(
     (said,) = [letter["data"] for letter in letters if letter["type"] == "training.trainjob.succeeded.v1"]
     assert (said["metrics"], said["environment"]["torch"], said["register"]) == ({"accuracy": 0.97}, "2.13.0", True)
     assert not await rig.has("secrets")
+    assert _unread_by_the_sdk("train_job", await rig.job()) is None
     assert (await rig.report(body)).status_code in (401, 409)
 
 
