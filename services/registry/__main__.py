@@ -1,6 +1,6 @@
 """python -m services.registry"""
 
-from libs.service import run
+from libs.service.runner import run
 from services.registry.app import build
 
 if __name__ == "__main__":

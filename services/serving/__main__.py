@@ -1,6 +1,6 @@
 """python -m services.serving"""
 
-from libs.service import run
+from libs.service.runner import run
 from services.serving.app import build
 
 if __name__ == "__main__":

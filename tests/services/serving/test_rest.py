@@ -182,9 +182,7 @@ async def test_unknown_names_and_routes_are_404_in_the_protocols_words(client_of
 async def test_a_body_over_the_limit_is_413_compressed_or_not(client_of):
     client, large = client_of("sklearn"), b" " * (2 << 20)
     assert (await client.post("/v2/models/m/infer", content=large)).status_code == 413
-    bomb = await client.post(
-        "/v2/models/m/infer", content=gzip.compress(large), headers={"content-encoding": "gzip"}
-    )
+    bomb = await client.post("/v2/models/m/infer", content=gzip.compress(large), headers={"content-encoding": "gzip"})
     assert bomb.status_code == 413
     odd = await client.post("/v2/models/m/infer", content=b"", headers={"content-encoding": "br"})
     assert odd.status_code == 415

@@ -36,14 +36,19 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     options = Options(**{key: value for key, value in vars(args).items() if key != "termination_log"})
     try:
-        asyncio.run(serve(options, os.environ))
+        asyncio.run(_life(options))
     except StartFailure as failure:
         leave_word(failure, Path(args.termination_log))
         print(failure.line(), file=sys.stderr, flush=True)
-        sys.stderr.flush()
-        # A download may still hang in its thread; nothing here is worth waiting for.
         os._exit(failure.exit_code)
     return 0
+
+
+async def _life(options: Options) -> None:
+    await serve(options, os.environ)
+    # A download may still hang in its thread, which asyncio would wait for; all requests are answered by now.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

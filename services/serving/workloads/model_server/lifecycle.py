@@ -66,7 +66,7 @@ async def serve(options: Options, environ: Mapping[str, str]) -> None:
         await asyncio.wait({serving, loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             await serving
-        rpc = await loading if not stop.is_set() else None
+        rpc = await loading if loading.done() else None
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         await _drain(engine, http, serving, rpc, options)
 

@@ -53,7 +53,8 @@ def _array(name: str, values: Any, datatype: str) -> Array:
         with np.errstate(over="ignore"):
             return array.astype(wanted)
     if not datatype and array.dtype == np.float64:
-        return array.astype(np.float32)
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
     return array
 
 
