@@ -44,7 +44,7 @@ def _routes(app: App, ports: Ports) -> FastAPI:
     for router in routers:
         fast.include_router(router)
     if app.kinds:
-        from libs.resources import routes
+        from libs.resources.http import routes
 
         fast.router.routes.extend(routes(ports.resources, app.kinds, extra_subresources=app.subresources(ports)).routes)
     return fast

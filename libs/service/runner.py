@@ -8,11 +8,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from libs.base.errors import MillstreamError
+from libs.base.settings import Settings
 from libs.service.app import App, Given
 from libs.service.asgi import ASGIApp
 from libs.service.shell import serve
@@ -26,25 +27,47 @@ DRAIN_S = 8
 """How long requests under way may take to end; below a pod's usual grace of 30 s."""
 
 
+class Hosted(Protocol):
+    """Something that answers HTTP and can be told that its end is near."""
+
+    asgi: ASGIApp
+
+    def begin_stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Settings)
+
+
 def run(build: Callable[[], App], *, given: Given | None = None) -> None:
     """The life of a service process; exits 0 after SIGTERM or SIGINT, 1 with one clear line if it cannot start."""
+    app = build()
+    run_hosted(lambda: settings_of(app, os.environ), lambda settings: serve(app, settings, given))
+
+
+def run_hosted(settings: Callable[[], S], open_: Callable[[S], AbstractAsyncContextManager[Hosted]]) -> None:
+    """The same for what is no App."""
     import uvloop
 
     try:
+        found = settings()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_life(build(), given))
+            runner.run(_life(found, open_))
     except (MillstreamError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         raise SystemExit(1) from error
 
 
-async def _life(app: App, given: Given | None) -> None:
-    here = {} if os.environ.get("MILLSTREAM_PORT") else {"port": app.manifest.port}
-    settings = app.settings.from_env(os.environ, service=app.manifest.name, **here)
+def settings_of(app: App, environ: Mapping[str, str]) -> Settings:
+    """The app's settings; the manifest's name always, its port unless the environment names one."""
+    given: dict[str, Any] = {} if environ.get("MILLSTREAM_PORT") else {"port": app.manifest.port}
+    return app.settings.from_env(environ, service=app.manifest.name, **given)
+
+
+async def _life(settings: S, open_: Callable[[S], AbstractAsyncContextManager[Hosted]]) -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    async with serve(app, settings, given) as service, listen(service.asgi, settings.host, settings.port):
+    async with open_(settings) as service, listen(service.asgi, settings.host, settings.port):
         gc.collect()
         gc.freeze()
         await ending.wait()

@@ -1,0 +1,1 @@
+"""One public door: authentication, routing, API discovery, OpenAPI."""

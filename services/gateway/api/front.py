@@ -1,0 +1,108 @@
+"""The gateway's ASGI app: limits, authentication, own answers, and the way to everyone else."""
+
+from __future__ import annotations
+
+import logging
+
+from libs.base.errors import ApiError, Internal, MethodNotAllowed, NotFound
+from libs.service.asgi import Receive, Scope, Send, send_json
+from libs.service.identity import User
+from services.gateway.api.discovery import Discovery
+from services.gateway.api.door import Door
+from services.gateway.api.proxy import Broken, Exchange, answer_error
+from services.gateway.api.reviews import CAN_I, WHOAMI, review
+from services.gateway.domain.table import Table
+from services.gateway.ports import Upstreams
+
+log = logging.getLogger(__name__)
+
+MAX_TARGET_BYTES = 16 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+VERSION = {
+    "major": "1",
+    "minor": "34",
+    "gitVersion": "v1.34.0+millstream",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2026-11-22T00:00:00Z",
+    "goVersion": "",
+    "compiler": "cpython",
+    "platform": "linux/amd64",
+}
+
+
+class Front:
+    """Answers what is the gateway's own and passes on the rest; every failure is a Status."""
+
+    def __init__(self, table: Table, door: Door, discovery: Discovery, upstreams: Upstreams) -> None:
+        self._table, self._door, self._discovery, self._upstreams = table, door, discovery, upstreams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            await self._answer(scope, receive, send)
+        except ApiError as error:
+            await answer_error(send, error)
+        except Broken as error:
+            log.info("%s %s ended early: %s", scope["method"], scope["path"], error)
+            raise
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check_size(scope)
+        path = scope["path"]
+        if path == "/healthz":
+            return await send_json(send, 200, b"ok", media="text/plain")
+        if path == "/version":
+            return await send_json(send, 200, VERSION)
+        if scope["method"] not in METHODS:
+            raise MethodNotAllowed(f"{scope['method']} is not supported")
+        target = None if self._is_own(path) else self._table.target(scope["method"], path)
+        if target is not None and target.self_authenticated:
+            return await Exchange(scope, receive, send).run(self._upstreams, target, None)
+        user = await self._door.user_of(scope)
+        if target is not None:
+            return await Exchange(scope, receive, send).run(self._upstreams, target, user)
+        await self._own(scope, receive, send, user)
+
+    def _is_own(self, path: str) -> bool:
+        ours = path in (WHOAMI, CAN_I) or path.startswith("/openapi/v2") or self._discovery.answers(path)
+        return ours and not self._table.claims(path)
+
+    async def _own(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
+        path, method = scope["path"], scope["method"]
+        if path in (WHOAMI, CAN_I):
+            if method != "POST":
+                raise MethodNotAllowed(f"{method} is not supported on {path}: POST a review")
+            return await send_json(send, 201, review(path, await _whole(receive), user))
+        if path.startswith("/openapi/v2"):
+            raise NotFound("OpenAPI v2 is not served; /openapi/v3 is")
+        if method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"{method} is not supported on {path}")
+        await self._discovery.answer(scope, send)
+
+
+def check_size(scope: Scope) -> None:
+    """Raises an ApiError with code 414 or 431."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_TARGET_BYTES:
+        raise _refused(414, "URITooLong", f"the URL is longer than {MAX_TARGET_BYTES} bytes")
+    if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+        raise _refused(431, "RequestHeaderFieldsTooLarge", f"the headers are larger than {MAX_HEADER_BYTES} bytes")
+
+
+def _refused(code: int, reason: str, message: str) -> ApiError:
+    error = ApiError(message)
+    error.code, error.reason = code, reason
+    return error
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Internal("the caller left")
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)

@@ -1,0 +1,113 @@
+"""The composition root: manifests and settings in, one ASGI app out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from libs import telemetry
+from libs.base.clock import Clock, SystemClock
+from libs.service import manifest
+from libs.service.asgi import ASGIApp
+from libs.service.identity import Signer, User
+from libs.service.limits import BodyLimit, Drain
+from libs.service.manifest import Manifest
+from libs.service.probes import Probes
+from libs.service.shell import Refused
+from services.gateway.adapters.tokens import BearerTokens
+from services.gateway.adapters.upstreams import HttpUpstreams
+from services.gateway.api.discovery import Discovery
+from services.gateway.api.door import Door
+from services.gateway.api.front import Front
+from services.gateway.domain.options import Options
+from services.gateway.domain.table import NODE, Table
+
+SERVICES = Path(__file__).resolve().parent.parent
+LOCAL_GROUPS = ("system:masters", "system:authenticated")
+
+
+class Gateway:
+    """The running gateway; see libs.service.runner.Hosted."""
+
+    def __init__(self, front: ASGIApp, max_body_bytes: int) -> None:
+        self._drain = Drain(BodyLimit(front, max_body_bytes))
+        self.asgi: ASGIApp = Probes(self._drain, {"stop": self._stop_check}, {})
+
+    def begin_stop(self) -> None:
+        self._drain.begin()
+
+    async def _stop_check(self) -> str:
+        return "stopping" if self._drain.begun else "ok"
+
+
+@asynccontextmanager
+async def open_gateway(
+    options: Options, *, manifests: Sequence[Manifest] | None = None, clock: Clock | None = None
+) -> AsyncIterator[Gateway]:
+    """A gateway before all services that have a manifest. Raises Refused when a key or a file is missing."""
+    clock = clock or SystemClock()
+    telemetry.setup("gateway", options)
+    known = manifest.load_all(SERVICES) if manifests is None else manifests
+    table = Table.of(each for each in known if each.name not in ("gateway", NODE))
+    upstreams = HttpUpstreams(
+        _urls(table, options),
+        Signer(_text(options.identity_private_key, "MILLSTREAM_IDENTITY_PRIVATE_KEY"), clock),
+        clock,
+        node_token_file=options.node_token_file,
+        node_ca_file=options.node_ca_file,
+    )
+    user = User(options.local_user_name, LOCAL_GROUPS)
+    token = _text(options.local_token, "MILLSTREAM_LOCAL_TOKEN").strip() if options.local_token else None
+    tokens = BearerTokens(options.issuers, token, user, _fetch(), clock)
+    door = Door(tokens, user if options.local_user else None, options.public_url)
+    discovery = Discovery(table, upstreams, clock, has_node=bool(options.node_url), ttl_s=options.discovery_ttl_s)
+    try:
+        yield Gateway(Front(table, door, discovery, upstreams), options.max_body_bytes)
+    finally:
+        await upstreams.close()
+
+
+def _urls(table: Table, options: Options) -> Callable[[str], str]:
+    known = {name: options.upstream_of(name, each.port) for name, each in table.manifests.items()}
+    if options.node_url:
+        known[NODE] = options.node_url.rstrip("/")
+
+    def url_of(service: str) -> str:
+        from libs.base.errors import NotFound
+
+        if service not in known:
+            raise NotFound("the built-in kinds are not served here: MILLSTREAM_NODE_URL is not set")
+        return known[service]
+
+    return url_of
+
+
+def _fetch() -> Callable[[str], Awaitable[str]]:
+    """Reads a key set from its URL, in a thread: it is rare and must not hold the door."""
+
+    def read(url: str) -> str:
+        from urllib.request import urlopen
+
+        if not url.startswith(("http://", "https://")):
+            raise OSError(f"{url} is neither http nor https")
+        with urlopen(url, timeout=5) as answer:
+            return str(answer.read(1 << 20).decode())
+
+    async def fetch(url: str) -> str:
+        return await asyncio.to_thread(read, url)
+
+    return fetch
+
+
+def _text(value: str | None, variable: str) -> str:
+    """A setting that is a text or the path of a file that holds it."""
+    if not value:
+        raise Refused(f"{variable} is not set")
+    if "BEGIN" in value or not value.startswith(("/", "./", "../")):
+        return value
+    try:
+        return Path(value).read_text()
+    except OSError as error:
+        raise Refused(f"{variable}: {value}: {error.strerror}") from error
