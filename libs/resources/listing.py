@@ -14,6 +14,7 @@ from libs.resources.selectors import Selectors
 from libs.store import Reader
 
 _CHUNK = 500
+FIRST_VERSION = 1
 After = tuple[str, str]
 
 
@@ -34,7 +35,7 @@ async def page(
     """One page. Later pages keep the first page's resourceVersion, so that a watch from it tells what changed
     between.
     """
-    version, after = _read_token(continue_) if continue_ else (str(await reader.last_seq()), None)
+    version, after = _read_token(continue_) if continue_ else (await version_of(reader), None)
     if (name := selectors.fields.wants("metadata", "name")) is not None and (namespace or not kind.namespaced):
         found = await reader.get(kind.resource, namespace or "", name)
         return Page([found] if found and selectors.matches(found) else [], version)
@@ -42,6 +43,11 @@ async def page(
     if not limit or len(items) <= limit:
         return Page(items, version)
     return Page(items[:limit], version, _token(version, items[limit - 1]))
+
+
+async def version_of(reader: Reader) -> str:
+    """The resourceVersion of a list. Never "0", which for clients means "any": an untouched store says "1" already."""
+    return str(max(await reader.last_seq(), FIRST_VERSION))
 
 
 async def _select(

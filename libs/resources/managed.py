@@ -10,6 +10,7 @@ import orjson
 from libs.base import Cause, Conflict
 from libs.resources.ownership import (
     Paths,
+    abandoned,
     changed_fields,
     decode,
     encode,
@@ -58,7 +59,7 @@ def applied(live: Object | None, wanted: Object, writer: Writer, shape: Shape, *
         owners[key] -= taken
     result = merged(base, wanted, shape, builtin=builtin)
     others = frozenset().union(*(o for k, o in owners.items() if k != me))
-    result = without(result, before - mine - others)
+    result = without(result, abandoned(before, mine | others), mine | others)
     owners[me] = mine
     return with_owners(result, base, owners, writer)
 

@@ -177,17 +177,17 @@ def _merged_list(live: list[Any], applied: list[Any], shape: Shape, builtin: boo
     return list(out.values())
 
 
-def without(obj: Any, paths: Paths) -> Any:
-    """`obj` without the fields at `paths`; maps and lists that this empties go too."""
+def without(obj: Any, paths: Paths, keep: Paths = frozenset()) -> Any:
+    """`obj` without the fields at `paths`; maps and lists that this empties go too, unless they are to be kept."""
     tree: Tree = {}
     for path in paths:
         node = tree
         for step in path:
             node = node.setdefault(step, {})
-    return _without(obj, tree, (), paths)
+    return _without(obj, tree, (), paths, keep)
 
 
-def _without(value: Any, tree: Tree, at: Path, paths: Paths) -> Any:
+def _without(value: Any, tree: Tree, at: Path, paths: Paths, keep: Paths) -> Any:
     if not isinstance(value, (dict, list)):
         return value
     gone: dict[Any, Any] = {}
@@ -197,22 +197,29 @@ def _without(value: Any, tree: Tree, at: Path, paths: Paths) -> Any:
         index = rest if kind == "f" and isinstance(value, dict) else _find(value, kind, rest) if kind != "f" else None
         if index is None or (isinstance(value, dict) and index not in value):
             continue
-        gone[index] = _kept(value[index], inner, (*at, step), paths)
+        gone[index] = _kept(value[index], inner, (*at, step), paths, keep)
     if isinstance(value, dict):
         return {k: gone.get(k, v) for k, v in value.items() if gone.get(k, v) is not _MISSING}
     return [left for i, v in enumerate(value) if (left := gone.get(i, v)) is not _MISSING]
 
 
-def _kept(value: Any, tree: Tree, at: Path, paths: Paths) -> Any:
+def _kept(value: Any, tree: Tree, at: Path, paths: Paths, keep: Paths) -> Any:
     """What remains of one child, `_MISSING` for nothing. A named item goes only if no more than its keys would
     be left.
     """
-    left = _without(value, tree, at, paths) if tree else value
+    left = _without(value, tree, at, paths, keep) if tree else value
     if at not in paths:
-        return _MISSING if isinstance(left, (dict, list)) and not left and value else left
+        emptied = isinstance(left, (dict, list)) and not left and value and at not in keep
+        return _MISSING if emptied else left
     if at[-1].startswith("k:") and isinstance(left, dict):
         return left if left.keys() - orjson.loads(at[-1][2:]).keys() else _MISSING
     return _MISSING if not tree or not left else left
+
+
+def abandoned(before: Paths, still: Paths) -> Paths:
+    """Of the fields that a manager named before, those that hold nothing which is `still` owned by anybody."""
+    kept = {path[:end] for path in still for end in range(1, len(path) + 1)}
+    return frozenset(path for path in before if path not in kept)
 
 
 def changed_fields(old: Any, new: Any, shape: Shape = ANYTHING, *, builtin: bool = False) -> tuple[Paths, Paths]:
@@ -224,8 +231,8 @@ def changed_fields(old: Any, new: Any, shape: Shape = ANYTHING, *, builtin: bool
 
 def _differs(old: Any, new: Any, path: Path) -> bool:
     a, b = value_at(old, path), value_at(new, path)
-    if path[-1].startswith("k:") or (isinstance(b, dict) and b):
-        return a is _MISSING
+    if path[-1].startswith("k:") or isinstance(b, dict):
+        return a is _MISSING or not isinstance(a, dict)
     return bool(a != b or isinstance(a, bool) != isinstance(b, bool))
 
 

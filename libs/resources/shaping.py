@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from libs.base import BadRequest, Cause, Invalid
-from libs.resources.kinds import Kind, Object
+from libs.base import ApiError, BadRequest, Cause, Invalid
+from libs.resources.kinds import Admission, Kind, Object
 from libs.resources.names import metadata_problems
 from libs.resources.schemas import problems_of, schema_of
 from libs.resources.shapes import pruned, unknown_fields
@@ -115,15 +115,43 @@ def desired(kind: Kind, obj: Object) -> Object:
     return {k: v for k, v in obj.items() if k not in hidden}
 
 
+def admitted(kind: Kind, obj: Object, old: Object | None, admission: Admission) -> Object:
+    """The object as the kind's `admit` leaves it, checked; raises Invalid that names every wrong field.
+
+    `admit` may fill in what the model requires, so the model judges afterwards; metadata is checked before. Where
+    `admit`
+    stumbles over a value of a wrong type, the model's complaint about that value is the better answer.
+    """
+    _check_metadata(kind, obj, old)
+    try:
+        new = kind.admit(obj, old, admission)
+    except ApiError:
+        raise
+    except Exception:
+        _raise_if(kind, obj, list(problems_of(kind, obj)))
+        raise
+    check(kind, new, old)
+    return new
+
+
 def check(kind: Kind, obj: Object, old: Object | None) -> None:
     """Raises Invalid that names every wrong field."""
+    _check_metadata(kind, obj, old)
+    _raise_if(kind, obj, list(problems_of(kind, obj)))
+
+
+def _check_metadata(kind: Kind, obj: Object, old: Object | None) -> None:
     metadata = obj["metadata"]
     causes = list(metadata_problems(metadata, namespaced=kind.namespaced, name_is_label=kind.name_is_label))
-    if old is not None:
-        causes += _frozen(metadata, old["metadata"])
-    causes += problems_of(kind, obj)
+    if old is not None and not causes:
+        causes = _frozen(metadata, old["metadata"])
+    # The model tells of the other fields in the same answer, if it can make sense of the object at all.
+    _raise_if(kind, obj, [*causes, *problems_of(kind, obj)] if causes else [])
+
+
+def _raise_if(kind: Kind, obj: Object, causes: list[Cause]) -> None:
     if causes:
-        raise Invalid.about(title(kind), str(metadata.get("name", "")), causes=causes)
+        raise Invalid.about(title(kind), str(obj["metadata"].get("name", "")), causes=causes)
 
 
 def _frozen(metadata: Object, old: Object) -> list[Cause]:

@@ -14,6 +14,7 @@ import orjson
 
 from libs.base import BadRequest, Cause, Gone, Invalid
 from libs.resources.kinds import Kind, Object
+from libs.resources.listing import FIRST_VERSION
 from libs.resources.selectors import Selectors
 from libs.store import Change, Store
 
@@ -185,7 +186,8 @@ def _version(since: str | None) -> int | None:
         return None
     if not since.isascii() or not since.isdigit() or len(since) > 18:
         raise BadRequest(f"resourceVersion: {since!r} is not one that this server gave: it must be a number")
-    return int(since)
+    # Version 1 may be that of an empty list, before the first change: tell that one, at worst for a second time.
+    return int(since) if int(since) > FIRST_VERSION else 0
 
 
 def check_initial(initial: bool | None, match: str | None, bookmarks: bool) -> None:
@@ -212,7 +214,7 @@ async def _beginning(
         items = await reader.list(kind.resource, namespace=namespace if kind.namespaced else None)
     begin = [Happening("ADDED", obj) for obj in items if selectors.matches(obj)]
     if initial:
-        begin.append(_bookmark(kind, last, {INITIAL_END: "true"}))
+        begin.append(_bookmark(kind, max(last, FIRST_VERSION), {INITIAL_END: "true"}))
     return begin, last
 
 
@@ -276,7 +278,7 @@ async def _stream(
                 if deadline is not None and loop.time() >= deadline:
                     return
                 if bookmarks and not watcher.waiting:
-                    yield [_bookmark(view.kind, max(view.position, hub.position), {})]
+                    yield [_bookmark(view.kind, max(view.position, hub.position, FIRST_VERSION), {})]
     finally:
         hub.leave(view.kind.resource, watcher)
 

@@ -38,8 +38,7 @@ async def create(
     ownership = obj["metadata"].get("managedFields") if owned else None
     obj = shaping.newborn(kind, obj, uid=tx.ids.uid(), now=rfc3339(tx.now))
     obj = await _named(tx, kind, obj)
-    obj = kind.admit(obj, None, _admission(tx, ask, "CREATE", obj))
-    shaping.check(kind, obj, None)
+    obj = shaping.admitted(kind, obj, None, _admission(tx, ask, "CREATE", obj))
     await _check_namespace(tx, kinds, kind, obj)
     await cascade.check_owners(tx, kinds, kind, obj)
     if ownership:
@@ -200,10 +199,11 @@ async def _succeed(
     new = shaping.successor(kind, old, new, part)
     if not tracked:
         new["metadata"] = _keep_ownership(new["metadata"], old["metadata"], ask)
-    if not part:
-        new = kind.admit(new, old, _admission(tx, ask, "UPDATE", new))
+    if part:
+        shaping.check(kind, new, old)
+    else:
+        new = shaping.admitted(kind, new, old, _admission(tx, ask, "UPDATE", new))
         new = shaping.with_generation(kind, old, new)
-    shaping.check(kind, new, old)
     if ask.manager and not tracked:
         new = _owned(old, new, kind, ask, tx, part)
     if shaping.same(old, new):
