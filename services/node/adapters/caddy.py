@@ -3,12 +3,12 @@
 import asyncio
 import http.client
 import json
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from services.node.domain.routes import with_routes
+from services.node.runtime.paths import dial
 
 Object = dict[str, Any]
 SERVERS = "/config/apps/http/servers"
@@ -57,6 +57,5 @@ class _Line(http.client.HTTPConnection):
     def connect(self) -> None:
         if not self._path:
             return super().connect()
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = dial(Path(self._path))
         self.sock.settimeout(TIMEOUT_S)
-        self.sock.connect(str(Path(self._path)))

@@ -24,6 +24,9 @@ class Proxies(Protocol):
     async def serve(self, wanted: dict[tuple[str, int], list[tuple[str, int]]]) -> None:
         """Listens on exactly these (address, port) pairs, each with its ready targets."""
 
+    async def close(self) -> None:
+        """Listens no more."""
+
 
 class Network:
     """`changed` notes that names or targets may differ; `run` brings the world up to date soon after."""
@@ -68,6 +71,10 @@ class Network:
             self._bell.clear()
             await self._proxies.serve(self.targets())
             await self._write_hosts()
+
+    async def close(self) -> None:
+        """Ends the proxies."""
+        await self._proxies.close()
 
     def targets(self) -> dict[tuple[str, int], list[tuple[str, int]]]:
         """Where connections to each cluster address go."""

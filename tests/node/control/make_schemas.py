@@ -34,8 +34,8 @@ def main() -> None:
 def compact(schema: dict[str, Any], owner: str) -> dict[str, Any]:
     """First sentences instead of essays, and no titles, defaults of nothing or closed objects."""
     out: dict[str, Any] = {"type": "object", "properties": {}}
-    if schema.get("required"):
-        out["required"] = schema["required"]
+    if required := [name for name in schema.get("required") or [] if name not in ("metadata", "status")]:
+        out["required"] = required
     for name, prop in (schema.get("properties") or {}).items():
         out["properties"][name] = field(name, prop, owner)
     if not out["properties"]:

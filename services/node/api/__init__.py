@@ -1,0 +1,1 @@
+"""The node over HTTP: the built-in kinds, logs and tokens, and who may ask."""
