@@ -41,6 +41,7 @@ class Connection:
             logger=None,
             apply_types=False,
         )
+        self._leaving = False
         self.nc: Client
         self.js: JetStreamContext
         self.when_renewed: list[Callable[[], None]] = []
@@ -52,6 +53,7 @@ class Connection:
 
     async def close(self) -> None:
         """Leaves at once: whoever needs a farewell has taken it."""
+        self._leaving = True
         await self.nc.close()
 
     @property
@@ -90,7 +92,8 @@ class Connection:
         LOG.debug("broker: %s: %s", type(error).__name__, error)
 
     async def _on_disconnected(self) -> None:
-        LOG.warning("the broker is gone; trying again every %.2g s", RECONNECT_WAIT_S)
+        if not self._leaving:
+            LOG.warning("the broker is gone; trying again every %.2g s", RECONNECT_WAIT_S)
 
     async def _on_reconnected(self) -> None:
         LOG.info("the broker is back")

@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from libs.base.clock import Clock
 from libs.bus.api import Subscription
 from libs.bus.connection import Connection
 from libs.bus.handling import Handler
+from libs.bus.limit import cancelled
 from libs.bus.pulling import ConsumerLost, PullInbox
 from libs.bus.topology import STREAM
 from libs.bus.tuning import describe
@@ -40,11 +40,10 @@ class NatsSubscription(Subscription):
     async def stop(self, grace_s: float = 10.0) -> None:
         if self._renew in self._connection.when_renewed:
             self._connection.when_renewed.remove(self._renew)
-        self._tasks[0].cancel()
-        with suppress(asyncio.CancelledError):
-            await self._tasks[0]
+        pulling, keeping_alive = self._tasks
+        await cancelled(pulling)
         await self._handler.finish(grace_s)
-        self._tasks[1].cancel()
+        await cancelled(keeping_alive)
 
     def lose(self, why: str) -> None:
         """Makes the subscription begin anew: what it hears or where it pulls from has changed."""

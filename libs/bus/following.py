@@ -15,8 +15,9 @@ from libs.base.clock import Clock
 from libs.bus.connection import Connection
 from libs.bus.errors import BusError
 from libs.bus.handling import as_delivery
+from libs.bus.limit import cancelled
 from libs.bus.messages import Message
-from libs.bus.pulling import ConsumerLost, PullInbox
+from libs.bus.pulling import PullInbox
 from libs.bus.topology import STREAM
 from libs.bus.tuning import describe
 
@@ -92,17 +93,20 @@ async def _read(connection: Connection, consumer: str, clock: Clock) -> AsyncGen
     def renew() -> None:
         inbox.lose("the connection was renewed")
 
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            LOG.debug("reader %s: %s", consumer, task.exception())
+        queue.put_nowait(None)
+
     connection.when_renewed.append(renew)
     task = asyncio.create_task(inbox.run())
-    task.add_done_callback(lambda _: queue.put_nowait(None))
+    task.add_done_callback(ended)
     try:
         while (msg := await queue.get()) is not None:
             inbox.wake()
             yield as_delivery(msg)
     finally:
         connection.when_renewed.remove(renew)
-        task.cancel()
-        with suppress(asyncio.CancelledError, ConsumerLost, NatsError):
-            await task
+        await cancelled(task)
         with suppress(NatsError, TimeoutError):  # it is forgotten by itself soon after
             await connection.js.delete_consumer(STREAM, consumer)

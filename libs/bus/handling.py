@@ -14,6 +14,7 @@ from nats.errors import NoRespondersError
 from libs.base.clock import Clock
 from libs.bus.api import Deliver
 from libs.bus.attempt import attempt
+from libs.bus.limit import cancelled
 from libs.bus.messages import Delivery
 from libs.bus.tuning import Bury, Retry, Tuning, describe
 
@@ -66,9 +67,7 @@ class Handler:
         if self._in_hand:
             await asyncio.wait(list(self._in_hand), timeout=grace_s)
         unfinished = dict(self._in_hand)
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await asyncio.gather(*map(cancelled, unfinished))
         for task, msg in unfinished.items():
             if task.cancelled():
                 with suppress(NatsError):

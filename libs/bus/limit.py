@@ -1,4 +1,4 @@
-"""A time limit by the clock that was given, so that simulated time can run out too."""
+"""Ends for what would not end: a time limit by the clock that was given, and a cancellation that is not lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,6 +16,13 @@ async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
             yield
         finally:
             timer.cancel()
+
+
+async def cancelled(task: asyncio.Task[None]) -> None:
+    """Cancels until the task has ended: Python 3.11's wait_for, which nats-py uses, can swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
 
 
 async def _expire(clock: Clock, seconds: float, scope: asyncio.Timeout) -> None:

@@ -18,6 +18,7 @@ from libs.bus.dead import burial_id, bury, dead_subject, exhume
 from libs.bus.errors import BusUnavailable
 from libs.bus.following import Place, follow
 from libs.bus.handling import Handler
+from libs.bus.limit import cancelled
 from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
 from libs.bus.topology import DEAD, STREAM, consumer_config, ensure_consumer, ensure_streams
 from libs.bus.tuning import Tuning, describe
@@ -115,7 +116,7 @@ class NatsBus(Bus):
 
     async def close(self) -> None:
         if self._watchdog:
-            self._watchdog.cancel()
+            await cancelled(self._watchdog)
         await asyncio.gather(*(subscription.stop() for subscription in self._subscriptions))
         await self._connection.close()
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.bus.nats_rig import NatsRig
 
 from libs.testing.bus_rig import Rig
 from libs.testing.bus_suite import BusRecoverySuite, BusSuite
+from tests.bus.nats_rig import NatsRig
 
 
 @pytest.fixture
