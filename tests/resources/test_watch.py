@@ -48,7 +48,8 @@ async def test_a_watch_without_a_version_begins_with_what_exists(http: httpx.Asy
 async def test_a_watch_from_a_version_misses_nothing_and_repeats_nothing(
     http: httpx.AsyncClient, resources: Resources
 ) -> None:
-    await resources.create(WIDGET, widget("before"))
+    for name in ("before", "and-before"):
+        await resources.create(WIDGET, widget(name))
     version = (await http.get(WIDGETS)).json()["metadata"]["resourceVersion"]
     for n in range(5):
         await resources.create(WIDGET, widget(f"w{n}"))
