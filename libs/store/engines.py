@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -57,7 +58,7 @@ class Database:
         """A new line; raises Unavailable when the database cannot be reached."""
         try:
             connection = await engine.connect()
-        except OSError as error:
+        except (OSError, DBAPIError) as error:
             raise Unavailable(f"the store cannot be reached: {error}") from error
         raw = await connection.get_raw_connection()
         return self.line(connection, raw.driver_connection)

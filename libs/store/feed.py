@@ -34,8 +34,7 @@ class Feed:
         self._recent: list[Change] = []
         self._recent_after = 0
         self._cost = 0
-        self._bell: asyncio.Future[None] | None = None
-        self._waiting = 0
+        self._bells: set[asyncio.Future[None]] = set()
         self._poll: asyncio.Task[None] | None = None
         self._catching_up = asyncio.Lock()
 
@@ -100,22 +99,23 @@ class Feed:
 
     async def _ring(self, nap: "asyncio.Future[None] | None" = None) -> None:
         """Waits for the next news, or for the end of `nap`."""
-        if self._bell is None or self._bell.done():
-            self._bell = asyncio.get_running_loop().create_future()
+        bell: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if nap is not None:
+            nap.add_done_callback(lambda _: _ring_once(bell))
         if self._poll is None or self._poll.done():
             self._poll = asyncio.create_task(self._look_for_others(), name="store-feed")
-        self._waiting += 1
+        self._bells.add(bell)
         try:
-            await asyncio.wait([self._bell, nap] if nap else [self._bell], return_when=asyncio.FIRST_COMPLETED)
+            await bell
         finally:
-            self._waiting -= 1
+            self._bells.discard(bell)
 
     async def _look_for_others(self) -> None:
         """Ends by itself when a whole look passes without anybody waiting."""
         while True:
-            before = self._waiting
+            before = len(self._bells)
             await self._clock.sleep(POLL_S)
-            if not before and not self._waiting:
+            if not before and not self._bells:
                 return
             try:
                 if await self._moved():
@@ -154,8 +154,13 @@ class Feed:
         self._cost = sum(change.cost for change in self._recent)
 
     def _wake(self) -> None:
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+        for bell in self._bells:
+            _ring_once(bell)
+
+
+def _ring_once(bell: asyncio.Future[None]) -> None:
+    if not bell.done():
+        bell.set_result(None)
 
 
 def _seq(change: Change) -> int:

@@ -1,15 +1,18 @@
 """Who leads: a row that its holder keeps alive; replicas need clocks that agree within a second or so."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from libs.base import Clock, MillstreamError, rfc3339_micro
+from libs.base import Clock, rfc3339_micro
 from libs.store import statements as sql
 from libs.store.store import Store
+
+_log = logging.getLogger(__name__)
 
 TTL_S = 15.0
 
@@ -79,7 +82,7 @@ class Leader:
         held = self._term is not None
         self._lose()
         if held:
-            with suppress(MillstreamError):
+            with suppress(Exception):
                 await Lease.release(self._store, self._name, self._holder)
 
     async def terms(self) -> AsyncIterator[Term]:
@@ -108,22 +111,32 @@ class Leader:
     async def _stand(self) -> None:
         """Renews three times per time to live; a follower looks as often."""
         while True:
-            await self._renew()
-            left = self._until - self._clock.monotonic() if self._term else self._ttl_s
-            await self._clock.sleep(max(min(self._ttl_s / 3, left), 0.01))
-            if self._term is not None and not self.is_leader:
-                self._lose()
+            renewal = asyncio.create_task(self._renew())
+            watch = asyncio.create_task(self._give_up_in_time())
+            try:
+                await renewal
+                await self._clock.sleep(self._ttl_s / 3)
+            finally:
+                watch.cancel()
+                renewal.cancel()
+
+    async def _give_up_in_time(self) -> None:
+        """Ends the term when its time is over, even while a renewal still waits for the database."""
+        while self._term is not None and (left := self._until - self._clock.monotonic()) > 0:
+            await self._clock.sleep(left)
+        self._lose()
 
     async def _renew(self) -> None:
         # Counted from before the write, so this side always gives up before another may take over.
         asked_at = self._clock.monotonic()
         try:
             generation = await Lease.acquire(self._store, self._name, self._holder, self._ttl_s)
-        except MillstreamError:
-            return  # The store is away: the term ends by itself when its time is over.
+        except Exception as error:  # The term ends by itself when its time is over; the next look may succeed.
+            _log.warning("the lease %s could not be renewed: %s", self._name, error)
+            return
         if generation is None or (self._term is not None and self._term.generation != generation):
             self._lose()
-        if generation is not None:
+        if generation is not None and asked_at + self._ttl_s > self._clock.monotonic():
             self._until = asked_at + self._ttl_s
             self._term = self._term or Term(generation)
             self._won.set()

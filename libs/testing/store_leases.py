@@ -77,6 +77,21 @@ class LeaseSuite(StoreFixtures):
                 await clock.advance(15.5)
                 assert not leader.is_leader
 
+    async def test_work_ends_in_time_even_while_a_renewal_waits_for_the_database(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        async with Leader(store, "controller", "one", ttl_s=15) as leader:
+            terms = leader.terms()
+            term = await anext(terms)
+            async with store.write():
+                await clock.advance(14.5)
+                assert not term.lost.is_set()
+                await clock.advance(1)
+                assert term.lost.is_set()
+            again: asyncio.Future[Term] = asyncio.ensure_future(anext(terms))
+            await until(clock, again.done)
+            assert (await again).generation == 1, "nobody else led meanwhile"
+
     async def test_work_is_cancelled_when_the_lease_is_lost_and_begins_again_when_it_is_won(
         self, store: Store, clock: VirtualClock
     ) -> None:
