@@ -79,7 +79,7 @@ def _without_runtime(world: World) -> Plan:
     created = datetime.fromisoformat(world.job["metadata"]["creationTimestamp"])
     left = RUNTIME_GRACE_S - (world.now - created).total_seconds()
     if left > 0:
-        return Plan(requeue_after=max(left, 0.2))
+        return Plan(requeue_after=min(left, LOOK_AGAIN_S))
     ref = world.job["spec"]["runtimeRef"]
     why = Outcome(False, "TrainingRuntimeNotFound", f"there is no {ref['kind']} named {ref['name']!r}")
     return _fail(world, 1, why)
