@@ -140,6 +140,7 @@ async def test_a_large_body_streams_through_and_one_too_large_is_413(gate: World
         told = await (await http.post("/apis/v2beta1/upload", data=body(8 * 2**20))).json()
         assert told["size"] == 8 * 2**20
         assert (await http.post("/apis/v2beta1/upload", data=b"x" * (33 * 2**20))).status == 413
+        assert (await http.post("/apis/v2beta1/upload", data=body(34 * 2**20))).status == 413
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,13 @@ class HttpUpstreams:
         headers: Pairs,
         body: bytes | AsyncIterator[bytes] | None,
         user: User | None,
+        *,
+        tries: int = CONNECT_TRIES,
     ) -> AsyncIterator[HttpAnswer]:
         """See ports.Upstreams."""
         sent = self._headers(service, headers, user)
         url = URL(self._url_of(service) + target, encoded=True)
-        response = await self._send(service, method, url, sent, body)
+        response = await self._send(service, method, url, sent, body, tries)
         try:
             yield HttpAnswer(response)
         finally:
@@ -89,15 +91,21 @@ class HttpUpstreams:
             response.release() if response.content.at_eof() else response.close()
 
     async def _send(
-        self, service: str, method: str, url: URL, headers: CIMultiDict[str], body: bytes | AsyncIterator[bytes] | None
+        self,
+        service: str,
+        method: str,
+        url: URL,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterator[bytes] | None,
+        tries: int,
     ) -> aiohttp.ClientResponse:
-        for attempt in range(1, CONNECT_TRIES + 1):
+        for attempt in range(1, tries + 1):
             try:
                 return await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
             except (aiohttp.ClientError, OSError) as error:
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
                 again = unsent or (method in _RETRYABLE and isinstance(error, aiohttp.ServerDisconnectedError))
-                if not again or attempt == CONNECT_TRIES:
+                if not again or attempt == tries:
                     raise Unavailable(f"{service} does not answer: {error}", retry_after_s=1) from error
             await self._clock.sleep(CONNECT_PAUSE_S * attempt)
         raise AssertionError("unreachable")
@@ -120,7 +128,7 @@ class HttpUpstreams:
         try:
             async with (
                 asyncio.timeout(DOCUMENT_S),
-                self.ask(service, "GET", path, [(b"Accept", accept.encode())], None, user) as answer,
+                self.ask(service, "GET", path, [(b"Accept", accept.encode())], None, user, tries=2) as answer,
             ):
                 data = b"".join([chunk async for chunk in answer.chunks()])
         except (TimeoutError, aiohttp.ClientError) as error:

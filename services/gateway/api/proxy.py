@@ -25,7 +25,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._body_done = asyncio.Event()
-        self._started = self._ended = False
+        self._body_error: ApiError | None = None
 
     async def run(self, upstreams: Upstreams, target: Target, user: User | None) -> None:
         """Raises ApiError only while nothing was answered yet."""
@@ -47,22 +47,22 @@ class Exchange:
         if not isinstance(body, bytes | None) and (length := header(self._scope, b"content-length")):
             headers.append((b"Content-Length", length.encode()))
         on_wire = wire_target(self._scope, target)
-        async with upstreams.ask(target.service, method, on_wire, headers, body, user) as answer:
-            await self._answer(answer)
+        try:
+            async with upstreams.ask(target.service, method, on_wire, headers, body, user) as answer:
+                await self._answer(answer)
+        except ApiError as error:
+            # Why the caller's body ended early says more than that the service did not get it.
+            raise self._body_error or error from error
 
     async def _answer(self, answer: Answer) -> None:
-        await self._say({"type": "http.response.start", "status": answer.status, "headers": outbound(answer.headers)})
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": outbound(answer.headers)})
         try:
             async for chunk in answer.chunks():
-                await self._say({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Exception as error:
             # The answer has begun: only a broken connection can tell the caller that it is not whole.
             raise Broken(str(error)) from error
-        await self._say({"type": "http.response.body", "body": b""})
-
-    async def _say(self, message: Message) -> None:
-        self._started = True
-        await self._send(message)
+        await self._send({"type": "http.response.body", "body": b""})
 
     async def _body(self) -> bytes | AsyncIterator[bytes] | None:
         first = await self._receive()
@@ -83,12 +83,20 @@ class Exchange:
     async def _rest(self) -> AsyncIterator[bytes]:
         more = True
         while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise Unavailable("the caller left before its body was whole")
+            message = await self._next()
             yield message.get("body", b"")
             more = message.get("more_body", False)
         self._body_done.set()
+
+    async def _next(self) -> Message:
+        try:
+            message = await self._receive()
+        except ApiError as error:
+            self._body_error = error
+            raise
+        if message["type"] == "http.disconnect":
+            raise Unavailable("the caller left before its body was whole")
+        return message
 
     async def _left(self) -> None:
         """Returns when the caller has left."""
