@@ -141,7 +141,10 @@ class PodRuntime(Protocol):
         """`kill_container` for each container of the pod, and what they left behind. Returns at once."""
 
     async def exec(self, pod_uid: str, name: str, argv: Sequence[str], timeout_s: float) -> ExecResult:
-        """Runs a command in a running container's view (mounts, environment): probes and lifecycle hooks."""
+        """Runs a command in a running container's view (mounts, environment): probes and lifecycle hooks.
+
+        A container that is not running answers with exit code 126.
+        """
 
     def events(self) -> AsyncIterator[RuntimeEvent]:
         """Everything that happens from the moment of the call on; several readers each get all of it."""

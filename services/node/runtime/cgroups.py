@@ -74,11 +74,21 @@ def _try(folders: dict[str, Path], controller: str, limit, amount, home: str, na
 def _folder(controller: str, home: str, name: str, mount: Path) -> Path | None:
     mark = "millstream-" + hashlib.sha256(home.encode()).hexdigest()[:12]
     if (mount / controller / "cgroup.procs").exists():
-        return mount / controller / mark / name
+        return _own_v1(controller, mount) / mark / name
     with contextlib.suppress(OSError):
         if controller in (mount / "cgroup.subtree_control").read_text().split():
             return _v2_parent(mount / mark) / name
     return None
+
+
+def _own_v1(controller: str, mount: Path) -> Path:
+    """Below this process's own group where that is visible, so that limits set on the whole platform hold."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        own = mount / controller / path.lstrip("/")
+        if controller in controllers.split(",") and (own / "cgroup.procs").exists():
+            return own
+    return mount / controller
 
 
 def _v2_parent(folder: Path) -> Path:
@@ -113,8 +123,8 @@ def _optional(path: Path, text: str) -> None:
 
 def remove_home(home: str, mount: Path = MOUNT) -> None:
     """The empty groups of a home that has ended."""
-    for controller in ("memory", "cpu", "."):
-        folder = mount / controller / ("millstream-" + hashlib.sha256(home.encode()).hexdigest()[:12])
+    for parent in (_own_v1("memory", mount), _own_v1("cpu", mount), mount):
+        folder = parent / ("millstream-" + hashlib.sha256(home.encode()).hexdigest()[:12])
         if folder.is_dir():
             for child in [*(path for path in folder.iterdir() if path.is_dir()), folder]:
                 with contextlib.suppress(OSError):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -10,11 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.node.runtime import cgroups, wire
+from services.node.runtime import cgroups, procfs, records, wire
 from services.node.runtime.paths import SYSTEM_PATH, HomePaths, dial
 from services.node.runtime.spawner import strays
 
 ROOT = Path(__file__).resolve().parents[3]
+ROUNDS_MAX = 3
 
 
 def start_spawner(paths: HomePaths, options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
@@ -29,32 +35,51 @@ def start_spawner(paths: HomePaths, options: Mapping[str, Any]) -> subprocess.Po
 
 
 def stop_everything(home: str | Path, grace_s: float = 10.0, patience_s: float = 60.0) -> bool:
-    """Ends the node, all containers and the spawner of `home`; True when nothing of it is left. Safe to repeat."""
+    """Ends the node, all containers and the spawner of `home`; True when nothing of it is left. Safe to repeat.
+
+    A node that lost its spawner is about to start another, hence the rounds.
+    """
     paths = HomePaths(home)
     if not paths.node.exists():
         return True
     deadline = time.monotonic() + patience_s
-    _order_shutdown(paths, grace_s, deadline)
-    strays.reap(paths)
+    for _ in range(ROUNDS_MAX):
+        _order_shutdown(paths, grace_s, deadline)
+        _kill_node(paths)
+        strays.reap(paths)
+        if not _listening(paths) and not strays.marked(paths):
+            break
     cgroups.remove_home(str(paths.home))
-    return not strays.marked(paths) and not _listening(paths)
+    return not _listening(paths) and not strays.marked(paths)
 
 
 def _order_shutdown(paths: HomePaths, grace_s: float, deadline: float) -> None:
-    """Orders it and reads until the spawner hangs up, which it does last of all."""
+    """Orders it and reads until the spawner hangs up, which it does last of all; one that never does is killed."""
     try:
         line = dial(paths.socket)
     except OSError:
         return
     with line:
         line.sendall(wire.pack({"op": "shutdown", "grace_s": grace_s, "id": 1}))
-        while (left := deadline - time.monotonic()) > 0:
-            line.settimeout(left)
-            try:
+        try:
+            while True:
+                line.settimeout(max(0.1, deadline - time.monotonic()))
                 if not line.recv(4096):
                     return
-            except (ConnectionError, TimeoutError):
-                return
+        except TimeoutError:
+            pid = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            os.kill(pid, signal.SIGKILL)
+        except ConnectionError:
+            return
+
+
+def _kill_node(paths: HomePaths) -> None:
+    """A node that is still there after an orderly shutdown had no spawner to tell it."""
+    record = records.read(paths.node_record) or {}
+    pid = record.get("pid")
+    if pid and pid != os.getpid() and procfs.start_ticks(pid) == record.get("ticks"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _listening(paths: HomePaths) -> bool:

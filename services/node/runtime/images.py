@@ -29,6 +29,11 @@ def is_platform(image: str) -> bool:
     return any(fnmatch(name, pattern) for pattern in PLATFORM_IMAGES)
 
 
+def has_torch(image: str) -> bool:
+    """Whether a name promises torch, so that waiting for the fork server that has it loaded pays."""
+    return "torch" in image.lower()
+
+
 def untouched(sites: list[str]) -> bool:
     """True while a pod's layer is empty, so that what a fork server preloaded is what would be imported."""
     return all(set(os.listdir(folder)) <= {OWN_FILE, "__pycache__"} for folder in sites)

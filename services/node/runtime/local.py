@@ -8,8 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,9 @@ class RuntimeConfig:
     """How the runtime behaves in one home.
 
     `node_command` is what the spawner runs when the node vanished (None: nobody is restarted). `ml` says when the fork
-    server with torch is warmed. `mode` forces a kind of view ("mount", "user", "rewrite"); None probes.
+    server with torch is warmed: "first-use" is the first container whose image name promises torch; it ends after
+    `ml_idle_s` without use. `mode` forces a kind of view ("mount", "user", "rewrite"); None probes. `preload` replaces
+    the modules that a fork server ("platform", "ml") imports.
     """
 
     node_command: tuple[str, ...] | None = None
@@ -44,10 +46,12 @@ class RuntimeConfig:
     ml: Literal["background", "first-use", "off"] = "first-use"
     ml_idle_s: float = 600.0
     mode: str | None = None
+    preload: Mapping[str, Sequence[str]] = field(default_factory=dict)
     log_bytes_max: int = logfile.LOG_BYTES_MAX
 
     def spawner_options(self) -> dict[str, Any]:
-        return {"mode": self.mode, "ml_idle_s": self.ml_idle_s}
+        preload = {name: list(modules) for name, modules in self.preload.items()}
+        return {"mode": self.mode, "ml_idle_s": self.ml_idle_s, "preload": preload}
 
 
 class LocalRuntime:

@@ -26,8 +26,7 @@ class HomePaths:
         self.logs = self.home / "logs"
         self.socket = self.run / "spawner.sock"
         self.lock = self.run / "spawner.lock"
-        self.spawner_record = self.run / "spawner.json"
-        self.node_record = self.run / "node-command.json"
+        self.node_record = self.run / "node.json"
 
     def make(self) -> None:
         for folder in (self.run, self.pods, self.images, self.logs):

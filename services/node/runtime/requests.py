@@ -11,6 +11,7 @@ from services.node.runtime import images, pyargs
 from services.node.runtime.paths import CONTAINER_MARK, HOME_MARK, POD_MARK, HomePaths, safe
 
 ROOT = Path(__file__).resolve().parents[3]
+WARM = "MILLSTREAM_WARM"
 FIRST_TO_STOP, SERVICES, INFRASTRUCTURE = 0, 1, 2
 
 
@@ -31,7 +32,8 @@ def request_for(
     return {
         **{"pod": spec.pod_uid, "name": spec.name, "attempt": spec.attempt, "argv": argv, "env": variables},
         **{"cwd": spec.cwd or str(work), "memory": spec.limits.memory_bytes, "cpu": spec.limits.cpu_cores},
-        **{"python": python, "zygotes": _zygotes(python is not None, own, ml), "log_bytes_max": log_bytes_max},
+        **_warmth(python is not None and variables.get(WARM) != "none", spec, own, ml),
+        **{"python": python, "log_bytes_max": log_bytes_max},
         "layout": _layout(environment),
         "hosts": str(paths.hosts(spec.pod_uid)),
         "view": _view(paths, spec, work),
@@ -58,10 +60,18 @@ def _variables(
     return variables
 
 
-def _zygotes(python: bool, own: bool, ml: bool) -> list[str]:
-    if not python:
-        return []
-    return ["platform"] if own or not ml else ["ml", "platform"]
+def _warmth(forkable: bool, spec: ContainerSpec, own: bool, ml: bool) -> dict[str, Any]:
+    """Which fork servers would do, best first, and which to wait for when none of them is ready.
+
+    The hint MILLSTREAM_WARM=ml|platform|none in a container's environment decides; otherwise the image's name does.
+    """
+    if not forkable:
+        return {"zygotes": [], "await": None}
+    hint = spec.env.get(WARM)
+    wants_ml = ml and (hint == "ml" or (hint is None and not own and images.has_torch(spec.image)))
+    if wants_ml:
+        return {"zygotes": ["ml"], "await": "ml"}
+    return {"zygotes": ["platform"] if own or not ml else ["ml", "platform"], "await": "platform"}
 
 
 def _layout(environment: images.Environment) -> dict[str, Any]:

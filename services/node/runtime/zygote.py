@@ -94,9 +94,9 @@ def _fork_child(line: socket.socket, message: dict[str, object], fds: list[int])
         os._exit(0)
 
 
-def main(profile: str) -> None:
+def main(profile: str, modules: list[str] | None = None) -> None:
     pythonpath = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    preload(PROFILES[profile])
+    preload(PROFILES[profile] if modules is None else tuple(modules))
     pyrun.remember_start(pythonpath)
     line = socket.socket(fileno=LINE_FD)
     line.set_inheritable(False)

@@ -16,6 +16,7 @@ from services.node.runtime.control import stop_everything
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 
 PATIENCE_S = 30
+LIGHT = {"platform": ("xml.dom",)}  # a fork server that is there at once
 
 
 class Bench:
@@ -87,7 +88,7 @@ class Bench:
 @contextlib.asynccontextmanager
 async def bench_in(home: Path, config: RuntimeConfig | None = None) -> AsyncIterator[Bench]:
     """Opens a bench on a home and ends every process of that home."""
-    bench = Bench(await LocalRuntime.open(home, config or RuntimeConfig(warm_platform=False, ml="off")))
+    bench = Bench(await LocalRuntime.open(home, config or RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT)))
     try:
         yield bench
     finally:

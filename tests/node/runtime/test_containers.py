@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 
+import pytest
+
 from services.node.ports import Limits
+from services.node.runtime import cgroups
 from tests.node.runtime.conftest import Bench, gone
 
 
@@ -28,7 +31,7 @@ async def test_a_program_that_is_not_there_is_a_start_error_with_its_name(bench:
 
 
 async def test_a_python_program_is_forked_from_the_warm_server(bench: Bench) -> None:
-    code = "import sys, os; print('fastapi' in sys.modules, os.getsid(0) == os.getpid(), sys.argv, os.environ['X'])"
+    code = "import sys, os; print('xml.dom' in sys.modules, os.getsid(0) == os.getpid(), sys.argv, os.environ['X'])"
     ended, text = await bench.run("python", "-c", code, "a", env={"X": "y"})
     assert text == "True True ['-c', 'a'] y"
     assert ended.exit_code == 0
@@ -96,3 +99,27 @@ async def test_a_removed_pod_leaves_nothing(bench: Bench) -> None:
     assert gone(pid)
     assert not bench.runtime.pod_path(spec.pod_uid).exists()
     assert await bench.runtime.adopt() == []
+
+
+async def test_a_cpu_limit_is_a_quota_where_groups_may_be_made(bench: Bench) -> None:
+    spec = await bench.start("sh", "-c", "sleep 99", limits=Limits(cpu_cores=0.5, memory_bytes=64 << 20))
+    pid = (await bench.running(spec)).pid
+    probe = cgroups.make(str(bench.runtime.paths.home), "probe", None, 1.0)
+    if probe is None:
+        pytest.skip("this account may make no cgroups")
+    probe.remove()
+    folder = probe.folders["cpu"].with_name(f"{spec.pod_uid}-main-0")
+    assert int((folder / "cgroup.procs").read_text().split()[0]) == pid
+    quota = folder / "cpu.cfs_quota_us"
+    assert (quota if quota.exists() else folder / "cpu.max").read_text().split()[0] == "50000"
+    await bench.runtime.remove_pod(spec.pod_uid)
+    assert not folder.exists()
+
+
+async def test_a_kill_before_the_start_is_done_runs_nothing(bench: Bench) -> None:
+    spec = await bench.start("python", "-c", "print('ran')")
+    await bench.runtime.kill_pod(spec.pod_uid, 0)
+    ended = await bench.end(spec)
+    assert (ended.exit_code, ended.signal) == (137, 9)
+    answer = await bench.runtime.exec(spec.pod_uid, "main", ["true"], 1)
+    assert answer.exit_code == 126

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.node.runtime.local import RuntimeConfig
 from services.node.runtime.logfile import LINE_BYTES_MAX, LogFile, Stream, stamp
-from tests.node.runtime.conftest import Bench, bench_in
+from tests.node.runtime.conftest import LIGHT, Bench, bench_in
 
 
 def test_a_stamp_is_rfc3339_with_nanoseconds() -> None:
@@ -56,7 +56,9 @@ async def test_the_last_of_many_lines_before_an_exit_is_there(bench: Bench) -> N
 
 
 async def test_a_small_limit_rotates_a_containers_log(tmp_path: Path) -> None:
-    async with bench_in(tmp_path / "home", RuntimeConfig(warm_platform=False, ml="off", log_bytes_max=20_000)) as bench:
+    async with bench_in(
+        tmp_path / "home", RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT, log_bytes_max=20_000)
+    ) as bench:
         spec = await bench.start("sh", "-c", "seq 1 1000; sleep 0.1; seq 1001 2000")
         await bench.end(spec)
         assert bench.log(spec).splitlines()[-1] == "2000"

@@ -15,9 +15,9 @@ from services.node.runtime import procfs
 from services.node.runtime.control import stop_everything
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 from services.node.runtime.spawner import strays
-from tests.node.runtime.conftest import Bench, bench_in, gone
+from tests.node.runtime.conftest import LIGHT, Bench, bench_in, gone
 
-COLD = RuntimeConfig(warm_platform=False, ml="off")
+COLD = RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT)
 NODE = """
 import asyncio, json, sys
 from pathlib import Path
@@ -137,6 +137,18 @@ async def test_a_shutdown_ends_everything_also_without_a_spawner(tmp_path: Path)
         assert not any(procfs.alive(pid) for pid in pids)
         assert strays.marked(bench.runtime.paths) == []
         assert kill_spawner or bench.log(graceful) == "up\nbye"
+
+
+async def test_a_shutdown_ends_a_node_whose_spawner_was_killed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    node = _node(home)
+    await _starts(home, 1)
+    spawner = next(pid for pid in _of_home(home) if b"runtime.spawner" in procfs._read(f"/proc/{pid}/cmdline"))
+    os.kill(spawner, signal.SIGKILL)
+    assert await asyncio.to_thread(stop_everything, home, 0.5)
+    await asyncio.to_thread(node.wait)
+    assert _of_home(home) == []
+    assert await asyncio.to_thread(stop_everything, home, 0.5)
 
 
 async def test_users_pods_stop_before_services_and_services_before_infrastructure(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from services.node.ports import HostAlias, Mount
 from services.node.runtime import sandbox
 from services.node.runtime.local import RuntimeConfig
-from tests.node.runtime.conftest import Bench, bench_in
+from tests.node.runtime.conftest import LIGHT, Bench, bench_in
 
 FOREIGN = "pytorch/pytorch:2"
 
@@ -26,14 +26,16 @@ def _modes(scratch: Path) -> list[str]:
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
     if request.param not in _modes(tmp_path / "probe"):
         pytest.skip(f"no {request.param} namespaces here")
-    config = RuntimeConfig(warm_platform=False, ml="off", mode=request.param)
+    config = RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT, mode=request.param)
     async with bench_in(tmp_path / "home", config) as bench:
         yield bench
 
 
 @pytest.fixture
 async def rewriting(tmp_path: Path) -> AsyncIterator[Bench]:
-    async with bench_in(tmp_path / "home", RuntimeConfig(warm_platform=False, ml="off", mode="rewrite")) as bench:
+    async with bench_in(
+        tmp_path / "home", RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT, mode="rewrite")
+    ) as bench:
         yield bench
 
 

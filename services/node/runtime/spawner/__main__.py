@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 from services.node.runtime import linux, sandbox
 from services.node.runtime.paths import HomePaths, listen
@@ -22,7 +23,7 @@ from services.node.runtime.spawner.zygotes import Zygote
 ALREADY_THERE = 3
 
 
-def main(home: str, options: dict[str, object]) -> int:
+def main(home: str, options: dict[str, Any]) -> int:
     paths = HomePaths(home)
     paths.make()
     lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -43,15 +44,16 @@ def main(home: str, options: dict[str, object]) -> int:
     return 0
 
 
-def _build(paths: HomePaths, options: dict[str, object]) -> tuple[Supervisor, Loop]:
-    mode = str(options.get("mode") or sandbox.probe(str(paths.run / "probe")) or "rewrite")
+def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]:
+    mode = options.get("mode") or sandbox.probe(str(paths.run / "probe")) or "rewrite"
     loop = Loop(lambda pid, status: supervisor.child_ended(pid, status))
     watch = NodeWatch(loop, paths)
-    ml_idle_s = options.get("ml_idle_s")
     zygotes = {
         "platform": Zygote("platform", loop, paths),
-        "ml": Zygote("ml", loop, paths, idle_s=float(str(ml_idle_s)) if ml_idle_s else None),
+        "ml": Zygote("ml", loop, paths, idle_s=options.get("ml_idle_s")),
     }
+    for name, modules in (options.get("preload") or {}).items():
+        zygotes[name].preload = modules
     past = strays.take_stock(paths, time.time())
     server = Server(loop, listen(paths.socket), watch)
     supervisor = Supervisor(loop, paths, zygotes, mode, server.say)

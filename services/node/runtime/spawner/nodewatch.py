@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from services.node.runtime import procfs
+from services.node.runtime import procfs, records
 from services.node.runtime.paths import HomePaths
 from services.node.runtime.spawner.loop import Loop
 
@@ -29,6 +29,8 @@ class NodeWatch:
     def connected(self, pid: int, command: dict[str, Any] | None) -> None:
         self.pid, self._ticks = pid, procfs.start_ticks(pid)
         self._command, self._connected_at = command, self._loop.now()
+        if command is not None:
+            records.write(self._paths.node_record, {"pid": pid, "ticks": self._ticks})
 
     def lost(self) -> None:
         lasted = self._loop.now() - (self._connected_at or 0)

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import struct
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +44,11 @@ class Peer:
         if not data:
             self.close()
             return
-        for message in self._frames.feed(data):
-            self._hear(self, message)
+        try:
+            for message in self._frames.feed(data):
+                self._hear(self, message)
+        except ValueError:
+            self.close()  # it does not speak our language
 
     def send(self, message: Message) -> None:
         if self._line.fileno() >= 0:
@@ -70,6 +74,7 @@ class Server:
     def __init__(self, loop: Loop, door: socket.socket, watch: NodeWatch) -> None:
         self._loop, self._door, self._watch = loop, door, watch
         self._node: Peer | None = None
+        self._stopping = False
         self.supervisor: Supervisor
         loop.readable(door.fileno(), self._accept)
 
@@ -93,7 +98,8 @@ class Server:
         order = getattr(self, f"_on_{message.get('op')}", None)
         try:
             answer = {"error": f"unknown order {message.get('op')!r}"} if order is None else order(peer, message)
-        except (KeyError, ValueError, OSError) as error:
+        except Exception as error:  # an order without an answer would hang the node
+            traceback.print_exc()
             answer = {"error": f"{type(error).__name__}: {error}"}
         if answer is not None:
             peer.send({"id": message.get("id"), **answer})
@@ -112,6 +118,8 @@ class Server:
         return {"pid": os.getpid(), "mode": self.supervisor.mode, "zygotes": zygotes, "node": self._watch.pid}
 
     def _on_start(self, peer: Peer, message: Message) -> Message:
+        if self._stopping:
+            return {"error": "the platform is shutting down"}
         self.supervisor.start(message["request"])
         return {}
 
@@ -132,7 +140,7 @@ class Server:
     def _on_exec(self, peer: Peer, message: Message) -> Message | None:
         container = self.supervisor.running(message["pod"], message["name"])
         if container is None:
-            return {"error": f"container {message['name']!r} is not running"}
+            return {"exit_code": 126, "output": f"container {message['name']} is not running", "timed_out": False}
 
         def answer(result: Message) -> None:
             peer.send({"id": message["id"], **result})
@@ -147,6 +155,9 @@ class Server:
 
     def _on_shutdown(self, peer: Peer, message: Message) -> Message:
         self.say({"event": "shutdown"})
+        if self._stopping:
+            return {}
+        self._stopping = True
         self._watch.pause()
         Shutdown(self._loop, self.supervisor, self._watch, message["grace_s"]).begin()
         return {}

@@ -42,14 +42,11 @@ class Supervisor:
         request["mode"] = self.mode
         self.containers[container.key] = container
         container.save()
-        first = next((self.zygotes[name] for name in request["zygotes"] if name in self.zygotes), None)
-        if first is None:
-            self._launch(container, None)
-        elif request["zygotes"][0] == "platform":
-            first.when_settled(lambda: self._launch(container, self._warmest(request)))
-        else:
-            first.warm()  # heavy: this start does not wait for it, later ones gain
-            self.zygotes["platform"].when_settled(lambda: self._launch(container, self._warmest(request)))
+        ready = self._warmest(request)
+        if ready is not None or not request["await"]:
+            self._launch(container, ready)
+        else:  # one import for all who wait costs less than one import each
+            self.zygotes[request["await"]].when_settled(lambda: self._launch(container, self._warmest(request)))
 
     def _warmest(self, request: dict[str, Any]) -> Zygote | None:
         ready = (self.zygotes.get(name) for name in request["zygotes"])
@@ -71,6 +68,9 @@ class Supervisor:
                 zygote.fork(container, (out, err, theirs.fileno()), self._forked)
             else:
                 self._forked(container, self._fork(container, theirs, out, err))
+        except OSError as error:
+            self._release_control(container)
+            self._failed(container, f"cannot fork: {error}")
         finally:
             for fd in (out, err):
                 os.close(fd)

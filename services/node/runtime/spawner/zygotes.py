@@ -25,6 +25,7 @@ class Zygote:
     """One fork server. States: off -> warming -> ready, and failed after it died too often while warming."""
 
     def __init__(self, profile: str, loop: Loop, paths: HomePaths, idle_s: float | None = None) -> None:
+        self.preload: list[str] | None = None  # None: what the profile names
         self.profile, self._loop, self._paths, self._idle_s = profile, loop, paths, idle_s
         self.state = "off"
         self.pid = 0
@@ -49,7 +50,7 @@ class Zygote:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         log = os.open(self._paths.logs / f"zygote-{self.profile}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        code = f"from services.node.runtime.zygote import main; main({self.profile!r})"
+        code = f"from services.node.runtime.zygote import main; main({self.profile!r}, {self.preload!r})"
         environment = {
             **{"PATH": SYSTEM_PATH, HOME_MARK: str(self._paths.home), "HOME": str(self._paths.home)},
             **{
