@@ -52,6 +52,7 @@ class Desk:
         space = "default" if BY_KIND[kind].namespaced else ""
         while True:
             obj = await self.get(kind, name, space)
+            obj = {"status": {}, **obj} if obj else None
             if right(obj):
                 return obj
             if time.monotonic() > end:
