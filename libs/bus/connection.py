@@ -41,7 +41,7 @@ class Connection:
             logger=None,
             apply_types=False,
         )
-        self._leaving = False
+        self._leaving = self._complained = False
         self.nc: Client
         self.js: JetStreamContext
         self.when_renewed: list[Callable[[], None]] = []
@@ -49,6 +49,7 @@ class Connection:
     async def open(self) -> None:
         """Returns once the broker was reached, be that now or in an hour."""
         self.nc = await self._broker.connect()
+        self._complained = True  # from here on losses are told by the callbacks below
         self.js = self.nc.jetstream(timeout=API_TIMEOUT_S)
 
     async def close(self) -> None:
@@ -89,7 +90,8 @@ class Connection:
         return PubAck(seq=ack.seq, duplicate=bool(ack.duplicate))
 
     async def _on_error(self, error: Exception) -> None:
-        LOG.debug("broker: %s: %s", type(error).__name__, error)
+        LOG.log(logging.DEBUG if self._complained else logging.WARNING, "broker: %s: %s", type(error).__name__, error)
+        self._complained = True  # while it stays away this comes several times a second
 
     async def _on_disconnected(self) -> None:
         if not self._leaving:

@@ -22,6 +22,7 @@ from libs.bus.limit import cancelled
 from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
 from libs.bus.topology import DEAD, STREAM, consumer_config, ensure_consumer, ensure_streams
 from libs.bus.tuning import Tuning, describe
+from libs.telemetry import inject
 
 LOG = logging.getLogger(__name__)
 TRY_S = 1.0
@@ -64,7 +65,7 @@ class NatsBus(Bus):
     async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str], msg_id: str) -> PubAck:
         if not subject.startswith(f"{STREAM}."):
             raise ValueError(f"subject {subject!r} does not begin with {STREAM}.")
-        return await self._publish(STREAM, subject, payload, {**headers, MSG_ID: msg_id})
+        return await self._publish(STREAM, subject, payload, {**inject(), **headers, MSG_ID: msg_id})
 
     async def subscribe(self, deliver: Deliver, *, concurrency: int = 16) -> NatsSubscription:
         if not self._hears:
