@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-
-from fastapi import APIRouter
+from typing import TYPE_CHECKING
 
 from contracts.events.training.v1 import TrainJobSucceeded
 from libs.service.app import App, Ports
@@ -18,6 +17,9 @@ from services.registry.adapters.records import SqlRecords
 from services.registry.handlers.desk import Say
 from services.registry.handlers.events import when_train_job_succeeded
 from services.registry.ports import Needs
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 HERE = Path(__file__).parent
 MIGRATIONS = HERE / "adapters" / "migrations"
