@@ -26,7 +26,7 @@ class HomePaths:
         self.logs = self.home / "logs"
         self.socket = self.run / "spawner.sock"
         self.lock = self.run / "spawner.lock"
-        self.node_record = self.run / "node.json"
+        self.node_record = self.run / "node-process.json"
 
     def make(self) -> None:
         for folder in (self.run, self.pods, self.images, self.logs):
