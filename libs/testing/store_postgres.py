@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, from a wheel: one server for a test run, a fresh database for each test."""
+"""A real PostgreSQL for tests, from a wheel: one server for a test run, an empty database for each test."""
 
 import os
 import tempfile
@@ -23,6 +23,14 @@ class Postgres:
         """The URL of an empty database."""
         name = f"t{os.getpid()}_{next(_number)}"
         self._server.psql(f"CREATE DATABASE {name} TEMPLATE template0;")
+        return self._url(name)
+
+    def emptied_database(self) -> str:
+        """The URL of the default database, without what earlier tests left in it: far cheaper than a new one."""
+        self._server.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public;")
+        return self._url("postgres")
+
+    def _url(self, name: str) -> str:
         return make_url(self._server.get_uri()).set(database=name).render_as_string(hide_password=False)
 
 

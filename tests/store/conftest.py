@@ -15,7 +15,7 @@ def postgres():
 
 @pytest.fixture
 def postgres_url(postgres: Postgres) -> str:
-    return postgres.new_database()
+    return postgres.emptied_database()
 
 
 @pytest.fixture
