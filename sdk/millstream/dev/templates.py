@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from libs.service import App, manifest
+from libs.service import App, load
 
 
 def build() -> App:
     """The parts of the service; opens nothing."""
-    return App(manifest=manifest.load(Path(__file__).parent / "service.yaml"))
+    return App(manifest=load(Path(__file__).parent / "service.yaml"))
 '''
 
 MAIN = '''"""Starts the {name} service: `python -m services.{name}`."""
