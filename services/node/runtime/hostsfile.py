@@ -9,8 +9,10 @@ from pathlib import Path
 HEAD = "# Written by the node for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
 
 
-def text(hosts: Iterable[tuple[str, Iterable[str]]]) -> str:
-    return HEAD + "".join(f"{ip}\t{' '.join(names)}\n" for ip, names in hosts)
+def text(own: tuple[str, str], hosts: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """`own` is the pod's (address, hostname): last, so that it only fills in what `hosts` leaves out."""
+    lines = [*((ip, *names) for ip, names in hosts), own]
+    return HEAD + "".join(f"{line[0]}\t{' '.join(line[1:])}\n" for line in lines)
 
 
 def write(path: Path, content: str) -> None:

@@ -64,7 +64,7 @@ class LocalRuntime:
         self._ready = asyncio.Event()
         self._listeners: list[asyncio.Queue[RuntimeEvent]] = []
         self._ended: set[tuple[str, str, int]] = set()
-        self._hostnames: dict[str, str] = {}
+        self._owns: dict[str, tuple[str, str]] = {}
         self._spawner: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self.shutdown_ordered = asyncio.Event()
@@ -158,21 +158,25 @@ class LocalRuntime:
     # PodRuntime
 
     async def start_pod(self, sandbox: PodSandbox) -> None:
-        self._hostnames[sandbox.uid] = sandbox.hostname
+        self._owns[sandbox.uid] = (sandbox.ip, sandbox.hostname)
         pod = self.paths.pod(sandbox.uid)
         for name in ("volumes", "records", "logs"):
             (pod / name).mkdir(parents=True, exist_ok=True)
-        (pod / "hostname").write_text(sandbox.hostname)
+        (pod / "hostname").write_text(f"{sandbox.ip} {sandbox.hostname}")
         await self.update_hosts(sandbox.uid, sandbox.hosts)
 
     async def start_container(self, spec: ContainerSpec) -> None:
-        hostname = self._hostnames.get(spec.pod_uid) or self._hostname(spec.pod_uid)
+        hostname = self._own(spec.pod_uid)[1]
         ml = self._config.ml != "off"
         request = request_for(self.paths, spec, hostname=hostname, ml=ml, log_bytes_max=self._config.log_bytes_max)
         await self._ask({"op": "start", "request": request})
 
-    def _hostname(self, pod_uid: str) -> str:
-        return self._hostnames.setdefault(pod_uid, (self.paths.pod(pod_uid) / "hostname").read_text())
+    def _own(self, pod_uid: str) -> tuple[str, str]:
+        """The pod's address and hostname, also after a restart of the node."""
+        if pod_uid not in self._owns:
+            ip, _, hostname = (self.paths.pod(pod_uid) / "hostname").read_text().partition(" ")
+            self._owns[pod_uid] = (ip, hostname)
+        return self._owns[pod_uid]
 
     async def signal(self, pod_uid: str, name: str, signal: int) -> None:
         await self._ask({"op": "signal", "pod": pod_uid, "name": name, "signal": int(signal)})
@@ -207,13 +211,13 @@ class LocalRuntime:
         await self.kill_pod(pod_uid, 0)
         await self._ask({"op": "forget", "pod": pod_uid})
         await asyncio.to_thread(shutil.rmtree, self.paths.pod(pod_uid), True)
-        self._hostnames.pop(pod_uid, None)
+        self._owns.pop(pod_uid, None)
         self._ended = {key for key in self._ended if key[0] != pod_uid}
 
     async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> None:
         path = self.paths.hosts(pod_uid)
         if path.parent.is_dir():
-            hostsfile.write(path, hostsfile.text((alias.ip, alias.names) for alias in hosts))
+            hostsfile.write(path, hostsfile.text(self._own(pod_uid), ((alias.ip, alias.names) for alias in hosts)))
 
     def pod_path(self, pod_uid: str) -> Path:
         return self.paths.pod(pod_uid)

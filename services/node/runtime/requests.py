@@ -11,6 +11,7 @@ from services.node.runtime import images, pyargs
 from services.node.runtime.paths import CONTAINER_MARK, HOME_MARK, POD_MARK, HomePaths, safe
 
 ROOT = Path(__file__).resolve().parents[3]
+HOSTNAME_CHARS_MAX = 64  # of the kernel; a longer one is cut as kubelet does
 WARM = "MILLSTREAM_WARM"
 FIRST_TO_STOP, SERVICES, INFRASTRUCTURE = 0, 1, 2
 
@@ -36,7 +37,7 @@ def request_for(
         **{"python": python, "log_bytes_max": log_bytes_max},
         "layout": _layout(environment),
         "hosts": str(paths.hosts(spec.pod_uid)),
-        "view": _view(paths, spec, work),
+        "view": _view(paths, spec, work, hostname),
         "stop_order": _stop_order(spec, own),
     }
 
@@ -79,7 +80,7 @@ def _layout(environment: images.Environment) -> dict[str, Any]:
     return {"executable": str(environment.python), "prefix": str(environment.prefix), "sites": sites}
 
 
-def _view(paths: HomePaths, spec: ContainerSpec, work: Path) -> dict[str, Any]:
+def _view(paths: HomePaths, spec: ContainerSpec, work: Path, hostname: str) -> dict[str, Any]:
     pod = paths.pod(spec.pod_uid)
     shown: list[tuple[str, str, bool]] = []
     if not spec.trusted:
@@ -94,6 +95,7 @@ def _view(paths: HomePaths, spec: ContainerSpec, work: Path) -> dict[str, Any]:
     tmp = str(pod / "tmp" / spec.name)
     return {
         "root": str(_made(pod / "root")),
+        "hostname": hostname[:HOSTNAME_CHARS_MAX],
         "covered": [] if spec.trusted else [(tmp, "/tmp")],
         "hidden": [] if spec.trusted else [str(paths.home)],
         "shown": shown,

@@ -8,6 +8,7 @@ mount points are made on a tmpfs that mirrors the folder in question.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,6 +19,7 @@ class View(TypedDict):
     """What a container sees. Paths are of this machine; order within a list is the order of mounting."""
 
     root: str  # an empty folder to build on
+    hostname: str  # what gethostname answers: libraries (gloo) look up the address of it
     covered: list[tuple[str, str]]  # (folder of the pod, path it replaces): private and writable
     hidden: list[str]  # paths that become empty
     shown: list[tuple[str, str, bool]]  # (source, mount path, read-only)
@@ -27,7 +29,7 @@ class View(TypedDict):
 def own_namespaces(mode: str) -> None:
     """`mode` is "mount" (privileged) or "user". Raises OSError where the kernel forbids it."""
     uid, gid = os.getuid(), os.getgid()
-    linux.unshare(linux.CLONE_NEWNS | (linux.CLONE_NEWUSER if mode == "user" else 0))
+    linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWUTS | (linux.CLONE_NEWUSER if mode == "user" else 0))
     if mode == "user":
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
             Path(f"/proc/self/{name}").write_text(text)
@@ -37,6 +39,7 @@ def own_namespaces(mode: str) -> None:
 def enter(view: View, mode: str) -> None:
     """Moves this process into its view. Raises OSError; the process is then unfit for anything but an error report."""
     own_namespaces(mode)
+    socket.sethostname(view["hostname"])
     shown = [(_open(source), path, read_only) for source, path, read_only in view["shown"]]
     kept = [(_open(path), path, True) for path in view["read_only"] if os.path.isdir(path)]
     covered = [(_open(source), path, False) for source, path in view["covered"]]
@@ -57,12 +60,14 @@ def enter(view: View, mode: str) -> None:
 def probe(scratch: str) -> str | None:
     """The first mode that works here, tried in a child: "mount", "user" or None."""
     os.makedirs(scratch, exist_ok=True)
+    read_only = [os.path.dirname(os.__file__)]
     view: View = {
         "root": scratch,
+        "hostname": "probe",
         "covered": [],
         "hidden": [],
         "shown": [],
-        "read_only": [os.path.dirname(os.__file__)],
+        "read_only": read_only,
     }
     return next((mode for mode in ("mount", "user") if _works(view, mode)), None)
 

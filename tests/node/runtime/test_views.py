@@ -91,6 +91,15 @@ async def test_the_platform_is_read_only_and_its_home_hidden_from_users(bench: B
     ]
 
 
+async def test_a_pod_is_its_own_host_and_knows_its_address(bench: Bench) -> None:
+    machine = os.uname().nodename
+    spec = await bench.start("sh", "-c", "hostname; echo $HOSTNAME; getent hosts $(hostname); sleep 99", image=FOREIGN)
+    await bench.logged(spec, "127.0.0.1")
+    assert bench.log(spec).split() == [spec.pod_uid, spec.pod_uid, "127.0.0.1", spec.pod_uid]
+    assert (await bench.runtime.exec(spec.pod_uid, "main", ["hostname"], 5)).output.strip() == spec.pod_uid
+    assert os.uname().nodename == machine
+
+
 async def test_a_trusted_pod_sees_the_home(bench: Bench) -> None:
     home = bench.runtime.paths.home
     (home / "open").write_text("seen")

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 from services.node.runtime import launch, linux, procfs
@@ -81,8 +80,8 @@ def _become(container: Container, argv: list[str], write: int) -> NoReturn:
 
 def _join(pid: int, mode: str) -> None:
     kinds = [("user", linux.CLONE_NEWUSER)] if mode == "user" else []
+    kinds += [("uts", linux.CLONE_NEWUTS), ("mnt", linux.CLONE_NEWNS)]
     namespaces = [(os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY), kind) for name, kind in kinds]
-    namespaces.append((os.open(Path(f"/proc/{pid}/ns/mnt"), os.O_RDONLY), linux.CLONE_NEWNS))
     for fd, kind in namespaces:
         linux.setns(fd, kind)
     if mode == "user":
