@@ -7,6 +7,7 @@ A set of fields is a frozenset of paths; a path is a tuple of elements as in `Fi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -100,8 +101,22 @@ def _leaves(tree: Tree, at: Path) -> Iterator[Path]:
     if at and (not tree or "." in tree):
         yield at
     for step, inner in tree.items():
-        if step != "." and isinstance(inner, dict):
+        if step != "." and isinstance(inner, dict) and _is_element(step):
             yield from _leaves(inner, (*at, step))
+
+
+@lru_cache(maxsize=4096)
+def _is_element(step: str) -> bool:
+    """Clients may send managedFields of their own: what is no path element must not get further."""
+    kind, _, rest = step.partition(":")
+    try:
+        return kind == "f" or (kind == "v" and orjson.loads(rest) is not _MISSING) or _is_key(kind, rest)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _is_key(kind: str, rest: str) -> bool:
+    return kind == "k" and isinstance(orjson.loads(rest), dict)
 
 
 def readable(path: Path) -> str:
