@@ -1,4 +1,4 @@
-"""What a prediction costs over the wire: `python -m benchmarks.serving [--seconds S]`, with calls of the model beside it.
+"""What a prediction costs over the wire, beside the model itself: `python -m benchmarks.serving [--seconds S]`.
 
 One caller, one row of the iris measurements a request, over one kept-alive connection, JSON and raw tensors; the model
 is called directly in this process for as long in the same run. Milliseconds, p50 and p99.

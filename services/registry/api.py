@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -43,6 +43,8 @@ class _Route(APIRoute):
                 return _refusal(error)
             except RequestValidationError as error:
                 return _refusal(bad_request(_words(error)))
+            except HTTPException as error:
+                return _refusal(RegistryError(error.status_code, str(error.detail)))
 
         return answer
 

@@ -14,8 +14,13 @@ from services.registry.app import build
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    settings = Settings(service="registry", store_url=f"sqlite:///{tmp_path}/registry.db", insecure=True)
+def store_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/registry.db"
+
+
+@pytest.fixture
+async def service(store_url: str) -> AsyncIterator[Service]:
+    settings = Settings(service="registry", store_url=store_url, insecure=True)
     async with serve(build(), settings) as running:
         yield running
 

@@ -159,3 +159,8 @@ async def test_an_integer_property_that_is_no_integer_is_refused(client):
     odd = {"n": {"metadataType": "MetadataIntValue", "int_value": "three"}}
     answer = await client.post("/registered_models", json={"name": "a", "customProperties": odd})
     assert (answer.status_code, answer.json()["code"]) == (400, "400")
+
+
+async def test_a_body_that_is_not_even_text_is_refused_in_the_registrys_own_form(client):
+    answer = await client.post("/registered_models", content=b"\xff", headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "400")
