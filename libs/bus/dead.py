@@ -57,5 +57,10 @@ def without_id(headers: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in headers.items() if not k.startswith("Nats-")}
 
 
+def text_headers(headers: Mapping[str, object] | None) -> dict[str, str]:
+    """Headers as plain text: what is not, nats-py shows as `email` objects or surrogates, and cannot send again."""
+    return {name: str(value).encode("utf-8", "replace").decode() for name, value in (headers or {}).items()}
+
+
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0

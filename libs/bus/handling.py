@@ -14,6 +14,7 @@ from nats.errors import NoRespondersError
 from libs.base.clock import Clock
 from libs.bus.api import Deliver
 from libs.bus.attempt import attempt
+from libs.bus.dead import text_headers
 from libs.bus.limit import cancelled
 from libs.bus.messages import Delivery
 from libs.bus.tuning import Bury, Retry, Tuning, describe
@@ -112,7 +113,7 @@ def as_delivery(msg: Msg) -> Delivery:
     meta = msg.metadata
     return Delivery(
         subject=msg.subject,
-        headers=dict(msg.headers or {}),
+        headers=text_headers(msg.headers),
         data=msg.data,
         seq=meta.sequence.stream,
         time=_stored_at(msg.reply),

@@ -14,7 +14,7 @@ from libs.bus import durability
 from libs.bus.api import Bus, Deliver
 from libs.bus.connection import MSG_ID, Connection, StreamMissing
 from libs.bus.consuming import NatsSubscription
-from libs.bus.dead import burial_id, bury, dead_subject, exhume
+from libs.bus.dead import burial_id, bury, dead_subject, exhume, text_headers
 from libs.bus.errors import BusUnavailable
 from libs.bus.following import Place, follow
 from libs.bus.handling import Handler
@@ -99,7 +99,7 @@ class NatsBus(Bus):
 
     async def replay(self, seq: int) -> PubAck:
         letter = await self._dead(seq)
-        headers = {**letter.headers, MSG_ID: f"replay:{self._identity}:{seq}"}
+        headers = {**letter.headers, MSG_ID: f"replay:{seq}:{letter.at.isoformat()}"}
         ack = await self._publish(STREAM, letter.subject, letter.data, headers)
         await self._connection.js.delete_msg(DEAD, seq)
         return ack
@@ -175,4 +175,4 @@ class NatsBus(Bus):
         except NotFoundError:
             return None
         assert raw.subject is not None and raw.seq is not None and raw.time is not None
-        return exhume(Message(raw.subject, raw.headers or {}, raw.data or b"", raw.seq, raw.time))
+        return exhume(Message(raw.subject, text_headers(raw.headers), raw.data or b"", raw.seq, raw.time))
