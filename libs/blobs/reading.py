@@ -37,7 +37,7 @@ class Reader:
         parts = urlsplit(endpoint.url if "//" in endpoint.url else f"https://{endpoint.url}")
         self.bucket = bucket
         try:
-            self._client: Any = Minio(
+            self.client: Any = Minio(
                 parts.netloc,
                 access_key=endpoint.access_key,
                 secret_key=endpoint.secret_key,
@@ -49,20 +49,20 @@ class Reader:
 
     def objects(self, prefix: str, limit: int) -> list[tuple[str, int]]:
         """(key, bytes) of at most `limit` objects below a prefix, folders left out; NoSuchBlob without the bucket."""
-        with _translated(self.bucket):
+        with translated(self.bucket):
             return list(islice(self._below(prefix), limit))
 
     def _below(self, prefix: str) -> Iterator[tuple[str, int]]:
-        for found in self._client.list_objects(self.bucket, prefix=prefix, recursive=True):
+        for found in self.client.list_objects(self.bucket, prefix=prefix, recursive=True):
             if not found.is_dir and not found.object_name.endswith("/"):
                 yield found.object_name, int(found.size or 0)
 
     def download(self, key: str, target: Path) -> None:
-        with _translated(f"{self.bucket}/{key}"):
-            self._client.fget_object(self.bucket, key, str(target))
+        with translated(f"{self.bucket}/{key}"):
+            self.client.fget_object(self.bucket, key, str(target))
 
 
-class _translated:
+class translated:
     """The client's many errors as two of ours, with the name of what was asked for."""
 
     def __init__(self, what: str) -> None:
@@ -75,6 +75,8 @@ class _translated:
         if error is None or not isinstance(error, Exception) or isinstance(error, BlobError):
             return
         code = str(getattr(error, "code", ""))
-        if code in ("NoSuchBucket", "NoSuchKey"):
-            raise NoSuchBlob(f"{self.what}: {code}") from error
+        # rclone's errors come as text/xml, which the client takes for no answer at all but for its code.
+        missing = getattr(error, "_code", None) == 404
+        if missing or code in ("NoSuchBucket", "NoSuchKey", "NoSuchObject", "ResourceNotFound"):
+            raise NoSuchBlob(f"{self.what}: {code or 'NoSuchKey'}") from error
         raise BlobError(f"{self.what}: {type(error).__name__}: {error}") from error

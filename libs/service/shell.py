@@ -145,11 +145,11 @@ async def _open_cluster(ports: Ports, settings: Settings, stack: AsyncExitStack)
 
 
 async def _open_blobs(ports: Ports, settings: Settings, stack: AsyncExitStack) -> None:
-    from libs.blobs import Blobs
+    from libs.blobs import S3Blobs
 
     if not settings.s3_endpoint:
         raise Refused("MILLSTREAM_S3_ENDPOINT is not set, and the manifest says that this service needs blobs")
-    ports.blobs = Blobs.from_settings(settings)
+    ports.blobs = S3Blobs.from_settings(settings)
     stack.callback(ports.blobs.close)
 
 
