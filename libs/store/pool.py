@@ -18,6 +18,7 @@ class Pool:
         self._engine: AsyncEngine = database.engine(read_only=read_only)
         self._free: list[Line] = []
         self._turns = asyncio.Semaphore(size)
+        self._closed = False
 
     @asynccontextmanager
     async def line(self) -> AsyncIterator["Held"]:
@@ -27,7 +28,7 @@ class Pool:
             try:
                 yield held
             finally:
-                if held.broken:
+                if held.broken or self._closed:
                     await self._throw_away(held.line)
                 else:
                     self._free.append(held.line)
@@ -38,9 +39,22 @@ class Pool:
             if not line.closed:
                 return line
             await self._throw_away(line)
-        return await self._database.connect(self._engine)
+        return await self._connect()
+
+    async def _connect(self) -> Line:
+        """Waits for a connection that is on its way even when cancelled: left alone, it would outlive the store."""
+        connecting = asyncio.ensure_future(self._database.connect(self._engine))
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            await asyncio.wait([connecting])
+            if connecting.exception() is None:
+                self._free.append(connecting.result())
+            raise
 
     async def close(self) -> None:
+        """Closes the free lines now, and those in use when they are given back."""
+        self._closed = True
         while self._free:
             await self._throw_away(self._free.pop())
         await self._engine.dispose()

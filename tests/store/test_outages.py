@@ -75,6 +75,26 @@ async def test_watchers_outlive_a_database_that_was_away(postgres_url: str, monk
     await other.close()
 
 
+async def test_a_store_that_closes_while_it_is_read_leaves_no_connection_behind(sqlite_url: str):
+    store = await opened(sqlite_url)
+    async with store.read() as reader:
+        await reader.last_seq()
+        await store.close()
+        assert await reader.last_seq() == 0
+    assert store._readers._free == []
+
+
+async def test_a_read_cancelled_while_it_connects_keeps_the_connection_for_the_next(any_url: str):
+    store = await opened(any_url)
+    reads = [asyncio.create_task(store.ping()) for _ in range(8)]
+    await asyncio.sleep(0)
+    for read in reads:
+        read.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+    await store.ping()
+    await store.close()
+
+
 async def test_a_waiting_but_idle_store_asks_the_database_nothing(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("libs.store.feed.POLL_S", 0.01)
     store = await opened(sqlite_url)
