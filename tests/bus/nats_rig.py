@@ -27,8 +27,10 @@ class NatsRig(Rig):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.gather(*(bus.close() for bus in self._buses))
-        self.server.kill()
+        try:
+            await asyncio.gather(*(bus.close() for bus in self._buses))
+        finally:
+            self.server.kill()
 
     async def connect(self, service: str) -> Bus:
         bus = await Bus.connect(
