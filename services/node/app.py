@@ -71,7 +71,7 @@ class Node:
 async def running(
     options: Options, runtime: PodRuntime, place: Place, *, clock: Clock | None = None, ids: Ids | None = None
 ) -> AsyncIterator[Node]:
-    """1. open the store; 2. take over what runs; 3. answer; 4. apply the given manifests. `place` is claimed already."""
+    """1. open the store; 2. take over what runs; 3. answer; 4. apply manifests. `place` is claimed already."""
     clock = clock or SystemClock()
     ids = ids or SystemIds(clock)
     second = place.second(lambda: int.from_bytes(os.urandom(2), "big"))

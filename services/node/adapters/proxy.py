@@ -17,7 +17,7 @@ class TcpProxies:
         self._next: dict[Where, int] = {}
 
     async def serve(self, wanted: dict[Where, list[Where]]) -> None:
-        """Listens on exactly these (address, port) pairs; one that cannot be bound is tried again at the next change."""
+        """Listens on exactly these (address, port) pairs; one that cannot be bound is tried at the next change."""
         self._targets = dict(wanted)
         for gone in [where for where in self._servers if where not in wanted]:
             self._servers.pop(gone).close()

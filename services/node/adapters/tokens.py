@@ -26,7 +26,9 @@ class AccountTokens:
         self._public: Any = load_pem_public_key(public.encode())
         self._made: dict[str, str] = {}
 
-    def sign(self, account: Object, seconds: int, *, pod: Object | None = None, audiences: list[str] | None = None) -> str:
+    def sign(
+        self, account: Object, seconds: int, *, pod: Object | None = None, audiences: list[str] | None = None
+    ) -> str:
         """A token of the account that ends after `seconds`, bound to `pod` if given."""
         import jwt
 

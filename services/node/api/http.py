@@ -20,7 +20,12 @@ Ask = Callable[[Mapping[str, str]], Awaitable[User | None]]
 
 
 def build(
-    resources: Resources, logs: PodLogs, tokens: AccountTokens, verifier: Verifier, ask: Ask, needed: Mapping[str, Check]
+    resources: Resources,
+    logs: PodLogs,
+    tokens: AccountTokens,
+    verifier: Verifier,
+    ask: Ask,
+    needed: Mapping[str, Check],
 ) -> tuple[ASGIApp, Drain]:
     """The app and what ends its streams."""
     extra = (
@@ -44,6 +49,12 @@ def _token_maker(tokens: AccountTokens) -> Callable[[Request, dict[str, Any]], A
             raise BadRequest("spec.expirationSeconds: must be a whole number of at least 600")
         token = tokens.sign(account, seconds, audiences=spec.get("audiences") or None)
         status = {"token": token, "expirationTimestamp": tokens.expiry(seconds)}
-        return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": spec, "status": status}
+        return {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "metadata": {},
+            "spec": spec,
+            "status": status,
+        }
 
     return make

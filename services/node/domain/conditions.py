@@ -20,8 +20,8 @@ def is_true(obj: Object, kind: str) -> bool:
 
 
 def put(
-    conditions: list[Object] | None, kind: str, status: bool | str, now: datetime, *, reason: str = "", message: str = "",
-    stamps: tuple[str, ...] = (),
+    conditions: list[Object] | None, kind: str, status: bool | str, now: datetime, *,
+    reason: str = "", message: str = "", stamps: tuple[str, ...] = (),
 ) -> list[Object]:  # fmt: skip
     """The list with the condition set; `lastTransitionTime` moves only with the status. `stamps` name further times
     (`lastUpdateTime`, `lastProbeTime`) that move with any change."""

@@ -41,9 +41,7 @@ def _filter() -> Schema:
 
 def route_schema() -> Schema:
     """The part of HTTPRoute v1 that this node programs; a field beyond it is refused rather than ignored."""
-    parent = _object(
-        ("name",), group=_TEXT, kind=_TEXT, namespace=_TEXT, name=_TEXT, sectionName=_TEXT, port=_COUNT
-    )
+    parent = _object(("name",), group=_TEXT, kind=_TEXT, namespace=_TEXT, name=_TEXT, sectionName=_TEXT, port=_COUNT)
     match = _object(
         path=_object(type=_TEXT, value=_TEXT), headers=_list(_value()), queryParams=_list(_value()), method=_TEXT
     )

@@ -35,7 +35,9 @@ class Containers:
             env.setdefault("KUBECONFIG", f"{TOKEN_PATH}/kubeconfig")
         argv = command_line(container, env)
         if not argv:
-            raise ConfigError(f"container {container['name']}: no command: images have none here, so set command or args")
+            raise ConfigError(
+                f"container {container['name']}: no command: images have none here, so set command or args"
+            )
         return ContainerSpec(
             pod["metadata"]["uid"], container["name"], attempt, container["image"], argv, env,
             container.get("workingDir"), tuple(mounts), _limits(container),
@@ -100,6 +102,4 @@ class Containers:
 def _limits(container: Object) -> Limits:
     wanted = (container.get("resources") or {}).get("limits") or {}
     memory, cpu = wanted.get("memory"), wanted.get("cpu")
-    return Limits(
-        int(quantity(memory)) if memory is not None else None, quantity(cpu) if cpu is not None else None
-    )
+    return Limits(int(quantity(memory)) if memory is not None else None, quantity(cpu) if cpu is not None else None)

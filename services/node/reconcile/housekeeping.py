@@ -23,7 +23,11 @@ class Housekeeping:
         for name in FIRST_NAMESPACES:
             await self._ensure(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
             await self._account(name)
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self._node.name, "labels": _labels(self._node)}}
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": self._node.name, "labels": _labels(self._node)},
+        }
         await self._ensure(NODE, {**node, "spec": {}})
         known = await self._resources.get(NODE, "", self._node.name)
         await self._resources.update_status(NODE, "", self._node.name, self._node_status(known))
@@ -69,7 +73,11 @@ class Housekeeping:
             await self._volumes.remove_claim(namespace, name)
 
     async def _account(self, namespace: str) -> None:
-        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": namespace}}
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": namespace},
+        }
         await self._ensure(ACCOUNT, account)
 
     async def _ensure(self, kind: Any, obj: Object) -> None:

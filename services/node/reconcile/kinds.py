@@ -30,7 +30,9 @@ def _pod_state(pod: Object, now: datetime) -> str:
             found = (state.get("waiting") or {}).get("reason") or (state.get("terminated") or {}).get("reason")
             if found and found not in ("PodInitializing", "Completed"):
                 return prefix + str(found)
-    return {"Succeeded": "Completed"}.get(status.get("phase", ""), status.get("reason") or status.get("phase") or "Unknown")
+    return {"Succeeded": "Completed"}.get(
+        status.get("phase", ""), status.get("reason") or status.get("phase") or "Unknown"
+    )
 
 
 def _job_state(job: Object, now: datetime) -> str:

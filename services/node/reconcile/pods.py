@@ -373,5 +373,3 @@ def _named(pod: Object, name: str) -> Object:
 def _pair(key: Any) -> tuple[str, str]:
     namespace, name = key
     return namespace, name
-
-

@@ -30,7 +30,7 @@ class Watched:
 
 
 class Probes:
-    """Starts and stops probe loops; `told(container, number, kind, verdict, text)` hears of bad answers and verdicts."""
+    """Starts and stops probe loops; the given callback hears of bad answers and verdicts."""
 
     def __init__(self, prober: Prober, clock: Clock) -> None:
         self.prober, self._clock = prober, clock
@@ -59,7 +59,14 @@ class Probes:
                 group.create_task(self._loop(pod, container, spec, True, tell))
 
     async def _loop(
-        self, pod: Object, container: Object, spec: ProbeSpec, verdict: bool | None, tell: Verdict, *, once: bool = False
+        self,
+        pod: Object,
+        container: Object,
+        spec: ProbeSpec,
+        verdict: bool | None,
+        tell: Verdict,
+        *,
+        once: bool = False,
     ) -> None:
         """Looks often until the first good answer of a startup or readiness probe; bad ones count once a period."""
         await self._clock.sleep(spec.delay_s)

@@ -1,4 +1,4 @@
-"""Work for one controller: each key at most once at a time, retried with back-off; it must not assume what a key means."""
+"""Work for one controller: each key once at a time, retried with back-off; it must not assume what a key means."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Gives a new pod its node and its loopback address, or says why not; addresses are kept in memory, made from the store."""
+"""Gives a new pod its node and its loopback address, or says why not; addresses are remembered from the store."""
 
 import hashlib
 from datetime import datetime
@@ -52,7 +52,7 @@ class Addresses:
 
 
 def unschedulable(pod: Object, node: NodeFacts) -> str | None:
-    """Why the pod fits on no node. CPU and memory are held against the whole machine: containers share it by their limits."""
+    """Why the pod fits on no node. It is held against the whole machine: containers share that by their limits."""
     wrong = [
         f"Insufficient {name}" for name, amount in sorted(requested(pod["spec"]).items())
         if amount > node.allocatable.get(name, 0.0)
@@ -78,7 +78,5 @@ def bound(pod: Object, node: NodeFacts, ip: str, now: datetime) -> Object:
 def unbound(pod: Object, why: str, now: datetime) -> Object:
     """The status of a pod that must wait."""
     status = {"phase": "Pending", **(pod.get("status") or {})}
-    known = conditions.put(
-        status.get("conditions"), "PodScheduled", False, now, reason="Unschedulable", message=why
-    )
+    known = conditions.put(status.get("conditions"), "PodScheduled", False, now, reason="Unschedulable", message=why)
     return {**status, "conditions": known}

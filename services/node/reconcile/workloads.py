@@ -88,7 +88,9 @@ class Workloads:
             if plan.annotations:
                 await view.patch(kind, namespace, name, {"metadata": {"annotations": plan.annotations}})
             await view.update_status(kind, namespace, name, plan.status)
-            news = [_created(p) for p in made if p] + [("Normal", "SuccessfulDelete", f"Deleted pod: {n}", "") for n in plan.delete]
+            news = [_created(p) for p in made if p] + [
+                ("Normal", "SuccessfulDelete", f"Deleted pod: {n}", "") for n in plan.delete
+            ]
             await self._recorder.tell(uow, owner, news)
             return _seconds(plan.wake_at, now)
 
@@ -136,5 +138,3 @@ def _key(key: Any) -> tuple[str, str]:
 
 def _seconds(at: datetime | None, now: datetime) -> float | None:
     return None if at is None else max(0.0, (at - now).total_seconds()) + 0.01
-
-

@@ -1,6 +1,6 @@
-"""Writes `services/node/domain/schemas.json` from the official client's models: run it after an upgrade of `kubernetes`.
+"""Writes `services/node/domain/schemas.json` from the official client's models: run after an upgrade of it.
 
-    python -m tests.node.control.make_schemas
+python -m tests.node.control.make_schemas
 """
 
 import json
@@ -28,7 +28,9 @@ def main() -> None:
             definitions[found] = compact(schema, found)
     meta = definitions["V1ObjectMeta"]
     meta["properties"].pop("managedFields", None)
-    TARGET.write_text(json.dumps({"kinds": KINDS, "definitions": definitions}, separators=(",", ":"), sort_keys=True) + "\n")
+    TARGET.write_text(
+        json.dumps({"kinds": KINDS, "definitions": definitions}, separators=(",", ":"), sort_keys=True) + "\n"
+    )
 
 
 def compact(schema: dict[str, Any], owner: str) -> dict[str, Any]:
@@ -47,8 +49,12 @@ def field(name: str, prop: dict[str, Any], owner: str) -> dict[str, Any]:
     text = prop.get("description", "").split(". ")[0].split("\n")[0].strip()
     told = {"description": text} if text else {}
     if name in QUANTITIES:
-        return told | ({"type": "object", "additionalProperties": {}} if "additionalProperties" in json.dumps(prop) else {})
-    if name in INT_OR_STRING and (owner not in ("V1ContainerPort", "V1ServicePort", "DiscoveryV1EndpointPort") or name == "targetPort"):
+        return told | (
+            {"type": "object", "additionalProperties": {}} if "additionalProperties" in json.dumps(prop) else {}
+        )
+    if name in INT_OR_STRING and (
+        owner not in ("V1ContainerPort", "V1ServicePort", "DiscoveryV1EndpointPort") or name == "targetPort"
+    ):
         return told | {"x-kubernetes-int-or-string": True}
     return told | types(prop)
 

@@ -17,7 +17,10 @@ class H(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
         body = (os.environ["WHO"] + " " + self.path).encode()
-        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
     def log_message(self, *a): pass
 http.server.ThreadingHTTPServer((os.environ["POD_IP"], 8000), H).serve_forever()
 """
@@ -28,7 +31,10 @@ def web(name, who=None, replicas=2):
     main = made["spec"]["template"]["spec"]["containers"][0]
     main["command"] = ["python", "-c", SERVER]
     who_am_i = {"value": who} if who else {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-    main["env"] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}, {"name": "WHO", **who_am_i}]
+    main["env"] = [
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        {"name": "WHO", **who_am_i},
+    ]
     main["ports"] = [{"name": "http", "containerPort": 8000}]
     main["readinessProbe"] = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1}
     main["lifecycle"] = {"preStop": {"sleep": {"seconds": 1}}}
@@ -58,7 +64,8 @@ async def test_a_service_shares_connections_among_ready_pods_and_pods_find_it_by
     await asyncio.sleep(0.1)
     answers = {(await fetch(ip, 80))[1] for _ in range(4)}
     assert len(answers) == 2
-    get = "import urllib.request as u; print([u.urlopen('http://' + n).status for n in ('web', 'web.default', 'web.default.svc.cluster.local')])"
+    names = ["web", "web.default", "web.default.svc.cluster.local"]
+    get = f"import urllib.request as u; print([u.urlopen('http://' + n).status for n in {names}])"
     asking = pod("asker", "")
     asking["spec"]["containers"][0]["command"] = ["python", "-c", get]
     await desk.make(asking)
@@ -87,7 +94,10 @@ async def caddy(desk):
         port = probe.getsockname()[1]
     admin = desk.node.place.home / "run" / "caddy.sock"
     servers = {"edge": {"listen": [f"127.0.0.1:{port}"], "automatic_https": {"disable": True}, "routes": []}}
-    config = {"admin": {"listen": f"unix/{admin}", "config": {"persist": False}}, "apps": {"http": {"servers": servers}}}
+    config = {
+        "admin": {"listen": f"unix/{admin}", "config": {"persist": False}},
+        "apps": {"http": {"servers": servers}},
+    }
     path = desk.node.place.home / "caddy.json"
     path.write_text(json.dumps(config))
     program = Path(sys.executable).parent / "caddy"
@@ -139,10 +149,13 @@ async def test_a_route_reaches_its_pods_through_caddy_and_survives_a_rollout_wit
     knocking = asyncio.create_task(knock())
     template = {"template": {"metadata": {"annotations": {"changed": "yes"}}}}
     await desk.patch("Deployment", "web", {"spec": template})
-    whole = lambda d: d["status"].get("updatedReplicas") == d["status"].get("availableReplicas") == d["status"]["replicas"] == 2  # noqa: E731
-    await desk.until(
-        "Deployment", "web", lambda d: d["status"]["observedGeneration"] == d["metadata"]["generation"] and whole(d)
-    )
+
+    def rolled(d):
+        told = d["status"]
+        current = told["observedGeneration"] == d["metadata"]["generation"]
+        return current and told["updatedReplicas"] == told["availableReplicas"] == told["replicas"] == 2
+
+    await desk.until("Deployment", "web", rolled)
     await asyncio.sleep(0.3)
     stop.set()
     await knocking

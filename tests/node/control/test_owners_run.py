@@ -121,7 +121,10 @@ async def test_a_deployment_scales_and_replaces_a_pod_that_was_deleted(desk):
 async def test_a_statefulset_gives_sticky_names_addresses_and_claims_in_order(desk):
     labels = {"app": "db"}
     mounts = [{"name": "data", "mountPath": "/data"}]
-    claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
     script = "date +%s%N >> /data/starts; exec sleep 60"
     await desk.make(
         {
@@ -144,7 +147,9 @@ async def test_a_statefulset_gives_sticky_names_addresses_and_claims_in_order(de
     again = lambda p: p and p["metadata"]["uid"] != first["metadata"]["uid"] and phase("Running")(p)  # noqa: E731
     second = await desk.until("Pod", "db-0", again)
     assert second["status"]["podIP"] == first["status"]["podIP"]
-    assert (await desk.until("PersistentVolumeClaim", "data-db-0", phase("Bound")))["status"]["capacity"] == {"storage": "1Gi"}
+    assert (await desk.until("PersistentVolumeClaim", "data-db-0", phase("Bound")))["status"]["capacity"] == {
+        "storage": "1Gi"
+    }
     starts = desk.node.place.home / "data" / "default" / "data-db-0" / "starts"
     await asyncio.sleep(0.2)
     assert len(starts.read_text().split()) == 2

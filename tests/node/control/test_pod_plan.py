@@ -153,7 +153,11 @@ def test_a_finished_pod_keeps_its_phase():
 
 
 def test_a_container_that_nobody_saw_end_is_not_run_again_under_the_same_number():
-    status = {"containerStatuses": [{"name": "main", "restartCount": 2, "state": {"running": {"startedAt": "2026-11-22T09:00:00Z"}}}]}
+    status = {
+        "containerStatuses": [
+            {"name": "main", "restartCount": 2, "state": {"running": {"startedAt": "2026-11-22T09:00:00Z"}}}
+        ]
+    }
     attempts = remembered(status, [], NOW)
     assert attempts["main"][-1].exit.reason == "ContainerStatusUnknown"
     assert decide(pod("Never"), Seen(attempts))[1]["phase"] == "Failed"

@@ -15,7 +15,12 @@ async def test_a_pod_runs_to_its_end_and_tells_its_exit_code(desk):
 
 async def test_configmaps_secrets_and_the_downward_api_reach_environment_and_files(desk):
     await desk.make(
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"COLOR": "red", "a.txt": "A"}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "settings"},
+            "data": {"COLOR": "red", "a.txt": "A"},
+        },
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"word": "xyzzy"}},
     )
     env = [
@@ -48,7 +53,9 @@ async def test_a_missing_secret_holds_the_container_until_it_exists(desk):
 
 async def test_a_crashing_container_is_restarted_with_a_count(desk):
     await desk.make(pod("p", "exit 1", policy="Always"))
-    found = await desk.until("Pod", "p", lambda p: p["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 2)
+    found = await desk.until(
+        "Pod", "p", lambda p: p["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 2
+    )
     assert found["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 1
 
 
@@ -72,7 +79,9 @@ async def test_readiness_follows_the_probe(desk):
     serve = "python -m http.server 8000 --bind $(hostname -i 2>/dev/null || echo $POD_IP)"
     env = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
     probe = {"httpGet": {"path": "/", "port": 8000}, "periodSeconds": 1}
-    one = pod("p", serve.replace("$(hostname -i 2>/dev/null || echo $POD_IP)", "$POD_IP"), env=env, readinessProbe=probe)
+    one = pod(
+        "p", serve.replace("$(hostname -i 2>/dev/null || echo $POD_IP)", "$POD_IP"), env=env, readinessProbe=probe
+    )
     await desk.make(one)
     await desk.until("Pod", "p", phase("Running"))
     await desk.until("Pod", "p", true("Ready"))

@@ -109,7 +109,9 @@ def admit_claim(obj: Object, old: Object | None, admission: Any) -> Object:
     claim, checks = copy.deepcopy(obj), Checks()
     spec = claim.setdefault("spec", {})
     if not spec.get("accessModes"):
-        checks.required("spec.accessModes", "at least one of ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod")
+        checks.required(
+            "spec.accessModes", "at least one of ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod"
+        )
     wanted = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     if wanted is None:
         checks.required("spec.resources[storage]")

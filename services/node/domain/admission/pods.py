@@ -32,7 +32,9 @@ def admit_pod(obj: Object, old: Object | None, admission: Any) -> Object:
 def _unchanged(checks: Checks, new: Object, old: Object) -> None:
     for name in sorted({*new, *old}):
         if name not in _MAY_CHANGE and new.get(name) != old.get(name):
-            checks.wrong(f"spec.{name}", "…", "pod updates may not change this field: delete the pod and create a new one")
+            checks.wrong(
+                f"spec.{name}", "…", "pod updates may not change this field: delete the pod and create a new one"
+            )
 
 
 def default_spec(spec: Object) -> None:
@@ -77,7 +79,9 @@ def _volumes(checks: Checks, spec: Object, at: str, trusted: bool) -> set[str]:
             checks.wrong(f"{where}.name", name, "another volume has this name")
         names.add(name)
         if "hostPath" in volume and not trusted:
-            checks.wrong(f"{where}.hostPath", volume["hostPath"], f"is for pods of {PLATFORM} only: use emptyDir or a claim")
+            checks.wrong(
+                f"{where}.hostPath", volume["hostPath"], f"is for pods of {PLATFORM} only: use emptyDir or a claim"
+            )
         for kind in set(volume) - {"name"} - set(_SOURCES):
             checks.wrong(f"{where}.{kind}", "…", f"this node has no such volume: use one of {', '.join(_SOURCES)}")
     return names
@@ -125,7 +129,12 @@ def _probe(checks: Checks, probe: Object | None, at: str) -> None:
         return
     if sum(probe.get(kind) is not None for kind in ("httpGet", "tcpSocket", "exec", "grpc")) != 1:
         checks.required(at, "must have exactly one of httpGet, tcpSocket, exec, grpc")
-    for name, least in (("periodSeconds", 1), ("timeoutSeconds", 1), ("failureThreshold", 1), ("initialDelaySeconds", 0)):
+    for name, least in (
+        ("periodSeconds", 1),
+        ("timeoutSeconds", 1),
+        ("failureThreshold", 1),
+        ("initialDelaySeconds", 0),
+    ):
         checks.at_least(f"{at}.{name}", probe.get(name), least)
 
 

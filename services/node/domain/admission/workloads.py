@@ -118,7 +118,10 @@ def _template(checks: Checks, owner: Object, claims: list[str] | None = None) ->
     spec = owner["spec"]["template"].get("spec")
     if not isinstance(spec, dict):
         return checks.required("spec.template.spec")
-    with_claims = {**spec, "volumes": [*(spec.get("volumes") or []), *({"name": c, "emptyDir": {}} for c in claims or [])]}
+    with_claims = {
+        **spec,
+        "volumes": [*(spec.get("volumes") or []), *({"name": c, "emptyDir": {}} for c in claims or [])],
+    }
     trusted = owner["metadata"].get("namespace") == PLATFORM
     check_pod_spec(checks, with_claims if claims else spec, "spec.template.spec", trusted=trusted)
 
