@@ -13,10 +13,11 @@ from libs.base import Clock, Ids, NotFound
 from libs.resources.kinds import Kind, Object, Op
 from libs.store import Reader, UnitOfWork
 
-# The store has no index of owners: the text of the objects is searched inside the database, which reads about 1 GB/s.
+# The store has no index of owners: the text of the objects is searched inside the database. `replace` is the fastest
+# search that both databases have and that is exact (LIKE takes four times as long on SQLite, which folds case).
 _MENTIONING = (
-    "SELECT resource, body FROM objects WHERE (?2 = '' OR namespace = ?2) AND body LIKE ?1 "
-    "AND body LIKE '%\"ownerReferences\"%' ORDER BY resource, namespace, name"
+    "SELECT resource, body FROM objects WHERE (?2 = '' OR namespace = ?2) AND replace(body, ?1, '') <> body "
+    "ORDER BY resource, namespace, name"
 )
 
 DELETED_BY = "millstream.dev/deleted-by-command"
@@ -51,7 +52,7 @@ class Transaction:
 
     async def owned_by(self, uid: str, namespace: str | None) -> list[tuple[str, Object]]:
         """(resource, object) of all objects whose ownerReferences name `uid`, in `namespace` or anywhere."""
-        found = await self.reader.rows(_MENTIONING, f'%"uid":"{uid}"%', namespace or "")
+        found = await self.reader.rows(_MENTIONING, f'"uid":"{uid}"', namespace or "")
         objects = [(str(resource), orjson.loads(body)) for resource, body in found]
         return [
             (r, o) for r, o in objects if any(ref["uid"] == uid for ref in o["metadata"].get("ownerReferences") or ())
