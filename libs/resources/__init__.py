@@ -1,5 +1,7 @@
 """Kinds over HTTP in the Kubernetes API conventions, and the reconcilers behind them; any kind, no particular one."""
 
+from typing import TYPE_CHECKING
+
 from libs.resources.conditions import condition, is_true, with_condition
 from libs.resources.controller import Controller
 from libs.resources.kinds import Admission, Column, Kind, Object, Scale, Subresource
@@ -19,6 +21,9 @@ from libs.resources.reconcile import (
 )
 from libs.resources.resources import Resources
 from libs.resources.selectors import Selectors, labels_text, parse_labels, selectors
+
+if TYPE_CHECKING:
+    from libs.resources.http import routes, unknown_route
 
 __all__ = [
     "Admission",
