@@ -14,7 +14,7 @@ _HOMES = {
     "run": "libs.service.runner",
 }
 
-__all__ = ["App", "Given", "Manifest", "Ports", "load", "run"]  # noqa: F822 (made by __getattr__)
+__all__ = ["App", "Given", "Manifest", "Ports", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from contracts.envelope import Command, Event
     from libs.blobs import Blobs
-    from libs.bus import Bus
+    from libs.bus import Bus, Tuning
     from libs.cluster import Cluster
     from libs.resources import Controller, Kind, Reconciler, Resources, Subresource
     from libs.store import Store, UnitOfWork
@@ -97,4 +97,6 @@ class Given:
     bus: Bus | None = None
     cluster: Any = None
     blobs: Any = None
+    tuning: Tuning | None = None
+    """How patient the bus is that the shell connects to."""
     fault: FaultPoint = no_fault

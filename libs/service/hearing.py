@@ -79,9 +79,12 @@ class Hearing:
             log.warning("stopping with letters unsaid; the next start says them: %s", error)
 
     async def _connect(self) -> Bus:
-        settings = self._ports.settings
         return await Bus.connect(
-            settings.nats_url, service=self._app.manifest.name, clock=self._ports.clock, ids=self._ports.ids
+            self._ports.settings.nats_url,
+            service=self._app.manifest.name,
+            clock=self._ports.clock,
+            ids=self._ports.ids,
+            tuning=self._given.tuning,
         )
 
 

@@ -20,35 +20,40 @@ class BodyLimit:
         said = header(scope, b"content-length") or "0"
         if said.isdigit() and int(said) > self._most:
             return await send_error(send, self._error())
-        counter = _Counter(receive, self._most, self._error())
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        limited = _Limited(receive, send, self._most, self._error())
         try:
-            await self._app(scope, counter, watch)
+            await self._app(scope, limited.receive, limited.send)
         except TooLarge as error:
-            if started or error is not counter.error:
+            if error is not limited.error:
                 raise
-            await send_error(send, error)
+        await limited.finish()
 
     def _error(self) -> TooLarge:
         return TooLarge(f"the request body is larger than {self._most} bytes")
 
 
-class _Counter:
-    def __init__(self, receive: Receive, most: int, error: TooLarge) -> None:
-        self._receive, self._left, self.error = receive, most, error
+class _Limited:
+    """One request's receive and send. What an app says after its body was refused (a framework's 400) is not sent."""
 
-    async def __call__(self) -> Message:
+    def __init__(self, receive: Receive, send: Send, most: int, error: TooLarge) -> None:
+        self._receive, self._send, self._left, self.error = receive, send, most, error
+        self._started = False
+
+    async def receive(self) -> Message:
         message = await self._receive()
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             raise self.error
         return message
+
+    async def send(self, message: Message) -> None:
+        if self._left >= 0 or self._started:
+            self._started = True
+            await self._send(message)
+
+    async def finish(self) -> None:
+        if self._left < 0 and not self._started:
+            await send_error(self._send, self.error)
 
 
 class Drain:

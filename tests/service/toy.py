@@ -16,13 +16,14 @@ from contracts.events.scheduling.v1 import WorkloadAdmitted
 from contracts.events.training.v1 import TrainJobCreated, TrainJobDeleted
 from libs.base import Invalid, Settings
 from libs.base.errors import Cause
-from libs.bus import Bus
+from libs.bus import Bus, Tuning
 from libs.resources import Admission, Kind
 from libs.service.app import App
 from libs.service.manifest import Manifest
 from libs.store import UnitOfWork
 
 FINALIZER = "millstream.dev/toy"
+HASTY = Tuning(ack_wait_s=1.0, watch_s=0.2)
 
 
 def admit(obj: dict[str, Any], old: dict[str, Any] | None, admission: Admission) -> dict[str, Any]:

@@ -7,7 +7,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from libs.service.app import Given
 from libs.service.runner import run
-from tests.service.toy import killer, toy_app
+from tests.service.toy import HASTY, killer, toy_app
 
 if __name__ == "__main__":
-    run(toy_app, given=Given(fault=killer(sys.argv[1], Path(sys.argv[2]))))
+    run(toy_app, given=Given(tuning=HASTY, fault=killer(sys.argv[1], Path(sys.argv[2]))))
