@@ -41,6 +41,8 @@ def own_session(stdout: int, stderr: int) -> None:
     null = os.open("/dev/null", os.O_RDONLY)
     for source, target in ((null, 0), (stdout, 1), (stderr, 2)):
         os.dup2(source, target)
+    for spare in {null, stdout, stderr} - {0, 1, 2}:
+        os.close(spare)
     for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_DFL)

@@ -45,7 +45,8 @@ class Line:
         if self.gone.is_set():
             raise SpawnerGone("the spawner is gone")
         number = next(self._ids)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked[number] = answer
         self._writer.write(wire.pack({**message, "id": number}))
         found = await answer
         if "error" in found:

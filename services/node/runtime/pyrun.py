@@ -75,7 +75,7 @@ def _fresh_streams(unbuffered: bool, errors: str) -> None:
     sys.stderr = sys.__stderr__ = _writer(2, "backslashreplace", unbuffered, True)  # type: ignore[misc]
     for stream, name in ((sys.stdin, "<stdin>"), (sys.stdout, "<stdout>"), (sys.stderr, "<stderr>")):
         buffer = stream.buffer
-        getattr(buffer, "raw", buffer).name = name
+        setattr(getattr(buffer, "raw", buffer), "name", name)  # noqa: B010 (typed as read-only)
 
 
 def _raw(fd: int, mode: str, buffering: int) -> BinaryIO:

@@ -86,6 +86,8 @@ def _view(paths: HomePaths, spec: ContainerSpec, work: Path, hostname: str) -> d
     if not spec.trusted:
         own = [(pod / "env", False), (work, False), (_made(paths.images), True)]
         shown += [(str(folder), str(folder), read_only) for folder, read_only in own if folder.is_dir()]
+    else:  # again, because the home may lie below a folder that is read-only from here on
+        shown.append((str(paths.home), str(paths.home), False))
     shown.append((str(paths.hosts(spec.pod_uid)), "/etc/hosts", True))
     for mount in spec.mounts:
         source = Path(mount.host_path)

@@ -20,6 +20,9 @@ AGAIN = (
     "test_containers.py",
     "test_views.py",
     "test_survival.py::test_a_killed_node_is_started_again_and_adopts_what_runs",
+    "test_survival.py::test_a_shutdown_ends_everything_also_without_a_spawner",
+    "test_images.py::test_two_containers_reduce_over_gloo[namespaces]",
+    "test_images.py::test_the_pods_programs_come_first_and_share_one_interpreter[namespaces]",
 )
 
 

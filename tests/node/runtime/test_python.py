@@ -40,6 +40,7 @@ PROGRAMS = {
         "import sys\nfor s in (sys.stdin, sys.stdout, sys.stderr):\n"
         "    print(s.name, s.encoding, s.errors, s.line_buffering)"
     ),
+    "has no descriptors of anybody else": "import os\nprint(sorted(os.listdir('/proc/self/fd')), os.getsid(0) > 0)",
     "reads nothing": "import sys\nprint(repr(sys.stdin.read()))",
     "pickles its own class": "import pickle\nclass A: pass\nprint(type(pickle.loads(pickle.dumps(A()))).__module__)",
     "raises in an exit function": "import atexit\natexit.register(lambda: 1 / 0)",

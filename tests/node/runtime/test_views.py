@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.node.ports import HostAlias, Mount
-from services.node.runtime import sandbox
+from services.node.runtime import requests, sandbox
 from services.node.runtime.local import RuntimeConfig
 from tests.node.runtime.conftest import LIGHT, Bench, bench_in
 
@@ -106,6 +106,21 @@ async def test_a_trusted_pod_sees_the_home(bench: Bench) -> None:
     _, text = await bench.run("sh", "-c", f"cat {home}/open; touch {home}/made", trusted=True)
     assert text == "seen"
     assert (home / "made").exists()
+
+
+async def test_a_home_within_the_platforms_folder_stays_writable_for_its_pods(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "ROOT", tmp_path)
+    command = f"touch {bench.runtime.paths.home}/made work; touch {tmp_path}/x"
+    _, text = await bench.run("sh", "-c", command, trusted=True)
+    assert text.endswith("Read-only file system")
+    assert (bench.runtime.paths.home / "made").exists()
+    _, text = await bench.run(
+        "sh", "-c", f"touch work; touch {tmp_path}/x; ls {bench.runtime.paths.home}", image=FOREIGN
+    )
+    assert text.splitlines()[-1] == "node" or text.count("Read-only") == 1
+    assert not (tmp_path / "x").exists()
 
 
 async def test_two_containers_have_their_own_tmp(bench: Bench) -> None:

@@ -13,7 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-Callback = Callable[[], None]
+Callback = Callable[[], object]
 
 
 class Loop:

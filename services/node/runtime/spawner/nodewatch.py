@@ -39,7 +39,7 @@ class NodeWatch:
         self._loop.later(self._patience(), self._look)
 
     def _patience(self) -> float:
-        return min(BACK_OFF_S_MAX, PATIENCE_S * 2 ** min(max(0, self._failures - 1), 5))
+        return min(BACK_OFF_S_MAX, PATIENCE_S * 2.0 ** min(max(0, self._failures - 1), 5))
 
     def alive(self) -> bool:
         """Whether a node that this home may start and stop lives; one without a command is somebody else's process."""

@@ -63,7 +63,7 @@ class Zygote:
         argv = [sys.executable, "-c", code, "x" * PADDING_BYTES]
         if theirs.fileno() == 3:
             theirs.set_inheritable(True)
-        self.pid = os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsid=True)  # type: ignore[arg-type]
+        self.pid = os.posix_spawn(sys.executable, argv, environment, file_actions=actions, setsid=True)
         os.close(log)
         theirs.close()
         self._line, self.state, self._frames = ours, "warming", wire.Frames()
