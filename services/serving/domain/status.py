@@ -35,7 +35,7 @@ class Verdict:
 def rolled_out(observed: Observed, revision: str, replicas: int) -> bool:
     """Every pod is of this revision and available, and none of an older one is left."""
     deployment = observed.deployment
-    if deployment is None or _revision(deployment) != revision:
+    if deployment is None or not is_revision(deployment, revision):
         return False
     status = deployment.get("status") or {}
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
@@ -49,9 +49,12 @@ def answers(observed: Observed) -> bool:
     return (status.get("availableReplicas") or 0) > 0
 
 
-def _revision(deployment: Object) -> str:
+def is_revision(deployment: Object | None, revision: str) -> bool:
+    """Whether the Deployment has been told of this revision, rolled out or not."""
+    if deployment is None:
+        return False
     labels = deployment["spec"]["template"]["metadata"].get("labels") or {}
-    return f"{deployment['metadata']['name']}-{labels.get(REVISION_LABEL)}"
+    return f"{deployment['metadata']['name']}-{labels.get(REVISION_LABEL)}" == revision
 
 
 def predictor_verdict(observed: Observed, revision: str, replicas: int) -> Verdict:

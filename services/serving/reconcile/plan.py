@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,8 @@ def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundin
     present = (observed.deployment, observed.service, observed.route)
     differing = [made for made, found in zip(objects, present, strict=True) if not covers(found, made)]
     revision = revision_of(objects[0])
+    if observed.failure and not say.is_revision(observed.deployment, revision):
+        observed = replace(observed, failure=None)  # what went wrong was the revision before
     predictor = say.predictor_verdict(observed, revision, wanted.replicas)
     ingress = say.ingress_verdict(observed)
     ready = say.ready_verdict(predictor, ingress)
