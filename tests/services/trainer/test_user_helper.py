@@ -1,0 +1,156 @@
+"""What user code calls inside a job, against a real S3 server and a listener in the trainer's place."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from millstream import training as mt
+
+from services.trainer.workloads import initializer
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a pod whose object store is rclone, with a dataset in it."""
+    root = tmp_path_factory.mktemp("s3")
+    (root / "data" / "digits").mkdir(parents=True)
+    (root / "data" / "digits" / "a.txt").write_text("one")
+    (root / "data" / "digits" / "b.bin").write_text("two")
+    (root / "data" / "digits-old").write_text("other")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [
+        str(Path(sys.executable).parent / "rclone"),
+        "serve",
+        "s3",
+        "--addr",
+        address,
+        "--auth-key",
+        "key,secret",
+    ]
+    server = subprocess.Popen([*command, str(root)], stderr=subprocess.DEVNULL)
+    host, _, port = address.partition(":")
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, int(port))) == 0:
+                break
+        assert server.poll() is None
+    yield {"AWS_ENDPOINT_URL": f"http://{address}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def pod(s3: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A pod's own folder and environment."""
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MILLSTREAM_MODEL_URI", "s3://millstream/models/team/digits/")
+    monkeypatch.setenv("MILLSTREAM_DATASET_URI", "s3://data/digits")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_prefix_becomes_a_folder_without_its_neighbours(pod: Path):
+    folder = Path(mt.dataset())
+    assert {file.name: file.read_text() for file in folder.iterdir()} == {"a.txt": "one", "b.bin": "two"}
+    assert mt.dataset() == str(folder)
+
+
+def test_an_object_becomes_a_file_and_a_local_path_stays(pod: Path):
+    assert Path(mt.dataset("s3://data/digits/a.txt")).read_text() == "one"
+    assert mt.dataset("/some/where") == "/some/where"
+
+
+def test_nothing_at_the_uri_is_told_as_such(pod: Path):
+    with pytest.raises(FileNotFoundError, match="nothing at s3://data/none"):
+        mt.dataset("s3://data/none")
+    with pytest.raises(ValueError, match="cannot fetch 'hf://a/b'"):
+        mt.dataset("hf://a/b")
+
+
+def test_a_model_file_folder_or_bytes_lands_in_the_jobs_own_place(pod: Path):
+    (pod / "model.pt2").write_bytes(b"weights")
+    assert mt.save_model(pod / "model.pt2") == "s3://millstream/models/team/digits/model.pt2"
+    assert Path(mt.dataset("s3://millstream/models/team/digits/model.pt2")).read_bytes() == b"weights"
+    assert mt.save_model(b"x", uri="s3://millstream/other/", name="m.onnx") == "s3://millstream/other/m.onnx"
+    (pod / "saved" / "v1").mkdir(parents=True)
+    (pod / "saved" / "v1" / "w").write_bytes(b"y")
+    assert mt.save_model(pod / "saved", uri="s3://millstream/tree") == "s3://millstream/tree/"
+    assert (Path(mt.dataset("s3://millstream/tree")) / "v1" / "w").read_bytes() == b"y"
+
+
+def test_outside_of_a_job_a_model_needs_a_place(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("MILLSTREAM_MODEL_URI", raising=False)
+    with pytest.raises(ValueError, match="give an s3:// URI"):
+        mt.save_model(b"x")
+
+
+@pytest.fixture
+def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """What arrives where the trainer would listen: (Authorization, body)."""
+    got: list[tuple[str, dict[str, Any]]] = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            got.append((self.headers["Authorization"], body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    (tmp_path / "token").write_text("secret\n")
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", f"http://127.0.0.1:{server.server_port}/x")
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
+    monkeypatch.setattr(mt, "_reporter", mt._Reporter())
+    yield got
+    server.shutdown()
+    server.server_close()
+
+
+def test_reports_are_few_and_the_last_one_is_never_lost(heard: list[tuple[str, dict[str, Any]]]):
+    for step in range(1, 101):
+        mt.report(progress=step, metrics={"loss": 1 / step})
+    mt.flush()
+    assert len(heard) == 2
+    assert heard[0][0] == "Bearer secret"
+    last = heard[-1][1]
+    assert last["trainerStatus"]["progressPercentage"] == 100
+    assert last["trainerStatus"]["metrics"] == [{"name": "loss", "value": "0.01"}]
+    assert last["environment"]["python"].startswith("3.")
+
+
+def test_only_the_first_rank_is_heard(heard: list, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RANK", "1")
+    mt.report(progress=1)
+    mt.flush()
+    assert heard == []
+
+
+def test_a_silent_trainer_fails_no_training(heard: list, monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "http://127.0.0.1:9/x")
+    mt.report(progress=1)
+    assert "progress could not be reported" in capsys.readouterr().err
+
+
+def test_the_initializer_fills_a_folder_and_fails_on_nothing(s3: dict[str, str], tmp_path: Path):
+    assert initializer.main(["s3://data/digits", str(tmp_path)], {**s3, "IGNORE_PATTERNS": "*.bin"}) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+    assert initializer.main(["s3://data/none", str(tmp_path)], s3) == 1
+
+
+@pytest.mark.parametrize("name", ["d/../../etc/passwd", "digits-old", "d/"])
+def test_the_initializer_writes_nothing_outside_of_its_folder(name: str):
+    assert initializer.relative(name, "d") is None
