@@ -6,9 +6,11 @@ import signal
 import sys
 from pathlib import Path
 
+from services.node.adapters.manifests import apply_over_http
 from services.node.adapters.place import PORT, Place, Taken
 from services.node.app import Options, running, until_ended
 from services.node.domain.attempts import Backoff
+from services.node.reconcile.kinds import KINDS
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 
 
@@ -53,8 +55,20 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(life(wanted, command))
-    except Taken as home:
-        print(f"a node already runs in {home}", file=sys.stderr)
+    except Taken:
+        hand_over(wanted)
+
+
+def hand_over(wanted: Options) -> None:
+    """Lets the node that runs already apply the manifests."""
+    place, token = Place(wanted.home), wanted.home / "token"
+    url = place.living_url()
+    if url is None or not token.exists():
+        print(f"another node is starting in {wanted.home}", file=sys.stderr)
+        return
+    for path in wanted.apply:
+        for problem in apply_over_http(url, token.read_text().strip(), KINDS, path):
+            print(f"not applied: {problem}", file=sys.stderr)
 
 
 if __name__ == "__main__":

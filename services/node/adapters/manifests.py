@@ -1,11 +1,14 @@
 """Applies manifests from files when the node starts; safe to repeat, as server-side apply is."""
 
-from collections.abc import Iterator
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from libs.base.errors import ApiError, NotFound
-from libs.resources import Resources
+from libs.resources import Kind, Resources
 
 Object = dict[str, Any]
 MANAGER = "millstream-up"
@@ -30,6 +33,27 @@ async def _apply(resources: Resources, obj: Object) -> None:
     meta = obj.get("metadata") or {}
     namespace = meta.get("namespace") or "default" if kind.namespaced else ""
     await resources.apply(kind, obj, manager=MANAGER, namespace=namespace, force=True)
+
+
+def apply_over_http(url: str, token: str, kinds: Sequence[Kind], path: Path) -> list[str]:
+    """The same through the API of a node that runs already."""
+    known = {(kind.api_version, kind.kind): kind for kind in kinds}
+    problems = []
+    for obj in documents(path):
+        kind = known.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+        if kind is None:
+            problems.append(f"the node does not serve {obj.get('kind')} of {obj.get('apiVersion')}")
+            continue
+        meta = obj.get("metadata") or {}
+        space = f"namespaces/{meta.get('namespace') or 'default'}/" if kind.namespaced else ""
+        where = f"{url}/{kind.prefix}/{space}{kind.plural}/{meta.get('name')}?fieldManager={MANAGER}&force=true"
+        headers = {"Content-Type": "application/apply-patch+yaml", "Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(where, json.dumps(obj).encode(), headers, method="PATCH")
+        try:
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
+        except urllib.error.HTTPError as error:
+            problems.append(f"{obj.get('kind')}/{meta.get('name')}: {error.read().decode()[:500]}")
+    return problems
 
 
 def documents(path: Path) -> Iterator[Object]:

@@ -69,7 +69,7 @@ class Probes:
         once: bool = False,
     ) -> None:
         """Looks often until the first good answer of a startup or readiness probe; bad ones count once a period."""
-        await self._clock.sleep(spec.delay_s)
+        await self._clock.sleep(max(spec.delay_s, 0 if spec.kind != "liveness" else spec.period_s))
         streak, pause, counted = Streak(verdict=verdict), FIRST_LOOK_S, self._clock.monotonic()
         eager = spec.kind != "liveness" and not verdict
         while True:

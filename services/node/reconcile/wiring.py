@@ -61,13 +61,13 @@ class Controllers:
         await self.pods.adopt(self._mirror.all(POD))
         self._mirror.listen(self._route)
         self._mirror.announce()
-        self._spawn("runtime-events", self._hear(events))
-        self._spawn("mirror", self._mirror.run())
-        self._spawn("network", self._network.run())
-        self._spawn("edge", self._edge.run())
-        self._spawn("old-events", self.recorder.forget_old())
+        self._spawn("runtime-events", lambda: self._hear(events))
+        self._spawn("mirror", self._mirror.run)
+        self._spawn("network", self._network.run)
+        self._spawn("edge", self._edge.run)
+        self._spawn("old-events", self.recorder.forget_old)
         for name, queue in self._queues.items():
-            self._spawn(name, queue.run())
+            self._spawn(name, queue.run)
 
     async def stop(self) -> None:
         """Ends the controllers; containers go on."""
@@ -75,9 +75,7 @@ class Controllers:
             self.pods.stop()
         for queue in self._queues.values():
             queue.drop_timers()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
         await self._network.close()
 
     def _make_queues(self) -> None:
@@ -101,7 +99,7 @@ class Controllers:
             await self._housekeeping.claim(namespace, name)
 
     def _spawn(self, name: str, work: Any) -> None:
-        self._tasks.append(asyncio.create_task(work, name=name))
+        self._tasks.start(name, work)
 
     async def _hear(self, events: Any) -> None:
         async for event in events:

@@ -1,6 +1,7 @@
 """Pods and pod templates; pure. Source: k8s.io/kubernetes pkg/apis/core/validation, as far as this node goes."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 from services.node.domain.admission.checks import Checks
@@ -53,11 +54,13 @@ def default_spec(spec: Object) -> None:
                 port.setdefault("protocol", "TCP")
 
 
-def check_pod_spec(checks: Checks, spec: Object, at: str, *, trusted: bool = False) -> None:
+def check_pod_spec(
+    checks: Checks, spec: Object, at: str, *, trusted: bool = False, policies: Sequence[str] = _POLICIES
+) -> None:
     """`at` is the path of the spec, so that templates tell their own."""
     if not spec.get("containers"):
         checks.required(f"{at}.containers", "a pod needs at least one container")
-    checks.one_of(f"{at}.restartPolicy", spec.get("restartPolicy", "Always"), _POLICIES)
+    checks.one_of(f"{at}.restartPolicy", spec.get("restartPolicy", "Always"), policies)
     checks.at_least(f"{at}.terminationGracePeriodSeconds", spec.get("terminationGracePeriodSeconds"))
     checks.at_least(f"{at}.activeDeadlineSeconds", spec.get("activeDeadlineSeconds"), 1)
     for name in ("hostname", "subdomain"):

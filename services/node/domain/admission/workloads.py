@@ -22,9 +22,7 @@ def admit_job(obj: Object, old: Object | None, admission: Any) -> Object:
     checks.one_of("spec.completionMode", spec["completionMode"], ("NonIndexed", "Indexed"))
     if spec["completionMode"] == "Indexed" and spec.get("completions") is None:
         checks.required("spec.completions", "when completionMode is Indexed")
-    _template(checks, job)
-    policy = (spec["template"].get("spec") or {}).get("restartPolicy")
-    checks.one_of("spec.template.spec.restartPolicy", policy, ("OnFailure", "Never"))
+    _template(checks, job, ("OnFailure", "Never"))
     if old is not None:
         _same_job(checks, spec, old)
     checks.done("jobs.batch", job)
@@ -107,14 +105,12 @@ def _workload(checks: Checks, owner: Object, old: Object | None, claims: list[st
         checks.required("spec.selector")
     elif not matches(selector, labels):
         checks.wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    _template(checks, owner, claims or [])
-    policy = (spec["template"].get("spec") or {}).get("restartPolicy", "Always")
-    checks.one_of("spec.template.spec.restartPolicy", policy, ("Always",))
+    _template(checks, owner, ("Always",), claims)
     if old is not None:
         checks.fixed("spec.selector", spec.get("selector"), old["spec"].get("selector"))
 
 
-def _template(checks: Checks, owner: Object, claims: list[str] | None = None) -> None:
+def _template(checks: Checks, owner: Object, policies: tuple[str, ...], claims: list[str] | None = None) -> None:
     spec = owner["spec"]["template"].get("spec")
     if not isinstance(spec, dict):
         return checks.required("spec.template.spec")
@@ -123,7 +119,8 @@ def _template(checks: Checks, owner: Object, claims: list[str] | None = None) ->
         "volumes": [*(spec.get("volumes") or []), *({"name": c, "emptyDir": {}} for c in claims or [])],
     }
     trusted = owner["metadata"].get("namespace") == PLATFORM
-    check_pod_spec(checks, with_claims if claims else spec, "spec.template.spec", trusted=trusted)
+    whole = with_claims if claims else spec
+    check_pod_spec(checks, whole, "spec.template.spec", trusted=trusted, policies=policies)
 
 
 def _spec(obj: Object, checks: Checks, resource: str) -> Object:

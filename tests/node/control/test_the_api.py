@@ -1,0 +1,110 @@
+"""The node over HTTP: who may ask, logs as kubectl reads them, errors that name the field."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.node.control.conftest import phase, pod
+
+
+class Client:
+    def __init__(self, url):
+        self.url = url
+
+    async def ask(self, method, path, body=None, token="owner"):
+        return await asyncio.to_thread(self._ask, method, path, body, token)
+
+    def _ask(self, method, path, body, token):
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode() if body else None, headers, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+@pytest.fixture
+def client(desk):
+    return Client(desk.node.url)
+
+
+async def test_nobody_is_believed_without_a_credential_and_accounts_of_users_may_read_nothing(desk, client):
+    assert (await client.ask("GET", "/api/v1/pods", token=None))[0] == 401
+    assert (await client.ask("GET", "/api/v1/pods", token="guess"))[0] == 401
+    code, _, body = await client.ask(
+        "POST", "/api/v1/namespaces/default/serviceaccounts/default/token", {"spec": {"expirationSeconds": 600}}
+    )
+    token = json.loads(body)["status"]["token"]
+    assert code in (200, 201)
+    code, _, body = await client.ask("GET", "/api/v1/namespaces/default/pods", token=token)
+    assert (code, json.loads(body)["reason"]) == (403, "Forbidden")
+    assert (await client.ask("GET", "/version", token=token))[0] == 200
+    await client.ask("DELETE", "/api/v1/namespaces/default/serviceaccounts/default")
+    await asyncio.sleep(0.1)
+    assert (await client.ask("GET", "/version", token=token))[0] == 401
+
+
+async def test_a_platform_account_works_through_the_kubeconfig_in_its_pod(desk, client):
+    script = (
+        "import json, os, urllib.request as u; c = json.load(open(os.environ['KUBECONFIG'])); "
+        "h = {'Authorization': 'Bearer ' + c['users'][0]['user']['token']}; "
+        "r = u.Request(c['clusters'][0]['cluster']['server'] + '/api/v1/namespaces', headers=h); print(u.urlopen(r).status)"
+    )
+    made = pod("p", "")
+    made["metadata"]["namespace"] = "millstream-system"
+    made["spec"]["containers"][0] |= {"command": ["python", "-c", script], "image": "millstream/x"}
+    await desk.make(made)
+    for _ in range(500):
+        found = await desk.get("Pod", "p", "millstream-system")
+        if found["status"]["phase"] in ("Succeeded", "Failed"):
+            break
+        await asyncio.sleep(0.02)
+    assert desk.log(found) == "200"
+
+
+async def test_logs_come_as_text_whole_by_tail_with_times_followed_and_of_the_attempt_before(desk, client):
+    await desk.make(pod("p", "echo one; echo two; echo three"))
+    await desk.until("Pod", "p", phase("Succeeded"))
+    base = "/api/v1/namespaces/default/pods/p/log"
+    code, kind, text = await client.ask("GET", base)
+    assert (code, kind.split(";")[0], text) == (200, "text/plain", "one\ntwo\nthree\n")
+    assert (await client.ask("GET", base + "?tailLines=1"))[2] == "three\n"
+    assert (await client.ask("GET", base + "?limitBytes=5"))[2] == "one\nt"
+    assert (await client.ask("GET", base + "?timestamps=true&tailLines=1"))[2].split(" ")[0].endswith("Z")
+    assert (await client.ask("GET", base + "?container=none"))[0] == 400
+    assert (await client.ask("GET", base + "?previous=true"))[0] == 400
+    await desk.make(pod("slow", "echo first; sleep 0.5; echo last"))
+    await desk.until("Pod", "slow", phase("Running"))
+    assert (await client.ask("GET", base.replace("/p/", "/slow/") + "?follow=true"))[2] == "first\nlast\n"
+    await desk.make(pod("again", "echo run; exit 1", policy="OnFailure"))
+    again = lambda p: p["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 1  # noqa: E731
+    await desk.until("Pod", "again", again)
+    assert (await client.ask("GET", base.replace("/p/", "/again/") + "?previous=true"))[2] == "run\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"containers": []}, "spec.containers"),
+        ({"restartPolicy": "Sometimes"}, "spec.restartPolicy"),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "spec.volumes[0].hostPath"),
+        ({"containers": [{"name": "Bad Name", "image": "x"}]}, "spec.containers[0].name"),
+        ({"containers": [{"name": "a", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]},
+         "spec.containers[0].volumeMounts[0].name"),
+        ({"containers": [{"name": "a", "image": "x", "resources": {"limits": {"memory": "much"}}}]},
+         "spec.containers[0].resources.limits[memory]"),
+        ({"containers": [{"name": "a", "image": "x", "command": "sh"}]}, "spec.containers[0].command"),
+    ],
+)  # fmt: skip
+async def test_a_wrong_pod_is_refused_with_the_name_of_the_field(desk, client, change, field):
+    wrong = pod("p", "true")
+    wrong["spec"] |= change
+    code, _, body = await client.ask("POST", "/api/v1/namespaces/default/pods", wrong)
+    assert code == 422
+    assert field in [cause["field"] for cause in json.loads(body)["details"]["causes"]]
