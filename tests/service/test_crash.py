@@ -82,3 +82,17 @@ async def admitted_names(folder: Path) -> list[str]:
     assert await store.outbox.unsaid() == []
     await store.close()
     return found
+
+
+async def test_sigterm_ends_a_process_well(nats: NatsServer, tmp_path: Path) -> None:
+    process = await start("never", nats, tmp_path)
+    clock = SystemClock()
+    bus = await Bus.connect(nats.url, service="test", clock=clock, ids=SystemIds(clock))
+    async with hearing(bus) as heard:
+        await bus.ensure("test", [])
+        await say(bus, created("digits"), "letter-1")
+        await heard.wait(ADMITTED, timeout_s=30)
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 15) == 0
+    await bus.close()
+    assert await admitted_names(tmp_path) == ["digits"]
