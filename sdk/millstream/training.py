@@ -140,7 +140,7 @@ _reporter = _Reporter()
 def _post(body: dict[str, Any]) -> None:
     token = Path(os.environ.get("KUBEFLOW_TRAINER_SERVER_TOKEN", "")).read_text().strip()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    url = os.environ["KUBEFLOW_TRAINER_SERVER_URL"]
+    url = os.environ.get("KUBEFLOW_TRAINER_SERVER_URL", "")
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=REPORT_TIMEOUT_S) as answer:

@@ -1,5 +1,6 @@
 """What user code calls inside a job, against a real S3 server and a listener in the trainer's place."""
 
+import atexit
 import json
 import socket
 import subprocess
@@ -116,6 +117,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
     monkeypatch.setattr(mt, "_reporter", mt._Reporter())
     yield got
+    atexit.unregister(mt._reporter.flush)
     server.shutdown()
     server.server_close()
 
