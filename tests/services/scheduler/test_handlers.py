@@ -1,0 +1,128 @@
+"""The scheduler over its real table: what it answers to the facts of jobs, in whatever order they come."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.events.training.v1 import (
+    TrainJobCreated,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobResumed,
+    TrainJobSucceeded,
+    TrainJobSuspended,
+)
+from contracts.messages import Event
+from libs.base import SeededIds, SystemClock
+from libs.store import Store
+from services.scheduler import app as scheduler
+from services.scheduler.adapters.workloads import SqlWorkloads
+from services.scheduler.domain.workloads import Demand
+
+ROOM = Demand(cpu_milli=2000, memory_bytes=4 * 2**30)
+
+
+class Desk:
+    """Hands facts to the handlers as the shell does: one transaction each."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.app, self.room = store, scheduler.build(), ROOM
+
+    async def hear(self, fact: Event) -> Sequence[Event]:
+        async with self.store.write() as uow:
+            needs = scheduler.Needs(SqlWorkloads(uow.session), self.room)
+            return await self.app.handlers[type(fact)](fact, needs)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    migrations = [scheduler.build().migrations]
+    store = await Store.open(f"sqlite:///{tmp_path}/s.db", clock=SystemClock(), ids=SeededIds(1), migrations=migrations)
+    yield Desk(store)
+    await store.close()
+
+
+def _of(name: str) -> dict[str, Any]:
+    return {"namespace": "team", "name": name, "uid": f"uid-{name}"}
+
+
+def created(name: str, cpu: str = "1", nodes: int = 1, **more: Any) -> TrainJobCreated:
+    more = {"generation": 1, **more}
+    return TrainJobCreated(**_of(name), resources={"cpu": cpu, "memory": "512Mi"}, num_nodes=nodes, **more)
+
+
+def _names(facts: Sequence[Event], kind: type) -> list[str]:
+    return [fact.name for fact in facts if isinstance(fact, kind)]
+
+
+async def test_a_job_that_fits_is_admitted_at_once(desk: Desk):
+    (fact,) = await desk.hear(created("a", nodes=2))
+    assert fact == WorkloadAdmitted(**_of("a"), kind="TrainJob", generation=1)
+
+
+async def test_a_gang_starts_whole_or_not_at_all(desk: Desk):
+    await desk.hear(created("a"))
+    (fact,) = await desk.hear(created("b", nodes=2))
+    assert isinstance(fact, WorkloadQueued) and fact.position == 1
+    assert fact.reason == "asks for 2 cpu and 1 GiB of memory; 1 cpu and 3.5 GiB of memory are free"
+
+
+@pytest.mark.parametrize("over", [TrainJobSucceeded, TrainJobFailed, TrainJobDeleted])
+async def test_the_end_of_one_job_starts_the_next_in_line(desk: Desk, over: Any):
+    await desk.hear(created("a", nodes=2))
+    assert _names(await desk.hear(created("b", nodes=2)), WorkloadQueued) == ["b"]
+    assert _names(await desk.hear(created("c")), WorkloadQueued) == ["c"]
+    reason = {"reason": "x"} if over is TrainJobFailed else {}
+    facts = await desk.hear(over(**_of("a"), **reason))
+    assert _names(facts, WorkloadAdmitted) == ["b"]
+    assert [(f.name, f.position) for f in facts if isinstance(f, WorkloadQueued)] == [("c", 1)]
+
+
+async def test_a_job_heard_of_after_its_deletion_is_not_admitted(desk: Desk):
+    assert await desk.hear(TrainJobDeleted(**_of("a"))) == []
+    assert await desk.hear(created("a")) == []
+
+
+async def test_a_suspended_job_gives_its_share_back_and_queues_again_when_resumed(desk: Desk):
+    await desk.hear(created("a", nodes=2))
+    await desk.hear(created("b", nodes=2))
+    assert _names(await desk.hear(TrainJobSuspended(**_of("a"), generation=2)), WorkloadAdmitted) == ["b"]
+    assert _names(await desk.hear(TrainJobResumed(**_of("a"), generation=3)), WorkloadQueued) == ["a"]
+    facts = await desk.hear(TrainJobSucceeded(**_of("b")))
+    assert facts == [WorkloadAdmitted(**_of("a"), kind="TrainJob", generation=3)]
+
+
+async def test_a_job_that_asks_again_is_answered_again(desk: Desk):
+    first = await desk.hear(created("a"))
+    assert await desk.hear(created("a")) == first
+    await desk.hear(created("b", nodes=2))
+    assert _names(await desk.hear(created("b", nodes=2)), WorkloadQueued) == ["b"]
+
+
+async def test_asking_again_holds_no_second_share(desk: Desk):
+    for _ in range(3):
+        await desk.hear(created("a"))
+    assert _names(await desk.hear(created("b")), WorkloadAdmitted) == ["b"]
+
+
+async def test_a_job_whose_runtime_has_a_say_waits_until_its_demand_is_known(desk: Desk):
+    assert await desk.hear(TrainJobCreated(**_of("a"), generation=1)) == []
+    assert _names(await desk.hear(created("a")), WorkloadAdmitted) == ["a"]
+
+
+async def test_more_room_after_a_restart_moves_the_queue(desk: Desk):
+    await desk.hear(created("a", nodes=2))
+    await desk.hear(created("b", nodes=2))
+    async with desk.store.write() as uow:
+        needs = scheduler.Needs(SqlWorkloads(uow.session), ROOM + ROOM)
+        assert _names(await scheduler.handlers.when_capacity_changed(needs), WorkloadAdmitted) == ["b"]
+
+
+def test_the_capacity_is_what_was_set_else_this_machine_with_overcommit():
+    given = scheduler.SchedulerSettings(service="scheduler", capacity_cpu="8", capacity_memory="16Gi")
+    assert scheduler.capacity(given) == Demand(8000, 16 * 2**30)
+    once, twice = (scheduler.SchedulerSettings(service="scheduler", overcommit=n) for n in (1.0, 2.0))
+    assert scheduler.capacity(twice).cpu_milli == 2 * scheduler.capacity(once).cpu_milli > 0
