@@ -16,6 +16,7 @@ from libs.resources.ownership import (
     encode,
     fields_of,
     merged,
+    present,
     readable,
     same_value,
     without,
@@ -58,6 +59,7 @@ def applied(live: Object | None, wanted: Object, writer: Writer, shape: Shape, *
     for key, taken in clashes.items():
         owners[key] -= taken
     result = merged(base, wanted, shape, builtin=builtin)
+    owners = {key: present(paths, result) for key, paths in owners.items()}
     others = frozenset().union(*(o for k, o in owners.items() if k != me))
     result = without(result, abandoned(before, mine | others), mine | others)
     owners[me] = mine

@@ -231,6 +231,13 @@ def _kept(value: Any, tree: Tree, at: Path, paths: Paths, keep: Paths) -> Any:
     return _MISSING if not tree or not left else left
 
 
+def present(paths: Paths, obj: Any) -> Paths:
+    """Of some paths those that still exist in `obj`: who replaces a map by a value ends the ownership of what
+    was in it.
+    """
+    return frozenset(path for path in paths if value_at(obj, path) is not _MISSING)
+
+
 def abandoned(before: Paths, still: Paths) -> Paths:
     """Of the fields that a manager named before, those that hold nothing which is `still` owned by anybody."""
     kept = {path[:end] for path in still for end in range(1, len(path) + 1)}

@@ -56,7 +56,7 @@ class Resources:
         from.
         """
         bound = copy.copy(self)
-        bound._unit, bound._cause = uow, cause
+        bound._unit, bound._cause = uow, cause or self._cause
         return bound
 
     def kind_of(self, obj: Object) -> Kind | None:
