@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from contracts.envelope import Event, Letter
@@ -96,6 +97,8 @@ def effects_of(app: App, ports: Ports) -> dict[str, Effect]:
 
 def _handled(app: App, ports: Ports, handler: Handler) -> Effect:
     async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Event]:
-        return await handler(message, app.needs(ports, uow))
+        # Whatever the handler changes through resources is told as following from this letter.
+        bound = replace(ports, resources=ports.resources.view(uow, cause=letter))
+        return await handler(message, app.needs(bound, uow))
 
     return effect
