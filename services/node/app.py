@@ -116,7 +116,7 @@ def _controllers(
     network = Network(resources, mirror, clock, runtime, TcpProxies(), facts)
     admin = options.caddy_admin or str(options.home / "run" / "caddy.sock")
     edge = Edge(resources, mirror, clock, CaddyAdmin(admin))
-    controllers = Controllers(mirror, network, edge, Housekeeping(resources, clock, volumes, facts), runtime)
+    controllers = Controllers(mirror, network, edge, Housekeeping(resources, clock, volumes, facts), runtime, clock)
     controllers.pods = Pods(
         resources, clock, runtime, Containers(resources, volumes, tokens, facts), Probes(NetworkProber(runtime), clock),
         recorder, facts, network.hosts_for, controllers.wake_pod, options.restart_backoff,

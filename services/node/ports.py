@@ -155,8 +155,11 @@ class PodRuntime(Protocol):
     async def remove_pod(self, pod_uid: str) -> None:
         """Ends what is left of the pod and deletes its directory, logs and records included."""
 
-    async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> None:
-        """Rewrites the pod's hosts file in place; running containers see it at their next look-up."""
+    async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> bool:
+        """Rewrites the pod's hosts file in place; running containers see it at their next look-up.
+
+        False when the pod was not started yet, and then nothing is written.
+        """
 
     def pod_path(self, pod_uid: str) -> Path:
         """The pod's directory. `volumes/` below it is the caller's (emptyDir, ConfigMap, Secret contents)."""

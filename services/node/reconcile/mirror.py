@@ -43,6 +43,7 @@ class Mirror:
     async def run(self) -> None:
         """Follows the feed until cancelled."""
         async for change in self._store.feed.subscribe(None, self._seen):
+            self._seen = change.seq
             if change.resource not in self._objects or change.body is None:
                 continue
             known, key = self._objects[change.resource], _key(change.body)

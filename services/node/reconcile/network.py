@@ -97,8 +97,7 @@ class Network:
             living.add(uid)
             shared.setdefault(namespace, self._shared(namespace))
             wanted = (*_own(pod), *shared[namespace])
-            if self._written.get(uid) != wanted:
-                await self._runtime.update_hosts(uid, wanted)
+            if self._written.get(uid) != wanted and await self._runtime.update_hosts(uid, wanted):
                 self._written[uid] = wanted
         self._written = {uid: lines for uid, lines in self._written.items() if uid in living}
 

@@ -1,9 +1,11 @@
 """Which change wakes which controller, and the tasks that they run in."""
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+from libs.base.clock import Clock
 from libs.resources.kinds import Kind
+from libs.service.tasks import Tasks
 from services.node.domain.environment import references
 from services.node.domain.owned import controller_uid
 from services.node.ports import PodRuntime
@@ -41,11 +43,17 @@ class Controllers:
     recorder: Recorder
 
     def __init__(
-        self, mirror: Mirror, network: Network, edge: Edge, housekeeping: Housekeeping, runtime: PodRuntime
+        self,
+        mirror: Mirror,
+        network: Network,
+        edge: Edge,
+        housekeeping: Housekeeping,
+        runtime: PodRuntime,
+        clock: Clock,
     ) -> None:
         self._mirror, self._network, self._edge = mirror, network, edge
         self._housekeeping, self._runtime = housekeeping, runtime
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(clock)
         self._queues: dict[str, Queue] = {}
 
     def wake_pod(self, key: tuple[str, str]) -> None:
@@ -98,7 +106,7 @@ class Controllers:
         else:
             await self._housekeeping.claim(namespace, name)
 
-    def _spawn(self, name: str, work: Any) -> None:
+    def _spawn(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.start(name, work)
 
     async def _hear(self, events: Any) -> None:

@@ -214,10 +214,12 @@ class LocalRuntime:
         self._owns.pop(pod_uid, None)
         self._ended = {key for key in self._ended if key[0] != pod_uid}
 
-    async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> None:
+    async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> bool:
         path = self.paths.hosts(pod_uid)
-        if path.parent.is_dir():
-            hostsfile.write(path, hostsfile.text(self._own(pod_uid), ((alias.ip, alias.names) for alias in hosts)))
+        if not (path.parent / "hostname").exists():  # not started yet: start_pod will write it
+            return False
+        hostsfile.write(path, hostsfile.text(self._own(pod_uid), ((alias.ip, alias.names) for alias in hosts)))
+        return True
 
     def pod_path(self, pod_uid: str) -> Path:
         return self.paths.pod(pod_uid)
