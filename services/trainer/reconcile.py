@@ -136,7 +136,7 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
     if not seen.service:
         actions.append(Ensure(workload.service(job)))
     if not seen.secret:
-        actions.append(Ensure(workload.secret(job, world.token)))
+        actions.append(Ensure(workload.secret(job, world.token, world.site)))
     if seen.job is None:
         framework = framework_for(print_.policy, world.frameworks)
         actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job))))

@@ -15,6 +15,9 @@ from services.trainer.domain.merge import by_key
 
 TOKEN_FOLDER = "/var/run/secrets/millstream.dev/progress"
 WORKSPACE = "/workspace"
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""What pods get from the job's Secret, so that who may read pods reads no keys."""
+
 PORT_FIRST, PORT_COUNT = 20000, 10000
 
 
@@ -36,9 +39,11 @@ def service(job: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": _meta(job, meta["name"]), "spec": spec}
 
 
-def secret(job: dict[str, Any], token: str) -> dict[str, Any]:
+def secret(job: dict[str, Any], token: str, site: Site) -> dict[str, Any]:
+    """The token, and the object store's keys."""
     meta = _meta(job, words.token_secret(job["metadata"]["name"]))
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "stringData": {"token": token}}
+    data = {"token": token, **{name: site.s3[name] for name in CREDENTIALS if name in site.s3}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "stringData": data}
 
 
 def child_job(job: dict[str, Any], plan: Blueprint, framework: Framework, site: Site, ticket: int) -> dict[str, Any]:
@@ -148,38 +153,54 @@ def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
         "KUBEFLOW_TRAINER_SERVER_URL": f"{site.progress_url}/{path}",
         "KUBEFLOW_TRAINER_SERVER_TOKEN": f"{TOKEN_FOLDER}/token",
         "KUBEFLOW_TRAINER_SERVER_CA_CERT": f"{TOKEN_FOLDER}/ca.crt",
-        **site.s3,
     }
     rank = {"fieldRef": {"fieldPath": f"metadata.annotations['{words.COMPLETION_INDEX}']"}}
-    return [{"name": k, "value": v} for k, v in env.items()] + [{"name": "JOB_COMPLETION_INDEX", "valueFrom": rank}]
+    told = [{"name": name, "value": value} for name, value in env.items()]
+    return [*told, {"name": "JOB_COMPLETION_INDEX", "valueFrom": rank}, *_s3_env(job, site)]
+
+
+def _s3_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
+    """Addresses in clear, keys by reference."""
+    holder = words.token_secret(job["metadata"]["name"])
+    return [
+        {"name": name, "valueFrom": {"secretKeyRef": {"name": holder, "key": name}}}
+        if name in CREDENTIALS
+        else {"name": name, "value": value}
+        for name, value in site.s3.items()
+    ]
 
 
 def _volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
-    token = {"name": "progress", "secret": {"secretName": words.token_secret(job["metadata"]["name"])}}
+    token = {
+        "name": "progress",
+        "secret": {"secretName": words.token_secret(job["metadata"]["name"]), "items": [_TOKEN]},
+    }
     return [token, *([{"name": "workspace", "emptyDir": {}}] if job["spec"].get("initializer") else [])]
+
+
+_TOKEN = {"key": "token", "path": "token"}
 
 
 def _initializers(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
     """Downloads run before each node, into a folder of its own, so no shared file system is needed."""
     given = job["spec"].get("initializer") or {}
-    return [_download(part, given[part], site) for part in ("dataset", "model") if _uri(given.get(part))]
+    return [_download(job, part, given[part], site) for part in ("dataset", "model") if _uri(given.get(part))]
 
 
 def _uri(source: dict[str, Any] | None) -> str:
     return (source or {}).get("storageUri") or ""
 
 
-def _download(part: str, source: dict[str, Any], site: Site) -> dict[str, Any]:
+def _download(job: dict[str, Any], part: str, source: dict[str, Any], site: Site) -> dict[str, Any]:
     where = urlsplit(_uri(source))
     target = f"{WORKSPACE}/{part}"
-    env = [{"name": k, "value": v} for k, v in site.s3.items()]
     secret_name = (source.get("secretRef") or {}).get("name")
     return {
         "name": f"{part}-initializer",
         "image": site.initializer_image,
         "command": ["python", "-m", "services.trainer.workloads.initializer"],
         "args": [f"s3://{where.netloc}{where.path}", target],
-        "env": by_key(env, source.get("env") or [], "name"),
+        "env": by_key(_s3_env(job, site), source.get("env") or [], "name"),
         **({"envFrom": [{"secretRef": {"name": secret_name}}]} if secret_name else {}),
         "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}],
         "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},

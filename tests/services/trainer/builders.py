@@ -8,7 +8,11 @@ from services.trainer.domain.merge import merged
 from services.trainer.domain.workload import Site
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-SITE = Site(progress_url="http://trainer/training/v1", s3={"AWS_ENDPOINT_URL": "http://s3"}, bucket="millstream")
+SITE = Site(
+    progress_url="http://trainer/training/v1",
+    s3={"AWS_ENDPOINT_URL": "http://s3", "AWS_SECRET_ACCESS_KEY": "hidden"},
+    bucket="millstream",
+)
 
 RUNTIME: dict[str, Any] = {
     "apiVersion": "trainer.kubeflow.org/v1alpha1",

@@ -1,5 +1,6 @@
 """What runs for a job: the objects that are created, as clients of pods and torchrun look for them."""
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -104,7 +105,15 @@ def test_the_job_can_report_progress_with_its_own_token():
     assert env["KUBEFLOW_TRAINER_SERVER_URL"] == "http://trainer/training/v1/team/trainjobs/digits/status"
     mounts = {m["mountPath"] for m in _node(_child(job()))["volumeMounts"]}
     assert env["KUBEFLOW_TRAINER_SERVER_TOKEN"].rpartition("/")[0] in mounts
-    assert workload.secret(job(), "t")["stringData"] == {"token": "t"}
+    assert workload.secret(job(), "t", SITE)["stringData"]["token"] == "t"
+
+
+def test_keys_of_the_object_store_are_not_written_into_pods():
+    child = _child(job(spec={"initializer": {"model": {"storageUri": "s3://b/m"}}}))
+    assert "hidden" not in json.dumps(child)
+    reference = _env(child)["AWS_SECRET_ACCESS_KEY"]["secretKeyRef"]
+    assert workload.secret(job(), "t", SITE)["stringData"][reference["key"]] == "hidden"
+    assert _env(child)["AWS_ENDPOINT_URL"] == "http://s3"
 
 
 def test_a_dataset_is_downloaded_before_each_node_starts():
