@@ -54,7 +54,8 @@ async def test_a_platform_account_works_through_the_kubeconfig_in_its_pod(desk, 
     script = (
         "import json, os, urllib.request as u; c = json.load(open(os.environ['KUBECONFIG'])); "
         "h = {'Authorization': 'Bearer ' + c['users'][0]['user']['token']}; "
-        "r = u.Request(c['clusters'][0]['cluster']['server'] + '/api/v1/namespaces', headers=h); print(u.urlopen(r).status)"
+        "r = u.Request(c['clusters'][0]['cluster']['server'] + '/api/v1/namespaces', headers=h); "
+        "print(u.urlopen(r).status)"
     )
     made = pod("p", "")
     made["metadata"]["namespace"] = "millstream-system"
