@@ -186,3 +186,9 @@ async def test_a_body_over_the_limit_is_413_compressed_or_not(client_of):
     assert bomb.status_code == 413
     odd = await client.post("/v2/models/m/infer", content=b"", headers={"content-encoding": "br"})
     assert odd.status_code == 415
+
+
+async def test_a_large_body_is_answered_like_a_small_one(client_of):
+    body = {"inputs": [{**TENSOR, "shape": [30_000, 4], "data": FLAT * 10_000}]}
+    answer = await client_of("onnx").post("/v2/models/m/infer", json=body)
+    assert answer.json()["outputs"][0]["data"] == [0, 2, 1] * 10_000

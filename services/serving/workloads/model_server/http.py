@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from starlette.applications import Starlette
@@ -18,8 +19,11 @@ from services.serving.workloads.model_server import v1, v2
 from services.serving.workloads.model_server.engine import EXTENSIONS, Engine
 from services.serving.workloads.model_server.errors import RequestError
 
+T = TypeVar("T")
 Answer = Callable[[Engine, Request], Awaitable[Response]]
 HEADER_LENGTH = "inference-header-content-length"
+LARGE_BYTES = 1 << 18
+"""From here on a body is parsed in a thread, so that probes and small requests do not wait for it."""
 
 
 def reply(body: Any, code: int = 200) -> Response:
@@ -70,7 +74,8 @@ async def v1_model(engine: Engine, request: Request) -> Response:
 async def v1_predict(engine: Engine, request: Request) -> Response:
     name = request.path_params["name"]
     model = engine.find(name)
-    inputs, datatypes = v1.parse(model, await read_body(request, request.app.state.max_body_bytes))
+    body = await read_body(request, request.app.state.max_body_bytes)
+    inputs, datatypes = await _aside(len(body), v1.parse, model, body)
     return reply(v1.render(await engine.infer(name, "", inputs, datatypes, ())))
 
 
@@ -108,13 +113,17 @@ async def v2_infer(engine: Engine, request: Request) -> Response:
     name, version = request.path_params["name"], request.path_params.get("version", "")
     engine.find(name, version)
     body = await read_body(request, request.app.state.max_body_bytes)
-    infer = v2.parse(body, _header_length(request))
+    infer = await _aside(len(body), v2.parse, body, _header_length(request))
     results = await engine.infer(name, version, infer.inputs, infer.datatypes, infer.wanted)
     rendered, head = v2.render(name, engine.version, infer, results)
     if head is None:
         return Response(rendered, media_type="application/json")
     headers = {"Inference-Header-Content-Length": str(head)}
     return Response(rendered, media_type="application/octet-stream", headers=headers)
+
+
+async def _aside(size: int, work: Callable[..., T], *args: Any) -> T:
+    return await asyncio.to_thread(work, *args) if size > LARGE_BYTES else work(*args)
 
 
 def _header_length(request: Request) -> int | None:
