@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from libs.base.errors import MillstreamError
@@ -78,15 +78,18 @@ async def _life(settings: S, open_: Callable[[S], AbstractAsyncContextManager[Ho
 async def listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serves `app` over HTTP/1.1 and gives its base URL; port 0 takes a free one. Ends when requests under way have."""
     bound = _bind(host, port)
-    up = asyncio.Event()
-    server = _server(app, up)
+    up, ending = asyncio.Event(), asyncio.Event()
+    server = _server(app, up, ending)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     try:
-        await asyncio.wait({serving, asyncio.ensure_future(up.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        starting = asyncio.create_task(up.wait())
+        await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
+        starting.cancel()
         address = bound.getsockname()
         yield f"http://{address[0]}:{address[1]}"
     finally:
         server.should_exit = True
+        ending.set()
         await serving
 
 
@@ -102,7 +105,7 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _server(app: ASGIApp, up: asyncio.Event) -> uvicorn.Server:
+def _server(app: ASGIApp, up: asyncio.Event, ending: asyncio.Event) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -114,6 +117,12 @@ def _server(app: ASGIApp, up: asyncio.Event) -> uvicorn.Server:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             up.set()
+
+        async def main_loop(self) -> None:
+            """Once a second, for the Date header, instead of ten times: an idle service should sleep. Ends at once."""
+            while not await self.on_tick(0):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(ending.wait(), 1.0)
 
     config = uvicorn.Config(
         app,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from libs import telemetry
 from libs.base.clock import Clock, SystemClock
+from libs.base.errors import NotFound
 from libs.service import manifest
 from libs.service.asgi import ASGIApp
 from libs.service.identity import Signer, User
@@ -75,8 +76,6 @@ def _urls(table: Table, options: Options) -> Callable[[str], str]:
         known[NODE] = options.node_url.rstrip("/")
 
     def url_of(service: str) -> str:
-        from libs.base.errors import NotFound
-
         if service not in known:
             raise NotFound("the built-in kinds are not served here: MILLSTREAM_NODE_URL is not set")
         return known[service]

@@ -19,6 +19,8 @@ HOP_BY_HOP = frozenset(
 )
 """RFC 9110, section 7.6.1."""
 _IDENTITY_PREFIXES = (b"x-millstream-", b"x-remote-", b"x-forwarded-", b"x-auth-request-", b"impersonate-")
+_OUR_OWN = frozenset((b"date", b"server"))
+"""What our server says of itself."""
 _REPLACED = frozenset((b"host", b"content-length", b"expect", b"forwarded", b"x-real-ip"))
 
 
@@ -39,7 +41,7 @@ def inbound(headers: Iterable[tuple[bytes, bytes]], *, keep_authorization: bool)
 
 def outbound(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
     """What the caller gets to see of an answer's headers, in lower case as ASGI wants them."""
-    return [(name.lower(), value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+    return [(name.lower(), value) for name, value in headers if name.lower() not in HOP_BY_HOP | _OUR_OWN]
 
 
 def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
