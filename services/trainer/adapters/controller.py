@@ -15,7 +15,7 @@ from services.trainer import reconcile as pure
 from services.trainer.domain import words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed
-from services.trainer.domain.outcome import failed_pods
+from services.trainer.domain.outcome import failed_container, failed_pods
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
 from services.trainer.domain.tokens import token_for
 from services.trainer.domain.workload import Site
@@ -118,7 +118,7 @@ async def _tails(seen: Observed, ctx: Context) -> dict[str, str]:
     out: dict[str, str] = {}
     for pod in failed_pods(seen)[:TAIL_PODS_MAX]:
         meta = pod["metadata"]
-        lines = ctx.cluster.logs(meta["namespace"], meta["name"], container=words.NODE, tail=TAIL_LINES)
+        lines = ctx.cluster.logs(meta["namespace"], meta["name"], container=failed_container(pod), tail=TAIL_LINES)
         try:
             async with asyncio.timeout(LOGS_TIMEOUT_S):
                 out[meta["name"]] = "\n".join([line async for line in lines])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from services.trainer.domain import words
 from services.trainer.domain.observed import Observed, index, job_condition
 
 TAIL_LENGTH_MAX = 800
@@ -31,6 +32,11 @@ def failed_pods(observed: Observed) -> list[dict[str, Any]]:
     """Pods that failed by themselves, first ended first: the first is the cause, the others often its echo."""
     failed = [pod for pod in observed.pods if (pod.get("status") or {}).get("phase") == "Failed"]
     return sorted(failed, key=_ended)
+
+
+def failed_container(pod: dict[str, Any]) -> str:
+    """The container whose log explains the pod's failure; it may be an init container."""
+    return str((_terminated(pod) or {}).get("container") or words.NODE)
 
 
 def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:

@@ -6,6 +6,7 @@ from typing import Any
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer import reconcile
 from services.trainer.domain.observed import Observed
+from services.trainer.domain.outcome import failed_container
 from services.trainer.plugins import FRAMEWORKS
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
 
@@ -99,6 +100,14 @@ def test_the_first_failure_explains_the_job_not_its_echo():
 def test_the_log_speaks_where_no_termination_message_does():
     failed = pod(0, "Failed", exitCode=1)
     assert "boom" in _failure(failed, tails={failed["metadata"]["name"]: "boom"})["message"]
+
+
+def test_a_download_that_failed_explains_the_job():
+    failed = pod(0, "Failed")
+    state = {"terminated": {"exitCode": 1, "message": "there is nothing at s3://b/d"}}
+    failed["status"]["initContainerStatuses"] = [{"name": "dataset-initializer", "state": state}]
+    assert failed_container(failed) == "dataset-initializer"
+    assert "node-0 (dataset-initializer) ended with exit code 1" in _failure(failed)["message"]
 
 
 def test_too_much_memory_is_told_with_the_limit():
