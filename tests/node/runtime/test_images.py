@@ -53,7 +53,7 @@ async def test_pip_in_a_pod_installs_into_that_pod_alone(bench: Bench, tmp_path:
     _wheel(tmp_path / "wheels", "onlyhere", "1.5")
     _wheel(tmp_path / "wheels", "iniconfig", "99.0")  # the platform has an older one
     before = _contents()
-    pip = f"pip install -q --no-index --find-links /wheels {flag}"
+    pip = f"pip install -q --no-index --no-warn-conflicts --find-links /wheels {flag}"
     script = (
         f"{pip} onlyhere iniconfig==99.0 && python -c 'import onlyhere, iniconfig, numpy; print(iniconfig.VERSION)'"
     )
