@@ -102,7 +102,8 @@ class Pods:
         """1. where it runs; 2. what to do; 3. do it; 4. say how it is."""
         pod = await self._resources.find(POD, *_pair(key))
         if pod is None:
-            return await self._gone(_pair(key))
+            await self._gone(_pair(key))
+            return None
         uid = pod["metadata"]["uid"]
         self._keys[uid] = _pair(key)
         live = self._live_of(pod)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from libs.base.clock import Clock, parse_rfc3339
 from libs.resources import Resources
-from libs.store import UnitOfWork
+from libs.store import UnitOfWork, trim
 from services.node.domain.events import TTL_S, again, new_event
 from services.node.domain.owned import Object
 from services.node.reconcile.kinds import EVENT
@@ -35,7 +35,7 @@ class Recorder:
                 await self._resources.view(uow).create(EVENT, new)
 
     async def forget_old(self) -> None:
-        """Removes Events that were last told more than an hour ago; runs for ever, twice an hour."""
+        """Removes Events last told more than an hour ago, and old rows of the change log; twice an hour, for ever."""
         while True:
             await self._clock.sleep(CLEAN_S)
             now = self._clock.now()
@@ -45,3 +45,4 @@ class Recorder:
                     if (now - parse_rfc3339(last)).total_seconds() > TTL_S:
                         meta = event["metadata"]
                         await uow.delete(EVENT.resource, meta["namespace"], meta["name"])
+            await trim(self._resources.store)

@@ -12,7 +12,6 @@ KINDS = {
     "Namespace": "V1Namespace", "Node": "V1Node", "Pod": "V1Pod", "Service": "V1Service", "ConfigMap": "V1ConfigMap",
     "Secret": "V1Secret", "PersistentVolumeClaim": "V1PersistentVolumeClaim", "ServiceAccount": "V1ServiceAccount",
     "Event": "CoreV1Event", "Job": "V1Job", "Deployment": "V1Deployment", "StatefulSet": "V1StatefulSet",
-    "EndpointSlice": "V1EndpointSlice", "Lease": "V1Lease",
 }  # fmt: skip
 INT_OR_STRING = {"targetPort", "maxSurge", "maxUnavailable", "port"}
 QUANTITIES = {"limits", "requests", "capacity", "allocatable", "sizeLimit", "divisor", "allocatedResources"}
