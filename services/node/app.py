@@ -22,11 +22,11 @@ from services.node.adapters.manifests import apply_files
 from services.node.adapters.place import PORT, Place
 from services.node.adapters.prober import NetworkProber
 from services.node.adapters.proxy import TcpProxies
-from services.node.adapters.tokens import AccountTokens
 from services.node.adapters.volumes import DiskVolumes
 from services.node.api import http
 from services.node.api.access import authorize, bearer
 from services.node.api.logs import PodLogs
+from services.node.api.tokens import AccountTokens
 from services.node.domain.attempts import Backoff
 from services.node.ports import PodRuntime
 from services.node.reconcile.containers import Containers

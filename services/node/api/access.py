@@ -7,7 +7,7 @@ from typing import Any
 from libs.base.errors import Unauthorized
 from libs.resources.kinds import Kind
 from libs.service.identity import User
-from services.node.adapters.tokens import AccountTokens, user_of
+from services.node.api.tokens import AccountTokens, user_of
 
 MASTERS, PLATFORM_ACCOUNTS = "system:masters", "system:serviceaccounts:millstream-system"
 OWNER = User("millstream-owner", (MASTERS, "system:authenticated"))

@@ -11,8 +11,8 @@ from libs.service.asgi import ASGIApp
 from libs.service.identity import IdentityMiddleware, User, Verifier
 from libs.service.limits import BodyLimit, Drain
 from libs.service.probes import Check, Probes
-from services.node.adapters.tokens import AccountTokens
 from services.node.api.logs import PodLogs
+from services.node.api.tokens import AccountTokens
 from services.node.reconcile.kinds import ACCOUNT, KINDS, POD
 
 BODY_BYTES = 8 * 1024 * 1024

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from libs.base.clock import Clock, parse_rfc3339
 from libs.base.errors import BadRequest
-from services.node.adapters.logs import LogWish, read_log
+from services.node.api.loglines import LogWish, read_log
 
 Object = dict[str, Any]
 LogPath = Callable[[str, str, int], Path]
