@@ -41,7 +41,9 @@ def stop_everything(home: str | Path, grace_s: float = 10.0, patience_s: float =
     """
     paths = HomePaths(home)
     if not paths.node.exists():
-        return True
+        _kill_homeless(paths)
+        strays.reap(paths)
+        return not strays.marked(paths)
     deadline = time.monotonic() + patience_s
     for _ in range(ROUNDS_MAX):
         _order_shutdown(paths, grace_s, deadline)
@@ -80,6 +82,15 @@ def _kill_node(paths: HomePaths) -> None:
     if pid and pid != os.getpid() and procfs.start_ticks(pid) == record.get("ticks"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
+
+
+def _kill_homeless(paths: HomePaths) -> None:
+    """A spawner whose folder was deleted has no door any more: it is known by its command line."""
+    for pid in procfs.all_pids():
+        words = procfs.command_line(pid)
+        if b"services.node.runtime.spawner" in words and str(paths.home).encode() in words and strays.ours(pid):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _listening(paths: HomePaths) -> bool:

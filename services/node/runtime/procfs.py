@@ -73,6 +73,10 @@ def environment(pid: int) -> Marks:
     return {key: value for key, found, value in pairs if found}
 
 
+def command_line(pid: int) -> list[bytes]:
+    return _read(f"/proc/{pid}/cmdline").split(b"\0")
+
+
 def mount_namespace(pid: int) -> int | None:
     try:
         return os.stat(f"/proc/{pid}/ns/mnt").st_ino

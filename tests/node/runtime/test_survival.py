@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,6 +150,17 @@ async def test_a_shutdown_ends_a_node_whose_spawner_was_killed(tmp_path: Path) -
     await asyncio.to_thread(node.wait)
     assert _of_home(home) == []
     assert await asyncio.to_thread(stop_everything, home, 0.5)
+
+
+async def test_a_shutdown_finds_what_runs_for_a_home_that_was_deleted(tmp_path: Path) -> None:
+    bench = Bench(await LocalRuntime.open(tmp_path / "home", COLD))
+    pid = (await bench.running(await bench.start("sleep", "99"))).pid
+    spawner = bench.runtime.info["pid"]
+    await bench.close()
+    await asyncio.to_thread(shutil.rmtree, tmp_path / "home")
+    assert await asyncio.to_thread(stop_everything, tmp_path / "home", 0.5)
+    assert not procfs.alive(pid)
+    assert not procfs.alive(spawner)
 
 
 async def test_users_pods_stop_before_services_and_services_before_infrastructure(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ PATIENCE_S = 5.0
 
 def marked(paths: HomePaths, also_servers: bool = True) -> list[int]:
     """Processes that bear this home's marks: containers' (with a pod's mark) and, if asked for, fork servers."""
-    home, uid, found = str(paths.home).encode(), os.getuid(), []
+    home, found = str(paths.home).encode(), []
     for pid in procfs.all_pids():
-        if pid == os.getpid() or not _same_account(pid, uid):
+        if pid == os.getpid() or not ours(pid):
             continue
         marks = procfs.environment(pid)
         mine = marks.get(HOME_MARK.encode()) == home
@@ -28,9 +28,10 @@ def marked(paths: HomePaths, also_servers: bool = True) -> list[int]:
     return found
 
 
-def _same_account(pid: int, uid: int) -> bool:
+def ours(pid: int) -> bool:
+    """Whether the process belongs to this account."""
     try:
-        return os.stat(f"/proc/{pid}").st_uid == uid
+        return os.stat(f"/proc/{pid}").st_uid == os.getuid()
     except OSError:
         return False
 
