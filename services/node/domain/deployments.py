@@ -166,7 +166,8 @@ def _progress(deployment: Object, told: list[Object], numbers: Object, wanted: i
     if before and not moved:
         return told
     if before:
-        told = [{**c, "lastUpdateTime": ""} if c is before else c for c in told]
+        unstamped = {k: v for k, v in before.items() if k != "lastUpdateTime"}
+        told = [unstamped if c is before else c for c in told]
     text = f'Deployment "{name}" is progressing: {numbers["availableReplicas"]} of {wanted} available.'
     return conditions.put(told, "Progressing", True, now, reason="ReplicaSetUpdated", message=text, stamps=stamps)
 

@@ -1,6 +1,6 @@
 """Quantities, expansion, names, routes, rollouts: the smaller pure decisions."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -109,3 +109,16 @@ def test_recreate_waits_for_the_old_pods_to_be_gone():
     ending = [{**p, "metadata": {**p["metadata"], "deletionTimestamp": "2026-11-22T10:00:00Z"}} for p in old]
     assert plan_deployment(owner, ending, NOW, ["ccccc", "ddddd"]).create == ()
     assert len(plan_deployment(owner, [], NOW, ["ccccc", "ddddd"]).create) == 2
+
+
+def test_progress_is_stamped_with_the_time_of_each_step():
+    owner = deployment(2)
+    first = plan_deployment(owner, [], NOW, ["aaaaa", "bbbbb"])
+    later = NOW + timedelta(seconds=5)
+    owner["status"] = first.status
+    second = plan_deployment(owner, pods_of(first.create, False), later, [])
+    told = {c["type"]: c["lastUpdateTime"] for c in second.status["conditions"]}
+    assert told["Progressing"] == "2026-11-22T10:00:05Z"
+    owner["status"] = {**second.status, "observedGeneration": 0}
+    third = plan_deployment(owner, pods_of(first.create, False), later + timedelta(seconds=5), [])
+    assert all(c["lastUpdateTime"] for c in third.status["conditions"])
