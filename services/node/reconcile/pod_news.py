@@ -20,7 +20,7 @@ def news_of(pod: Object, old: Object, new: Object) -> list[News]:
 def _container(old: Object, new: Object) -> list[News]:
     name, state, was = new["name"], new.get("state") or {}, old.get("state") or {}
     found: list[News] = []
-    if "running" in state and ("running" not in was or old.get("restartCount") != new["restartCount"]):
+    if _began(new) and not (_began(old) and old.get("restartCount") == new["restartCount"]):
         found.append(("Normal", "Started", f"Started container {name}", name))
     ended = state.get("terminated") or (new.get("lastState") or {}).get("terminated")
     before = was.get("terminated") or (old.get("lastState") or {}).get("terminated")
@@ -30,6 +30,12 @@ def _container(old: Object, new: Object) -> list[News]:
     if waits == "CrashLoopBackOff" and (was.get("waiting") or {}).get("reason") != waits:
         found.append(("Warning", "BackOff", f"Back-off restarting failed container {name}", name))
     return found
+
+
+def _began(status: Object) -> bool:
+    """Whether this attempt ran, be it over already: a short one may never have been seen running."""
+    state = status.get("state") or {}
+    return "running" in state or (state.get("terminated") or {}).get("reason") not in (None, "StartError")
 
 
 def _end(name: str, ended: Object) -> list[News]:
