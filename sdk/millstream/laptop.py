@@ -70,7 +70,7 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
             data["MILLSTREAM_STORE_URL"] = f"sqlite:///{manifest.name}.db"
         if "bus" in manifest.needs:
             data["MILLSTREAM_NATS_URL"] = f"nats://{manifest.name}:{secrets[manifest.name]}@{nats}"
-        if "blobs" in manifest.needs:
+        if {"blobs", "cluster"} & set(manifest.needs):  # those hand them on to their workloads
             data |= s3
         if manifest.name == "gateway":
             data["MILLSTREAM_IDENTITY_PRIVATE_KEY"] = private

@@ -19,7 +19,7 @@ from millstream.home import SYSTEM_NAMESPACE, Home, Ports
 from millstream.kubeconfig import write_env, write_kubeconfig
 
 OWNERS = ("deployments", "statefulsets")
-LOOK_S = 0.05
+LOOK_S = 0.2
 
 
 def start(home: Home, ports: Ports) -> None:

@@ -95,11 +95,15 @@ def _rollout(client: Client, story: Story, job: dict[str, Any]) -> tuple[str, di
     stored = client.request("GET", path).json()
     out.print(f"    {version['model']} version {stored['name']}: {version['uri']}")
     _step(5, "serving rolls it out")
-    kind = "serving.inferenceservice.ready.v1"
-    ready = story.wait(lambda x: x["type"] == kind and x["data"]["model_uri"] == version["uri"], 120, "rollout")
+    uris = {version["uri"], f"model-registry://{version['model']}/{version['version']}"}
+    ready = story.wait(lambda x: _is_rollout(x, uris), 120, "rollout")
     client.wait("inferenceservices", MODEL, "Ready", NAMESPACE, 60)
     out.print(f"    {ready['data']['url']}")
     return stored["name"], ready
+
+
+def _is_rollout(letter: dict[str, Any], uris: set[str]) -> bool:
+    return letter["type"] == "serving.inferenceservice.ready.v1" and letter["data"]["model_uri"] in uris
 
 
 def _predict(client: Client, url: str, env: dict[str, str]) -> predict.Answers:
