@@ -33,7 +33,7 @@ test: setup ## run every test, fast ones first
 	@$(BIN)/python tests/run.py
 
 check: setup ## format, lint, import rules, types, golden files
-	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports && $(BIN)/mypy && $(BIN)/python -m contracts.golden.check
+	@$(BIN)/python tests/run.py checks
 
 golden: setup ## rewrite the golden schemas, sample letters and the AsyncAPI document
 	$(BIN)/python -m contracts.golden

@@ -34,6 +34,7 @@ CHECKS = (
     ("lint", ["ruff", "check", "."]),
     ("imports", ["lint-imports"]),
     ("types", ["mypy"]),
+    ("golden", ["python", "-m", "contracts.golden", "--check"]),
 )
 STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),

@@ -1,4 +1,4 @@
-"""The first configuration of a home's edge proxy (Caddy): two doors on 127.0.0.1; the node programs the routes later."""
+"""The first configuration of a home's edge proxy (Caddy): two doors on 127.0.0.1; the node programs routes later."""
 
 from __future__ import annotations
 

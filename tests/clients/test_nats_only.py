@@ -21,7 +21,7 @@ def program(platform: Platform) -> Client:
 
 
 def _schema() -> str:
-    [path] = [path for path in SCHEMAS.rglob("*training.trainjob.apply.v1*schema.json")]
+    [path] = SCHEMAS.rglob("*training.trainjob.apply.v1*schema.json")
     return str(path)
 
 

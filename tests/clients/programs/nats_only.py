@@ -6,15 +6,16 @@ import os
 import sys
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 
 import jsonschema
 import nats
 
 given = json.loads(sys.argv[1])
+schema = json.loads(Path(given["schema"]).read_text())
 
 
 async def main():
-    schema = json.load(open(given["schema"]))
     data = {"namespace": "default", "manifest": given["manifest"]}
     jsonschema.validate(data, schema)
     connection = await nats.connect(os.environ["NATS_URL"])
