@@ -21,7 +21,7 @@ def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
         probe.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     (tmp_path / "s3").mkdir()
-    command = ["serve", "s3", "--addr", address, "--auth-key", "key,secret", "--dir-cache-time", "0s"]
+    command = ["serve", "s3", "--addr", address, "--auth-key", "key,secret"]
     server = subprocess.Popen(
         [Path(sys.executable).parent / "rclone", *command, tmp_path / "s3"], stderr=subprocess.PIPE
     )
