@@ -15,12 +15,14 @@ help: ## list these targets
 
 setup: $(STAMP) ## make .venv with everything in it (.venv/bin/millstream)
 
-# torch first and by pip: a later install then finds its requirement met and pulls no other build.
+# torch first and by pip: a later install then finds its requirement met and pulls no other build. Byte code is compiled
+# here once; without it every process of the platform would compile what it imports.
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing torch ..." && $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "$(UV)"
-	@echo "installing the rest ..." && $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	@echo "installing the rest ..." && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q contracts libs services sdk
 	@touch $@ && echo "ready: $(BIN)/millstream --help"
 
 demo: setup ## run the main job: train, register, serve, predict (leaves the platform running; `make down` ends it)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from libs.bus import inbox_prefix
 from libs.service.manifest import Manifest
 
 EVENTS = "millstream"
@@ -15,15 +16,26 @@ PERSON = "person"
 
 
 def subjects_said(manifest: Manifest) -> list[str]:
-    """Subjects a service may publish: its own events, answers of its JetStream API calls, acks and dead letters."""
+    """What a service may publish: its own events, its own dead letters, and what libs.bus asks of JetStream.
+
+    That is: make and look at the two shared streams (never change, purge or delete them), make and look at its own
+    durable consumer, pull from it, acknowledge. What a durable hears is in the body of the order that makes it, which
+    NATS cannot judge: a service that breaks its word can hear what it should not, but say nothing in another's name.
+    """
     said = [f"millstream.{kind}.*" for kind in manifest.says]
-    api = ["$JS.API.INFO", "$JS.API.STREAM.>", "$JS.API.CONSUMER.>", "$JS.API.DIRECT.>", "$JS.ACK.>", "$JS.FC.>"]
-    return [*said, *api, "dead.>", "_INBOX.>"]
+    streams = [f"$JS.API.STREAM.{verb}.{stream}" for stream in (EVENTS, DEAD) for verb in ("INFO", "CREATE")]
+    if not manifest.hears:
+        return [*said, *streams]
+    own = f"{EVENTS}.{manifest.name}"
+    verbs = ("DURABLE.CREATE", "CREATE", "INFO", "MSG.NEXT")
+    consumer = [f"$JS.API.CONSUMER.{verb}.{own}" for verb in verbs]
+    return [*said, *streams, *consumer, f"$JS.ACK.{own}.>", f"dead.{manifest.name}.>"]
 
 
 def permissions(manifest: Manifest) -> dict[str, Any]:
-    """NATS permissions of one service: it hears through JetStream pulls alone, so it subscribes to inboxes only."""
-    return {"publish": {"allow": subjects_said(manifest)}, "subscribe": {"allow": ["_INBOX.>"]}}
+    """NATS permissions of one service: it hears through JetStream pulls alone, into inboxes that no other can open."""
+    inbox = inbox_prefix(manifest.name)
+    return {"publish": {"allow": subjects_said(manifest)}, "subscribe": {"allow": [f"{inbox}.>"]}}
 
 
 def broker_config(manifests: Iterable[Manifest], passwords: Mapping[str, str]) -> str:

@@ -53,12 +53,13 @@ def overlay_yaml(home: Home) -> str:
 def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[str, str]) -> list[dict[str, Any]]:
     """The ConfigMap and Secrets that the overlay refers to."""
     told = list(services_)
-    nats = f"nats.{SYSTEM_NAMESPACE}.svc.cluster.local:4222"
+    nats = f"nats.{SYSTEM_NAMESPACE}.svc.cluster.local"
     private, public = keys.identity_keys(home)
     s3 = {"MILLSTREAM_S3_ACCESS_KEY": S3_KEY_ID, "MILLSTREAM_S3_SECRET_KEY": secrets["s3"]}
     config = {
         "MILLSTREAM_PUBLIC_URL": home.http_url,
         "MILLSTREAM_NAMESPACE": SYSTEM_NAMESPACE,
+        "MILLSTREAM_NATS_MONITOR_URL": f"http://{nats}:8222",
         "MILLSTREAM_S3_ENDPOINT": f"http://s3.{SYSTEM_NAMESPACE}.svc.cluster.local:9000",
         "MILLSTREAM_S3_BUCKET": "millstream",
         "MILLSTREAM_IDENTITY_PUBLIC_KEY": public,
@@ -69,7 +70,7 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
         if "store" in manifest.needs:
             data["MILLSTREAM_STORE_URL"] = f"sqlite:///{manifest.name}.db"
         if "bus" in manifest.needs:
-            data["MILLSTREAM_NATS_URL"] = f"nats://{manifest.name}:{secrets[manifest.name]}@{nats}"
+            data["MILLSTREAM_NATS_URL"] = f"nats://{manifest.name}:{secrets[manifest.name]}@{nats}:4222"
         if {"blobs", "cluster"} & set(manifest.needs):  # those hand them on to their workloads
             data |= s3
         if manifest.name == "gateway":

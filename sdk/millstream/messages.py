@@ -11,15 +11,17 @@ from typing import Any
 from contracts.envelope import Command, Letter, letter_for, registry, structured, subject_of
 from libs.base.clock import SystemClock
 from libs.base.ids import SystemIds
-from libs.bus import Bus, NoAnswer
+from libs.bus import Bus, NoAnswer, Tuning
 from millstream.errors import ClientError
 
 SOURCE = "millstream/cli"
 
 
 async def connect(url: str) -> Bus:
-    """A connection to the home's broker."""
-    return await Bus.connect(url, service="cli", clock=SystemClock(), ids=SystemIds())
+    """A connection to the home's broker, whose durability is the services' business: they verify it."""
+    return await Bus.connect(
+        url, service="cli", clock=SystemClock(), ids=SystemIds(), tuning=Tuning(durability="ignore")
+    )
 
 
 def is_command(type: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ def start(home: Home, ports: Ports) -> None:
     keys.local_token(home)
     keys.certificates(home, dt.datetime.now(dt.UTC))
     manifests = laptop.render(home)
-    with (home.logs / "node.log").open("ab") as log:
+    with open(home.logs / "node.log", "ab", opener=_private) as log:
         subprocess.Popen(
             [sys.executable, "-m", "services.node", "--home", str(home.path), "--apply", str(manifests)],
             stdin=subprocess.DEVNULL,
@@ -38,6 +39,10 @@ def start(home: Home, ports: Ports) -> None:
             start_new_session=True,
             cwd=home.path,
         )
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def stop(home: Home, timeout_s: float = 30) -> bool:

@@ -7,7 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+PIPE_WIDTH = 140
 out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:  # a file or a log has no width of its own
+    out = Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 GOOD, BAD, BUSY = "green", "red", "yellow"

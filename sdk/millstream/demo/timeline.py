@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 Letter = dict[str, Any]
-WIDTH = 36
+WIDTH = 24
 
 
 def of_run(letters: list[Letter], job_uid: str, first: str) -> list[Letter]:
@@ -26,8 +26,8 @@ def is_about(letter: Letter, job_uid: str) -> bool:
 def draw(letters: list[Letter], title: str) -> Table:
     """A table with one bar a step: offset from the first event, the time since the one before, who said what."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("AT", "STEP", "", "EVENT", "SAID BY"):
-        table.add_column(name, justify="right" if name in ("AT", "STEP") else "left", no_wrap=True)
+    for name, width in (("AT", 9), ("STEP", 9), ("", WIDTH), ("EVENT", 34), ("SAID BY", 9)):
+        table.add_column(name, justify="right" if name in ("AT", "STEP") else "left", min_width=width, overflow="fold")
     times = [datetime.fromisoformat(letter["time"]) for letter in letters]
     if not times:
         return table
@@ -35,8 +35,9 @@ def draw(letters: list[Letter], title: str) -> Table:
     before = start
     for letter, at in zip(letters, times, strict=True):
         offset, step = (at - start).total_seconds(), (at - before).total_seconds()
-        left = round(WIDTH * (offset - step) / total)
-        bar = " " * left + "━" * max(1, round(WIDTH * step / total))
-        table.add_row(f"{offset:.3f} s", f"+{step:.3f}", bar[:WIDTH], letter["type"], letter["source"].split("/")[-1])
+        length = max(1, round(WIDTH * step / total))
+        left = min(round(WIDTH * (offset - step) / total), WIDTH - length)
+        said_by = letter["source"].split("/")[-1]
+        table.add_row(f"{offset:.3f} s", f"+{step:.3f} s", " " * left + "━" * length, letter["type"], said_by)
         before = at
     return table
