@@ -34,7 +34,7 @@ class Feed:
         self._recent: list[Change] = []
         self._recent_after = 0
         self._cost = 0
-        self._bells: set[asyncio.Future[None]] = set()
+        self._bells: dict[asyncio.Future[None], None] = {}  # Rung in the order of their arrival.
         self._poll: asyncio.Task[None] | None = None
         self._catching_up = asyncio.Lock()
 
@@ -104,11 +104,11 @@ class Feed:
             nap.add_done_callback(lambda _: _ring_once(bell))
         if self._poll is None or self._poll.done():
             self._poll = asyncio.create_task(self._look_for_others(), name="store-feed")
-        self._bells.add(bell)
+        self._bells[bell] = None
         try:
             await bell
         finally:
-            self._bells.discard(bell)
+            self._bells.pop(bell, None)
 
     async def _look_for_others(self) -> None:
         """Ends by itself when a whole look passes without anybody waiting."""

@@ -38,7 +38,11 @@ class Store:
 
         `migrations` are folders of Alembic revisions of the service. Raises Unavailable if it cannot be reached.
         """
-        where = database(url)
+        return await cls.on(database(url), clock=clock, ids=ids, migrations=migrations)
+
+    @classmethod
+    async def on(cls, where: Database, *, clock: Clock, ids: Ids, migrations: Sequence[Path] = ()) -> "Store":
+        """The same on a database that the caller describes, as a simulation does."""
         await migrate(where, migrations)
         store = cls(where, clock=clock, ids=ids)
         async with store.read() as reader:

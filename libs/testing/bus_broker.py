@@ -120,7 +120,7 @@ class MemoryBroker:
         self.life = 1
         self.stream, self.dead = Stream(), Stream()
         self._consumers: dict[str, Consumer] = {}
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}
 
     def stop(self) -> None:
         """The broker is killed: nothing gets in or out, what it stored stays."""
@@ -157,13 +157,13 @@ class MemoryBroker:
 
     async def changed(self, event: asyncio.Event, due: float | None) -> None:
         """Waits for a change, or until `due` by the clock; `event` is the waiter's own and is cleared."""
-        self._waiting.add(event)
+        self._waiting[event] = None
         sleeper = None if due is None else asyncio.ensure_future(self._ring(event, due))
         try:
             await event.wait()
         finally:
             event.clear()
-            self._waiting.discard(event)
+            self._waiting.pop(event, None)
             if sleeper:
                 sleeper.cancel()
 
