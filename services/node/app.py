@@ -1,10 +1,9 @@
 """The node's composition root: store, runtime, controllers and API of one home put together and started in order."""
 
 import asyncio
-import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,26 +12,29 @@ from typing import Any
 from libs.base.clock import Clock, SystemClock
 from libs.base.ids import Ids, SystemIds
 from libs.resources import Resources
+from libs.service import manifest
 from libs.service.identity import Verifier, make_keys
 from libs.service.runner import listen
 from libs.store import Store
 from services.node.adapters.caddy import CaddyAdmin
 from services.node.adapters.machine import allocatable
 from services.node.adapters.manifests import apply_files
+from services.node.adapters.nameserver import NameServer
 from services.node.adapters.place import PORT, Place
 from services.node.adapters.prober import NetworkProber
 from services.node.adapters.proxy import TcpProxies
 from services.node.adapters.volumes import DiskVolumes
 from services.node.api import http
-from services.node.api.access import authorize, bearer
+from services.node.api.access import Access, bearer
 from services.node.api.logs import PodLogs
 from services.node.api.tokens import AccountTokens
 from services.node.domain.attempts import Backoff
+from services.node.domain.naming import resolve
 from services.node.ports import PodRuntime
 from services.node.reconcile.containers import Containers
 from services.node.reconcile.edge import Edge
 from services.node.reconcile.housekeeping import Housekeeping
-from services.node.reconcile.kinds import ACCOUNT, KINDS, POD
+from services.node.reconcile.kinds import ACCOUNT, KINDS, POD, SERVICE
 from services.node.reconcile.mirror import Mirror
 from services.node.reconcile.needs import NodeFacts
 from services.node.reconcile.network import Network
@@ -55,6 +57,11 @@ class Options:
     restart_backoff: Backoff = field(default_factory=Backoff)
     job_backoff: Backoff = JOB_BACKOFF
 
+    @property
+    def dns_port(self) -> int:
+        """Where the edge asks for endpoints (UDP, on the API's address)."""
+        return self.port + 10
+
 
 @dataclass
 class Node:
@@ -74,18 +81,20 @@ async def running(
     """1. open the store; 2. take over what runs; 3. answer; 4. apply manifests. `place` is claimed already."""
     clock = clock or SystemClock()
     ids = ids or SystemIds(clock)
-    second = place.second(lambda: int.from_bytes(os.urandom(2), "big"))
+    second = place.second(lambda: int(ids.uid()[-4:], 16))
     host = options.host or f"127.{second}.0.1"
     facts = NodeFacts(socket.gethostname().lower(), host, second, allocatable())
     url = f"http://{host}:{options.port}"
     async with AsyncExitStack() as stack:
         store = await _store(options.home, clock, ids)
         stack.push_async_callback(store.close)
-        resources = Resources(store, KINDS, clock=clock, ids=ids, source="millstream/node", authorize=authorize)
+        resources = Resources(store, KINDS, clock=clock, ids=ids, source="millstream/node", authorize=_access())
         tokens = AccountTokens(options.home / "node" / "keys", url, clock)
         mirror = Mirror(store, KINDS)
         controllers = _controllers(options, resources, mirror, runtime, tokens, facts, clock, ids)
         stack.push_async_callback(controllers.stop)
+        names = await NameServer.listen(_resolver(mirror), host, options.dns_port)
+        stack.callback(names.close)
         await controllers.start()
         verifier = Verifier(_gateway_key(options.home), clock)
         logs = PodLogs(runtime.log_path, lambda ns, name: mirror.get(POD, ns, name), clock)
@@ -99,6 +108,10 @@ async def running(
             for problem in await apply_files(resources, path):
                 print(f"not applied: {problem}", file=sys.stderr)
         yield Node(url, resources, mirror, controllers, place)
+
+
+def _access() -> Access:
+    return Access(manifest.load_all(Path(__file__).resolve().parent.parent))
 
 
 async def _store(home: Path, clock: Clock, ids: Ids) -> Store:
@@ -115,7 +128,7 @@ def _controllers(
     recorder = Recorder(resources, clock)
     network = Network(resources, mirror, clock, runtime, TcpProxies(), facts)
     admin = options.caddy_admin or str(options.home / "run" / "caddy.sock")
-    edge = Edge(resources, mirror, clock, CaddyAdmin(admin))
+    edge = Edge(resources, mirror, clock, CaddyAdmin(admin), f"{facts.ip}:{options.dns_port}")
     controllers = Controllers(mirror, network, edge, Housekeeping(resources, clock, volumes, facts), runtime, clock)
     controllers.pods = Pods(
         resources, clock, runtime, Containers(resources, volumes, tokens, facts), Probes(NetworkProber(runtime), clock),
@@ -124,6 +137,10 @@ def _controllers(
     controllers.workloads = Workloads(resources, clock, ids, recorder, options.job_backoff)
     controllers.recorder = recorder
     return controllers
+
+
+def _resolver(mirror: Mirror) -> Callable[[str], list[str] | None]:
+    return lambda name: resolve(name, mirror.all(SERVICE), mirror.all(POD))
 
 
 def _gateway_key(home: Path) -> str:

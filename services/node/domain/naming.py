@@ -8,6 +8,7 @@ from services.node.domain.owned import active, deleting, phase, ready
 
 Object = dict[str, Any]
 ZONE = "svc.cluster.local"
+ENDPOINTS_ZONE = "endpoints.cluster.local"
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,27 @@ def spellings(name: str, home: str, seen_from: str) -> tuple[str, ...]:
     """A service name as it may be written from another namespace; the bare name only from its own."""
     full = (f"{name}.{home}.{ZONE}", f"{name}.{home}", f"{name}.{home}.svc")
     return (*full, name) if home == seen_from else full
+
+
+def endpoints_name(service: str, namespace: str) -> str:
+    """The name whose addresses are the ready pods of a service, whatever its cluster address is."""
+    return f"{service}.{namespace}.{ENDPOINTS_ZONE}"
+
+
+def resolve(name: str, services: Sequence[Object], pods: Sequence[Object]) -> list[str] | None:
+    """The addresses of a full name in one of our two zones; None when there is no such service or pod name."""
+    if name.endswith("." + ENDPOINTS_ZONE):
+        service, _, namespace = name.removesuffix("." + ENDPOINTS_ZONE).partition(".")
+        found = next((s for s in services if _is(s, namespace, service)), None)
+        return None if found is None else [p["status"]["podIP"] for p in behind(found, pods) if ready(p)]
+    if not name.endswith("." + ZONE):
+        return None
+    named = [line.ip for line in hosts("", services, pods) if name in line.names]
+    bare = name.removesuffix("." + ZONE).split(".")
+    known = len(bare) == 2 and any(_is(s, bare[1], bare[0]) for s in services)
+    return named if named or known else None
+
+
+def _is(service: Object, namespace: str, name: str) -> bool:
+    meta = service["metadata"]
+    return bool(meta["namespace"] == namespace and meta["name"] == name)

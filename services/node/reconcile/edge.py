@@ -28,8 +28,11 @@ class EdgeProxy(Protocol):
 class Edge:
     """`changed` notes that routes or their targets may differ; `run` programs the proxy soon after."""
 
-    def __init__(self, resources: Resources, mirror: Mirror, clock: Clock, proxy: EdgeProxy) -> None:
+    def __init__(
+        self, resources: Resources, mirror: Mirror, clock: Clock, proxy: EdgeProxy, resolver: str | None = None
+    ) -> None:
         self._resources, self._mirror, self._clock, self._proxy = resources, mirror, clock, proxy
+        self._resolver = resolver
         self._bell = asyncio.Event()
         self._failed = False
 
@@ -39,6 +42,7 @@ class Edge:
 
     async def run(self) -> None:
         """Follows changes until cancelled. A proxy that is not there yet is asked again while there are routes."""
+        self._bell.set()  # what happened before, or while this loop had failed
         while True:
             await self._bell.wait()
             await self._clock.sleep(SETTLE_S)
@@ -47,7 +51,7 @@ class Edge:
             if not routes:
                 continue
             try:
-                await self._proxy.program(caddy_routes(routes, self.upstreams))
+                await self._proxy.program(caddy_routes(routes, self.upstreams, self._resolver))
                 self._failed = False
             except (OSError, ValueError) as error:
                 if not self._failed and not isinstance(error, FileNotFoundError | ConnectionError):
