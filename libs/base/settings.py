@@ -23,6 +23,8 @@ class Settings(BaseModel):
     port: int = Field(default=8080, ge=0, le=65535)
     store_url: str = Field(default="sqlite:///millstream.db", repr=False)
     nats_url: str | None = Field(default=None, repr=False)
+    nats_monitor_url: str | None = None
+    """The broker's monitoring page, which alone tells whether it syncs before it acknowledges."""
     identity_public_key: str | None = None
     """PEM text, or the path of a file that holds it."""
     insecure: bool = False

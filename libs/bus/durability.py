@@ -19,7 +19,7 @@ ADVICE = "set `jetstream { sync_interval: always }` in its configuration"
 
 async def check(monitor_url: str | None, tuning: Tuning) -> None:
     """Warns of a broker whose acks a power cut can undo, or raises :class:`Unsafe`, as `tuning.durability` says."""
-    finding = await _finding(monitor_url)
+    finding = None if tuning.durability == "ignore" else await _finding(monitor_url)
     if finding is None:
         return
     if tuning.durability == "refuse":

@@ -17,8 +17,9 @@ class Tuning:
     """Deliveries after which a message whose handler never even failed (it kills its process) becomes one."""
     backoff_first_s: float = 0.2
     backoff_max_s: float = 60.0
-    ack_wait_s: float = 30.0
-    """A delivery of which nothing is heard for so long is given to another replica."""
+    ack_wait_s: float = 5.0
+    """A delivery of which nothing is heard for so long is given to another replica, or to this one's next life. What is
+    in hand is told of three times as often, so it bounds the wait after kill -9, not the time of a handler."""
     handling_s: float = 300.0
     """A handler that takes longer is cancelled and counted as failed."""
     max_ack_pending: int = 1000
@@ -29,8 +30,8 @@ class Tuning:
     retain_s: float = 14 * 86400.0
     duplicate_window_s: float = 600.0
     replicas: int = 1
-    durability: Literal["warn", "refuse"] = "warn"
-    """What to do at start-up about a broker that acknowledges before its disk has the message."""
+    durability: Literal["ignore", "warn", "refuse"] = "warn"
+    """What to do at start-up about a broker that acknowledges before its disk has the message, or does not tell."""
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,8 @@ class Plan:
 async def carry_out(plan: Plan, obj: Object, ctx: Context) -> Requeue | None:
     """Actions first, then status and events; a crash between them repeats the actions, which then change nothing.
 
-    Events come with the status that says the same, so they are said once: Conflict is raised when the object changed
-    since it was read, and the reconciler sees it again.
+    The status is written only onto what was read, so that neither a concurrent write is lost nor an event said twice:
+    Conflict is raised when the object changed since, and the reconciler sees it again. Nothing new is not written.
     """
     for action in plan.actions:
         await (_ensure(action, ctx) if isinstance(action, Ensure) else _remove(action, ctx))
@@ -60,9 +60,10 @@ async def carry_out(plan: Plan, obj: Object, ctx: Context) -> Requeue | None:
 
 async def _record(plan: Plan, obj: Object, kind: Kind, resources: Any) -> None:
     namespace, name = key_of(obj)
-    if plan.status is not None or plan.events:
-        status = plan.status if plan.status is not None else obj.get("status") or {}
-        version = obj["metadata"]["resourceVersion"] if plan.events else None
+    known = obj.get("status") or {}
+    status = plan.status if plan.status is not None else known
+    if plan.events or status != known:
+        version = obj["metadata"]["resourceVersion"]
         await resources.update_status(kind, namespace, name, status, expect_rv=version, events=plan.events)
     if plan.done_finalizer and kind.finalizer:
         await resources.remove_finalizer(kind, namespace, name, kind.finalizer)

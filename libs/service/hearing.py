@@ -86,6 +86,7 @@ class Hearing:
             clock=self._ports.clock,
             ids=self._ports.ids,
             tuning=self._given.tuning,
+            monitor_url=self._ports.settings.nats_monitor_url,
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 
+from libs import telemetry
 from libs.base.clock import Clock
-from libs.bus import Bus, BusError
+from libs.bus import Bus, BusError, BusUnavailable
 from libs.service.app import FaultPoint, no_fault
 from libs.store import Change, Store
 
@@ -72,11 +73,11 @@ class Relay:
         await self._fault("publishing")
         results = await asyncio.gather(*map(self._publish, rows), return_exceptions=True)
         await self._fault("published")
-        acked = [row.seq for row, result in zip(rows, results, strict=True) if not isinstance(result, BaseException)]
-        if acked:
-            await self._store.outbox.mark_said(acked)
+        settled = [row.seq for row, result in zip(rows, results, strict=True) if _is_settled(row, result)]
+        if settled:
+            await self._store.outbox.mark_said(settled)
             await self._fault("marked")
-        _raise_first(results)
+        _raise_first(result for result in results if not _is_unsayable(result))
         return len(rows)
 
     async def _publish(self, row: Change) -> None:
@@ -105,7 +106,22 @@ class Relay:
     _identity = ""
 
 
-def _raise_first(results: Sequence[object]) -> None:
+def _is_unsayable(result: object) -> bool:
+    """Whether the broker will never take the letter, for instance because it is too large."""
+    return isinstance(result, BusError) and not isinstance(result, BusUnavailable)
+
+
+def _is_settled(row: Change, result: object) -> bool:
+    """Acknowledged, or never to be: waiting for that would hold up every letter behind it. The change log keeps it."""
+    if not _is_unsayable(result):
+        return not isinstance(result, BaseException)
+    assert row.letter is not None
+    log.error("letter %s (%s) can never be said: %s", row.letter["id"], row.letter.get("type"), result)
+    telemetry.counter("letters_unsayable_total", "Letters that the broker will never take").inc()
+    return True
+
+
+def _raise_first(results: Iterable[object]) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result

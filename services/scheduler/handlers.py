@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from string import digits as DIGITS
 
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
 from contracts.events.training.v1 import (
@@ -68,16 +69,26 @@ async def when_capacity_changed(needs: Needs) -> Sequence[Event]:
 
 
 async def _carry_out(decision: Decision, workload: Workload, needs: Needs) -> Sequence[Event]:
-    """A place in the queue is told when it or its reason changed, not at every move of others."""
+    """A place in the queue is told where it changed much: a queue of n would else tell n at every move of one."""
     if isinstance(decision, Admit):
         await needs.workloads.put(workload.admit())
         return [_admitted(workload)]
     told = f"{decision.position}: {decision.reason}"
-    if workload.told == told:
+    if not is_news(told, workload.told):
         return []
     await needs.workloads.put(workload.queued(told))
     about = {"namespace": workload.namespace, "name": workload.name, "uid": workload.uid, "kind": workload.kind}
     return [WorkloadQueued(**about, position=decision.position, reason=decision.reason)]
+
+
+def is_news(place: str, told: str) -> bool:
+    """Whether a place (`<position>: <reason>`) differs enough from the one told last. The first in the queue hears all;
+    another only when its place is half of what it was told, or twice: O(log n) letters on its way through a queue of n.
+    """
+    (now, _, why), (before, _, why_before) = place.partition(": "), told.partition(": ")
+    if "1" in (now, before) or why.lstrip(DIGITS) != why_before.lstrip(DIGITS):
+        return place != told
+    return not 2 * int(now) > int(before) > int(now) / 2
 
 
 def _admitted(workload: Workload) -> WorkloadAdmitted:

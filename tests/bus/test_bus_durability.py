@@ -57,6 +57,15 @@ async def test_or_only_warned_of(start: Callable, caplog: pytest.LogCaptureFixtu
     assert "acknowledges before its disk has the message" in caplog.text
 
 
+async def test_a_short_errand_may_leave_the_question_to_others(
+    start: Callable, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await start(False)
+    with caplog.at_level(logging.WARNING, "libs.bus"):
+        await connect(server, Tuning(durability="ignore"), None)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("monitor_url", [None, "http://127.0.0.1:1"], ids=["no monitor", "nobody listens"])
 async def test_what_cannot_be_verified_is_not_taken_for_granted(start: Callable, monitor_url: str | None) -> None:
     server = await start(True)

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from libs.base import SystemClock, SystemIds
+import pytest
+
+from libs.base import Conflict, SystemClock, SystemIds
 from libs.resources import (
     Context,
     Controller,
@@ -182,6 +184,17 @@ async def test_a_plan_carried_out_twice_changes_nothing_the_second_time(resource
     await carry_out(plan, await resources.get(WIDGET, "default", "w"), ctx)
     async with resources.store.read() as reader:
         assert await reader.last_seq() == version
+
+
+async def test_a_status_planned_from_an_older_object_is_refused_and_nothing_is_overwritten(
+    resources: Resources,
+) -> None:
+    ctx = Context(resources, resources.store, SystemClock(), SystemIds())
+    seen = await resources.create(WIDGET, widget("w"))
+    await resources.update_status(WIDGET, "default", "w", {"progress": "half way"})
+    with pytest.raises(Conflict):
+        await carry_out(Plan(status={"phase": "Built"}), seen, ctx)
+    assert (await resources.get(WIDGET, "default", "w"))["status"] == {"progress": "half way"}
 
 
 async def test_a_plan_that_is_done_lets_the_object_go(resources: Resources) -> None:

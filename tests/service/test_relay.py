@@ -89,3 +89,23 @@ async def test_a_service_runs_on_a_simulated_clock_without_a_socket(tmp_path: Pa
         assert said == [f"millstream.{CREATED}.team", f"millstream.{ADMITTED}.team"]
         async with toy.ports.store.read() as reader:
             assert len(await reader.list("admissions.example.org")) == 1
+
+
+async def test_a_letter_that_the_broker_will_never_take_holds_up_no_other(
+    nats: NatsServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serve(toy_app(), settings(tmp_path, nats.url), Given(tuning=HASTY)) as toy:
+        bus = await connect(nats)
+        async with hearing(bus) as heard:
+            async with toy.ports.store.write() as uow:
+                huge = letter(created("huge"), "promise-huge").to_dict()
+                huge["data"]["labels"] = {"text": "x" * (9 << 20)}
+                uow.say(huge, f"millstream.{CREATED}.team")
+            await promise(toy.ports.store, "small")
+            assert [each["data"]["name"] for each in await heard.wait(CREATED)] == ["small"]
+        await bus.close()
+        async with asyncio.timeout(10):
+            while await toy.ports.store.outbox.unsaid():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    told = capsys.readouterr().err
+    assert "letter promise-huge" in told and "can never be said" in told

@@ -1,6 +1,6 @@
 """One start of one container and what became of it, and how to remember it across lost records; pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +8,9 @@ from typing import Any
 from libs.base.clock import parse_rfc3339
 
 Object = dict[str, Any]
+SIGKILL, SIGTERM = 9, 15
+LOST = "ContainerStatusUnknown"
+"""The reason of an end that nobody saw, as the kubelet says it after a reboot."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Exit:
     message: str
     started_at: datetime
     finished_at: datetime
+
+    @property
+    def was_killed(self) -> bool:
+        """By someone else's signal, or with everything here at once: that is not the program's own doing."""
+        if self.reason == LOST:
+            return True
+        return self.signal in (SIGKILL, SIGTERM) and self.reason != "OOMKilled"
 
 
 @dataclass(frozen=True)
@@ -78,7 +88,7 @@ def _told(status: Object, now: datetime) -> Iterable[Attempt]:
                 yield Attempt(one["name"], number + offset, parse_rfc3339(ended["startedAt"]), _exit(ended))
             elif running := state.get("running"):
                 since = parse_rfc3339(running["startedAt"])
-                lost = Exit(137, None, "ContainerStatusUnknown", "nobody saw how the container ended", since, now)
+                lost = Exit(137, None, LOST, "nobody saw how the container ended", since, now)
                 yield Attempt(one["name"], number, since, lost)
 
 
@@ -91,20 +101,40 @@ def _exit(ended: Object) -> Exit:
 
 @dataclass(frozen=True)
 class Backoff:
-    """Waits between restarts: none before the first, then doubling; forgotten after a long healthy run."""
+    """Waits between restarts: none before the first, then doubling; forgotten after a healthy run.
+
+    Who was killed is back at once, and within seconds if that repeats: the wait is for programs that end by themselves.
+    """
 
     first_s: float = 10.0
     most_s: float = 300.0
-    forget_after_s: float = 600.0
+    forget_after_s: float = 120.0
+    killed_first_s: float = 0.2
+    killed_most_s: float = 5.0
 
-    def restart_at(self, last: Attempt) -> datetime:
-        """When the attempt after `last` (which has ended) may start."""
+    def restart_at(self, history: Sequence[Attempt]) -> datetime:
+        """When the attempt after the last of `history` (which has ended) may start."""
+        last = history[-1]
         if last.exit is None:
             raise ValueError(f"attempt {last.number} of {last.name} has not ended")
-        ran_s = (last.exit.finished_at - last.exit.started_at).total_seconds()
-        if last.number == 0 or ran_s >= self.forget_after_s:
-            return last.exit.finished_at
-        return last.exit.finished_at + timedelta(seconds=self.wait_s(last.number))
+        return last.exit.finished_at + timedelta(seconds=self._wait_after(history))
+
+    def _wait_after(self, history: Sequence[Attempt]) -> float:
+        """The wait before this attempt, doubled. Only the two ends are left to read it from when a node comes back."""
+        last = history[-1]
+        assert last.exit is not None
+        began = last.exit.started_at
+        if last.number == 0 or (last.exit.finished_at - began).total_seconds() >= self.forget_after_s:
+            return 0.0
+        killed = last.exit.was_killed
+        first, most = (self.killed_first_s, self.killed_most_s) if killed else (self.first_s, self.most_s)
+        before = history[-2].exit if len(history) > 1 else None
+        if before is None:
+            return float(min(most, first * 2 ** min(last.number - 1, 30)))
+        wait, waited_s = first, (began - before.finished_at).total_seconds()
+        while wait <= waited_s and wait < most:
+            wait *= 2
+        return min(wait, most)
 
     def wait_s(self, failures: int) -> float:
         """Seconds before retry number `failures`, counted from one."""

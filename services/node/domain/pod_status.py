@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.base.clock import rfc3339
 from services.node.domain import conditions
-from services.node.domain.attempts import Attempt, latest
+from services.node.domain.attempts import LOST, Attempt, latest
 from services.node.domain.pods import FINISHED, Health, PodPlan, Seen, Waiting, init_failed, mains_over, sidecars
 
 Object = dict[str, Any]
@@ -114,11 +114,20 @@ def _conditions(pod: Object, status: Object, seen: Seen, now: datetime) -> list[
     why = ("PodCompleted", "") if status["phase"] == "Succeeded" else ("PodFailed", "") if finished else (
         "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")  # fmt: skip
     known = conditions.put(known, "PodScheduled", True, now)
+    if status["phase"] == "Failed" and _was_lost(seen):
+        why_lost = {"reason": "TerminationByKubelet", "message": "the node lost what ran in the pod"}
+        known = conditions.put(known, "DisruptionTarget", True, now, **why_lost)
     known = _put(
         known, "Initialized", initialised, ("ContainersNotInitialized", "init containers have not completed"), now
     )
     known = _put(known, "ContainersReady", ready, why, now)
     return _put(known, "Ready", ready and not pod["metadata"].get("deletionTimestamp"), why, now)
+
+
+def _was_lost(seen: Seen) -> bool:
+    """Whether a container ended with the node's runtime and not by itself: nobody knows how it would have ended."""
+    ends = [history[-1].exit for history in seen.attempts.values() if history]
+    return any(end is not None and end.reason == LOST for end in ends)
 
 
 def _past_init(seen: Seen, pod: Object) -> bool:

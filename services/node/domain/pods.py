@@ -158,7 +158,7 @@ def _step(spec: Object, container: Object, seen: Seen, now: datetime, backoff: B
         return _Step(waiting={name: seen.blocked[name]})
     if last is None:
         return _Step((Start(name, 0),), {name: Waiting("ContainerCreating")})
-    due = backoff.restart_at(last)
+    due = backoff.restart_at(seen.attempts[name])
     if due > now:
         wait = f"back-off {(due - now).total_seconds():.0f}s restarting failed container={name}"
         return _Step(waiting={name: Waiting("CrashLoopBackOff", wait)}, wake_at=due)

@@ -65,6 +65,7 @@ class Network:
 
     async def run(self) -> None:
         """Follows changes until cancelled."""
+        self._bell.set()  # what happened before, or while this loop had failed
         while True:
             await self._bell.wait()
             await self._clock.sleep(SETTLE_S)

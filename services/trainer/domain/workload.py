@@ -18,6 +18,9 @@ WORKSPACE = "/workspace"
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What pods get from the job's Secret, so that who may read pods reads no keys."""
 
+RUN_AGAIN_IF_LOST = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+"""A pod that its node lost or drained did not fail: it is made again, and `backoffLimit` does not count it."""
+
 PORT_FIRST, PORT_COUNT = 20000, 10000
 
 
@@ -56,6 +59,7 @@ def child_job(job: dict[str, Any], plan: Blueprint, framework: Framework, site: 
         "parallelism": plan.num_nodes,
         "suspend": False,
         "backoffLimit": 0,
+        "podFailurePolicy": RUN_AGAIN_IF_LOST,
         **plan.job,
         "template": _pod(job, plan, shape, site),
     }

@@ -32,6 +32,11 @@ def ended(name, number=0, code=0, at=NOW, ran_s=1.0, reason=None):
     return Attempt(name, number, began, Exit(code, None, reason or ("Error" if code else "Completed"), "", began, at))
 
 
+def killed(name, number, reason="Error"):
+    began = NOW - timedelta(seconds=1)
+    return Attempt(name, number, began, Exit(137, 9, reason, "", began, NOW))
+
+
 def running(name, number=0):
     return Attempt(name, number, NOW)
 
@@ -113,6 +118,46 @@ def test_the_first_restart_is_immediate_and_later_ones_back_off():
 
 def test_a_long_healthy_run_forgives_earlier_crashes():
     assert decide(pod(), seen(ended("main", 9, 1, ran_s=700)))[0].actions == (Start("main", 10),)
+
+
+def _crash_after(waited_s, **how):
+    """When a container restarts whose second life began `waited_s` after the end of its first."""
+    first = ended("main", 3, code=1, at=NOW - timedelta(seconds=waited_s + 1))
+    plan, _ = decide(pod(), seen(first, ended("main", 4, code=1, **how)))
+    return (plan.wake_at - NOW).total_seconds() if plan.wake_at else 0.0
+
+
+def test_each_crash_in_a_row_waits_twice_as_long_as_the_one_before():
+    assert [_crash_after(waited) for waited in (0.1, 10.2, 20.1, 250)] == [10, 20, 40, 300]
+
+
+def test_a_good_while_makes_the_next_crash_the_first():
+    assert _crash_after(160, ran_s=200) == 0
+    assert _crash_after(0.1) == 10
+
+
+def test_a_killed_program_is_back_within_seconds_however_often():
+    at_once = [killed("main", 0), killed("main", 0, reason="ContainerStatusUnknown")]
+    assert [decide(pod(), seen(a))[0].actions for a in at_once] == [(Start("main", 1),)] * 2
+    waits = []
+    for waited in (0.05, 0.25, 3, 60):
+        before = ended("main", 3, code=1, at=NOW - timedelta(seconds=waited + 1))
+        plan, _ = decide(pod(), seen(before, killed("main", 4)))
+        waits.append((plan.wake_at - NOW).total_seconds())
+    assert waits == [0.2, 0.4, 3.2, 5]
+
+
+def test_running_out_of_memory_is_the_programs_own_fault():
+    before = ended("main", 3, code=1, at=NOW - timedelta(seconds=1.1))
+    plan, _ = decide(pod(), seen(before, killed("main", 4, reason="OOMKilled")))
+    assert plan.wake_at == NOW + timedelta(seconds=10)
+
+
+def test_a_pod_whose_container_was_lost_is_disrupted_and_one_that_failed_is_not():
+    for reason, told in (("ContainerStatusUnknown", True), ("Error", False)):
+        _, status = decide(pod("Never"), seen(killed("main", 0, reason=reason)))
+        assert status["phase"] == "Failed"
+        assert any(c["type"] == "DisruptionTarget" and c["status"] == "True" for c in status["conditions"]) is told
 
 
 def test_one_of_two_containers_still_running_keeps_the_pod_running():

@@ -81,6 +81,25 @@ async def test_the_end_of_one_job_starts_the_next_in_line(desk: Desk, over: Any)
     assert [(f.name, f.position) for f in facts if isinstance(f, WorkloadQueued)] == [("c", 1)]
 
 
+async def test_a_long_queue_hears_of_its_moves_in_few_letters(desk: Desk):
+    names = [f"job-{number:02}" for number in range(40)]
+    facts = [fact for name in names for fact in await desk.hear(created(name, nodes=2))]
+    for name in names:
+        facts += await desk.hear(TrainJobSucceeded(**_of(name)))
+    assert sorted(_names(facts, WorkloadAdmitted)) == names
+    last = [fact.position for fact in facts if isinstance(fact, WorkloadQueued) and fact.name == names[-1]]
+    assert last == [39, 19, 9, 4, 2, 1]
+
+
+async def test_whoever_is_first_in_the_queue_hears_of_every_change(desk: Desk):
+    for name in "ab":
+        await desk.hear(created(name))
+    (first,) = await desk.hear(created("c", nodes=2))
+    (freed,) = await desk.hear(TrainJobDeleted(**_of("a")))
+    assert (first.position, freed.position) == (1, 1)
+    assert freed.reason.endswith("1 cpu and 3.5 GiB of memory are free") and freed.reason != first.reason
+
+
 async def test_a_job_heard_of_after_its_deletion_is_not_admitted(desk: Desk):
     assert await desk.hear(TrainJobDeleted(**_of("a"))) == []
     assert await desk.hear(created("a")) == []

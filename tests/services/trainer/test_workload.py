@@ -37,6 +37,14 @@ def test_two_nodes_are_an_indexed_job_whose_pods_the_sdk_finds():
     assert "ownerReferences" not in child["metadata"]
 
 
+def test_a_lost_pod_is_made_again_although_a_failed_one_ends_the_job():
+    spec = _child(job())["spec"]
+    assert spec["backoffLimit"] == 0
+    assert spec["podFailurePolicy"]["rules"] == [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    ]
+
+
 def test_torchrun_gets_its_rendezvous_from_the_environment():
     env = _env(_child(job()))
     assert (env["PET_NNODES"], env["PET_NPROC_PER_NODE"], env["OMP_NUM_THREADS"]) == ("2", "1", "1")
