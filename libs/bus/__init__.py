@@ -15,6 +15,7 @@ from libs.bus.api import (
     Subscription,
     Unsafe,
 )
+from libs.bus.messages import inbox_prefix
 from libs.bus.tuning import Tuning
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "Subscription",
     "Tuning",
     "Unsafe",
+    "inbox_prefix",
 ]

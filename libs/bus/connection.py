@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NoStreamResponseError
 
 from libs.bus.errors import BusError, BusUnavailable
-from libs.bus.messages import PubAck
+from libs.bus.messages import PubAck, inbox_prefix
 
 MSG_ID = "Nats-Msg-Id"
 LOG = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Connection:
         self._broker = NatsBroker(
             url.split(","),
             name=name,
+            inbox_prefix=inbox_prefix(name.rpartition("/")[2]),
             max_reconnect_attempts=-1,
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # declared int, used as seconds
             ping_interval=PING_S,

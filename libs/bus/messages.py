@@ -1,5 +1,6 @@
 """The values that the bus hands over; they carry bytes and headers and know no client library."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,3 +48,8 @@ class DeadLetter:
     data: bytes
     original_seq: int
     at: datetime
+
+
+def inbox_prefix(service: str) -> str:
+    """Where answers to `service` arrive: a place of its own, so that its NATS user can be kept out of all others."""
+    return "_INBOX." + (re.sub(r"[^A-Za-z0-9_-]", "_", service) or "_")

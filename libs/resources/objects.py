@@ -323,11 +323,19 @@ async def _delete_options(request: Request) -> dict[str, Any]:
     }
 
 
+_CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
 async def subresource(resources: Resources, target: Target, sub: Subresource, request: Request) -> Response:
-    """A route of the service's own below an object; the leave asked for is that of `plural/part`."""
+    """A route of the service's own below an object: reading it takes leave to get the object, anything else also leave
+    to change what is of its kind.
+    """
     if request.method not in sub.methods:
         raise MethodNotAllowed(f"{request.method} is not supported on {request.url.path}: use {', '.join(sub.methods)}")
-    obj = await resources.get(target.kind, target.space, target.name, user=user_of(request))
+    user = user_of(request)
+    obj = await resources.get(target.kind, target.space, target.name, user=user)
+    if verb := _CHANGES.get(request.method):
+        await resources.allow(user, verb, target.kind, target.space, target.name)
     answer = await sub.handler(request, obj)
     return answer if isinstance(answer, Response) else json_answer(answer)
 

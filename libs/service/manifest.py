@@ -69,13 +69,15 @@ class Manifest(BaseModel):
     hears: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     creates: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    """Kinds of the cluster that it only looks at; with `creates` this makes its Role (libs.service.roles)."""
     routes: tuple[str, ...] = ()
     self_authenticated: tuple[str, ...] = ()
     """Routes that check a bearer token of their own: the gateway passes Authorization through to these alone."""
     aliases: tuple[str, ...] = ()
     """Other Service names this one answers to in /api/v1/namespaces/{ns}/services/<name>:<port>/proxy/."""
 
-    @field_validator("owns", "creates")
+    @field_validator("owns", "creates", "reads")
     @classmethod
     def _kinds(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:

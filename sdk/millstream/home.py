@@ -67,7 +67,7 @@ class Home:
 
     def make(self) -> None:
         """Create the folders, readable by their owner alone."""
-        for folder in (self.path, self.run, self.logs, self.tls, self.keys, self.manifests):
+        for folder in (self.path, self.run, self.logs, self.tls, self.keys.parent, self.keys, self.manifests):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path.chmod(0o700)
 

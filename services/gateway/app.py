@@ -26,7 +26,9 @@ from services.gateway.domain.options import Options
 from services.gateway.domain.table import NODE, Table
 
 SERVICES = Path(__file__).resolve().parent.parent
-LOCAL_GROUPS = ("system:masters", "system:authenticated")
+OWNER_GROUPS = ("system:masters", "system:authenticated")
+LOCAL_GROUPS = ("millstream:local", "system:authenticated")
+"""Of who shows no token but sits on this machine. So does every pod: services may ask for a token where it matters."""
 
 
 class Gateway:
@@ -59,10 +61,10 @@ async def open_gateway(
         node_token_file=options.node_token_file,
         node_ca_file=options.node_ca_file,
     )
-    user = User(options.local_user_name, LOCAL_GROUPS)
+    owner, local = (User(options.local_user_name, groups) for groups in (OWNER_GROUPS, LOCAL_GROUPS))
     token = _text(options.local_token, "MILLSTREAM_LOCAL_TOKEN").strip() if options.local_token else None
-    tokens = BearerTokens(options.issuers, token, user, _fetch(), clock)
-    door = Door(tokens, user if options.local_user else None, options.public_url)
+    tokens = BearerTokens(options.issuers, token, owner, _fetch(), clock)
+    door = Door(tokens, local if options.local_user else None, options.public_url)
     discovery = Discovery(table, upstreams, clock, has_node=bool(options.node_url), ttl_s=options.discovery_ttl_s)
     try:
         yield Gateway(Front(table, door, discovery, upstreams), options.max_body_bytes)

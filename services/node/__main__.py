@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -50,6 +51,7 @@ def main() -> None:
     """Exits 0 when it was asked to end or another node already runs in the home."""
     import uvloop
 
+    os.umask(0o077)  # everything in the home is its owner's alone; the spawner and the fork servers inherit it
     wanted = options(sys.argv[1:])
     command = (sys.executable, "-m", "services.node", *sys.argv[1:])
     try:

@@ -1,15 +1,19 @@
 """Who is asking the node, and what they may do: the gateway's word, the home's token, or a service account."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from libs.base.errors import Unauthorized
 from libs.resources.kinds import Kind
 from libs.service.identity import User
+from libs.service.manifest import Manifest
+from libs.service.roles import READ, Rule, allow, rules
 from services.node.api.tokens import AccountTokens, user_of
 
-MASTERS, PLATFORM_ACCOUNTS = "system:masters", "system:serviceaccounts:millstream-system"
+PLATFORM = "millstream-system"
+MASTERS, LOCAL = "system:masters", "millstream:local"
+ACCOUNT_OF_PLATFORM = f"system:serviceaccount:{PLATFORM}:"
 OWNER = User("millstream-owner", (MASTERS, "system:authenticated"))
 StillThere = Callable[[dict[str, Any]], Awaitable[bool]]
 
@@ -35,7 +39,33 @@ def bearer(
     return ask
 
 
-async def authorize(user: Any, verb: str, kind: Kind, namespace: str, name: str) -> bool:
-    """The platform's own accounts and the home's people may do everything, other accounts nothing."""
-    groups = getattr(user, "groups", ())
-    return MASTERS in groups or PLATFORM_ACCOUNTS in groups
+class Access:
+    """Decides by group and account; the rules of the platform's own accounts come from their services' manifests.
+
+    The home's people may do everything. Whoever shows no credential but sits on this machine (the gateway's local
+    user) may be a user's pod: it may do everything but reach into the platform, whose Secrets stay closed to it.
+    """
+
+    def __init__(self, manifests: Sequence[Manifest]) -> None:
+        self._rules: Mapping[str, list[Rule]] = {ACCOUNT_OF_PLATFORM + each.name: rules(each) for each in manifests}
+
+    async def __call__(self, user: Any, verb: str, kind: Kind, namespace: str, name: str) -> bool:
+        groups = getattr(user, "groups", ())
+        if MASTERS in groups:
+            return True
+        secret = kind.group == "" and kind.plural == "secrets"
+        if LOCAL in groups:
+            return (
+                not _within_platform(kind, namespace, name)
+                if verb not in READ
+                else not (secret and namespace in ("", PLATFORM))
+            )
+        granted = self._rules.get(getattr(user, "name", ""), [])
+        return allow(granted, verb, kind.group, kind.plural) and not (secret and namespace == PLATFORM)
+
+
+def _within_platform(kind: Kind, namespace: str, name: str) -> bool:
+    """Whether a change of this would change the platform: a namespace's own, or everything of a kind at once."""
+    if kind.namespaced:
+        return namespace in ("", PLATFORM)
+    return kind.plural != "namespaces" or name in ("", PLATFORM)

@@ -23,6 +23,7 @@ def run(request: Request, control: socket.socket, stdout: int, stderr: int, warm
     """Never returns: becomes the container, or reports on `control` why it cannot."""
     try:
         own_session(stdout, stderr)
+        os.umask(0o077 if request["trusted"] else 0o022)  # the platform's own files are nobody else's business
         if not control.recv(1):
             os._exit(START_ERROR_CODE)  # the spawner died before it could record the start
         request = _enter_view(request)

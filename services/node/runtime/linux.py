@@ -12,7 +12,8 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
-PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
+PR_SET_PDEATHSIG, PR_SET_NAME, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 15, 24, 36, 38
+_CAPABILITIES_MAX = 64
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 _CAPABILITY_VERSION_3 = 0x20080522
 # system call numbers: pivot_root, capset, mount_setattr (arch/*/include/generated/uapi/asm/unistd*)
@@ -73,7 +74,11 @@ def make_read_only(target: str) -> None:
 
 
 def drop_capabilities() -> None:
-    """Gives up what a new user namespace granted, as an exec of an ordinary user would."""
+    """Gives up what a new user namespace granted, for good: an exec as root (of the namespace) brings nothing back."""
+    for capability in range(_CAPABILITIES_MAX):
+        if _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0:
+            break  # past the last one that this kernel knows
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     head = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     _check(_libc.syscall(_number(1), head, struct.pack("=IIIIII", *[0] * 6)), "capset")
 

@@ -39,6 +39,7 @@ def request_for(
         "hosts": str(paths.hosts(spec.pod_uid)),
         "view": _view(paths, spec, work, hostname),
         "stop_order": _stop_order(spec, own),
+        "trusted": spec.trusted,
     }
 
 

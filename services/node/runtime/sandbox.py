@@ -1,7 +1,8 @@
 """A container's own view of the file system: a mount namespace with a new root; it must not assume privilege.
 
 Runs in the child between fork and user code, single-threaded. Root needs only a mount namespace; an ordinary account
-takes a user namespace that maps itself to itself. Nothing on disk outside the pod's own folder is changed: missing
+takes a user namespace that maps itself to itself, and so do users' pods under root: the kernel then keeps them from
+the memory, environment and files (/proc/*/environ, /proc/*/root) of every process outside their own. Nothing on disk outside the pod's own folder is changed: missing
 mount points are made on a tmpfs that mirrors the folder in question.
 """
 
@@ -72,12 +73,20 @@ def probe(scratch: str) -> str | None:
     return next((mode for mode in ("mount", "user") if _works(view, mode)), None)
 
 
+def confines(scratch: str) -> bool:
+    """Whether "user" works here, also for root, and the platform's own files can still be read in it."""
+    view: View = {"root": scratch, "hostname": "probe", "covered": [], "hidden": [], "shown": [], "read_only": []}
+    return _works(view, "user")
+
+
 def _works(view: View, mode: str) -> bool:
     child = os.fork()
     if child == 0:
         code = 1
         try:
             enter(view, mode)
+            for needed in (os.__file__, __file__):  # root without its capabilities may not enter another's folder
+                os.close(os.open(needed, os.O_RDONLY))
             code = 0
         finally:
             os._exit(code)

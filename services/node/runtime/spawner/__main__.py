@@ -45,7 +45,9 @@ def main(home: str, options: dict[str, Any]) -> int:
 
 
 def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]:
-    mode = options.get("mode") or sandbox.probe(str(paths.run / "probe")) or "rewrite"
+    scratch = str(paths.run / "probe")
+    mode = options.get("mode") or sandbox.probe(scratch) or "rewrite"
+    confined = mode == "mount" and not options.get("mode") and sandbox.confines(scratch)
     loop = Loop(lambda pid, status: supervisor.child_ended(pid, status))
     watch = NodeWatch(loop, paths)
     zygotes = {
@@ -56,7 +58,7 @@ def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]
         zygotes[name].preload = modules
     past = strays.take_stock(paths, time.time())
     server = Server(loop, listen(paths.socket), watch)
-    supervisor = Supervisor(loop, paths, zygotes, mode, server.say)
+    supervisor = Supervisor(loop, paths, zygotes, mode, "user" if confined else mode, server.say)
     supervisor.past = {(record["pod"], record["name"], record["attempt"]): record for record in past}
     server.supervisor = supervisor
     return supervisor, loop

@@ -21,10 +21,16 @@ Say = Callable[[dict[str, Any]], None]
 
 
 class Supervisor:
-    """All containers of one home. `say` carries events to the node, `mode` is how views are made here."""
+    """All containers of one home. `say` carries events to the node.
 
-    def __init__(self, loop: Loop, paths: HomePaths, zygotes: dict[str, Zygote], mode: str, say: Say) -> None:
-        self.loop, self.paths, self.zygotes, self.mode, self.say = loop, paths, zygotes, mode, say
+    `mode` is how views are made here, `users_mode` for the pods of users.
+    """
+
+    def __init__(
+        self, loop: Loop, paths: HomePaths, zygotes: dict[str, Zygote], mode: str, users_mode: str, say: Say
+    ) -> None:
+        self.loop, self.paths, self.zygotes, self.say = loop, paths, zygotes, say
+        self.mode, self.users_mode = mode, users_mode
         self.containers: dict[Key, Container] = {}
         self.past: dict[Key, records.Record] = {}
         self.by_pid: dict[int, Container] = {}
@@ -39,7 +45,7 @@ class Supervisor:
         container = Container(request, self.paths)
         if container.key in self.containers or container.key in self.past:
             return
-        request["mode"] = self.mode
+        request["mode"] = self.mode if request["trusted"] else self.users_mode
         self.containers[container.key] = container
         container.save()
         ready = self._warmest(request)
