@@ -21,7 +21,7 @@ from libs.base.errors import (
     UnsupportedMediaType,
     error_from_status,
 )
-from libs.base.ids import Ids, SeededIds, SystemIds
+from libs.base.ids import Ids, SeededIds, SystemIds, chance
 from libs.base.settings import BadSettings, Settings
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "UnsupportedMediaType",
+    "chance",
     "error_from_status",
     "parse_rfc3339",
     "rfc3339",

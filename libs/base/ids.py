@@ -11,6 +11,11 @@ from libs.base.clock import Clock, SystemClock
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
+def chance() -> float:
+    """A number in [0, 1) by which retries are spread, where nobody brought a seeded one."""
+    return random.random()
+
+
 class Ids(Protocol):
     """Where new names come from."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from libs.base import Clock, Conflict
+from libs.base import Clock, Conflict, chance
 from libs.resources.kinds import Kind, Object
 from libs.resources.queue import WorkQueue
 from libs.resources.reconcile import Context, Key, Owned, Reconciler, key_of
@@ -42,7 +41,7 @@ class Controller:
         workers: int = 4,
         *,
         resync_s: float = RESYNC_S,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = chance,
         holder: str | None = None,
     ) -> None:
         self._reconcilers = tuple(reconcilers)

@@ -1,13 +1,15 @@
 """Reads a container's log as `kubectl logs` asks for it; lines are CRI: `<time> <stream> <F|P> <text>`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 FOLLOW_S = 0.1
 CHUNK = 64 * 1024
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,10 @@ class LogWish:
     limit_bytes: int | None = None
 
 
-async def read_log(path: Path, wish: LogWish, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The wanted lines, then (when followed) new ones until `ended` and nothing more comes."""
+async def read_log(path: Path, wish: LogWish, ended: Callable[[], bool], sleep: Sleep) -> AsyncIterator[bytes]:
+    """The wanted lines, then (when followed) new ones until `ended` and nothing more comes; `sleep` is a Clock's."""
     left = wish.limit_bytes
-    async for chunk in _chunks(path, wish, ended):
+    async for chunk in _chunks(path, wish, ended, sleep):
         if left is not None and len(chunk) >= left:
             yield chunk[:left]
             return
@@ -32,7 +34,7 @@ async def read_log(path: Path, wish: LogWish, ended: Callable[[], bool]) -> Asyn
         yield chunk
 
 
-async def _chunks(path: Path, wish: LogWish, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _chunks(path: Path, wish: LogWish, ended: Callable[[], bool], sleep: Sleep) -> AsyncIterator[bytes]:
     lines, rest, at, inode = await asyncio.to_thread(_whole, path)
     chosen = [line for line in lines if _recent(line, wish.since)]
     if wish.tail is not None:
@@ -47,7 +49,7 @@ async def _chunks(path: Path, wish: LogWish, ended: Callable[[], bool]) -> Async
         elif over:
             return
         else:
-            await asyncio.sleep(FOLLOW_S)
+            await sleep(FOLLOW_S)
 
 
 def _whole(path: Path) -> tuple[list[bytes], bytes, int, int]:

@@ -37,9 +37,8 @@ class PodLogs:
         attempt = number - 1 if previous else number
         path = self._log_path(pod["metadata"]["uid"], name, attempt)
         wish = self._wish(asked, previous)
-        return StreamingResponse(
-            read_log(path, wish, lambda: self._ended(pod, name, attempt)), media_type="text/plain; charset=utf-8"
-        )
+        lines = read_log(path, wish, lambda: self._ended(pod, name, attempt), self._clock.sleep)
+        return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
 
     def _wish(self, asked: Mapping[str, str], previous: bool) -> LogWish:
         since = _count(asked, "sinceSeconds")

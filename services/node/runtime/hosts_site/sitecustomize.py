@@ -39,4 +39,5 @@ def install(environment: Mapping[str, str]) -> None:
             setattr(socket, name, _first_argument_resolved(getattr(socket, name), path))
 
 
-install(os.environ)
+if __name__ == "sitecustomize":  # as Python itself loads it when a program starts; the zygote wants its functions alone
+    install(os.environ)
