@@ -9,7 +9,7 @@ from typing import Any
 
 Step = Callable[[Any], Any]
 _TOKEN = re.compile(
-    r"""\.(?P<field>[A-Za-z0-9_-]+|\\.)"""
+    r"""\.(?P<field>(?:[A-Za-z0-9_/-]|\\.)+)"""
     r"""|\[\?\(@\.(?P<key>[A-Za-z0-9_.]+)\s*==\s*(?P<quote>["'])(?P<value>.*?)(?P=quote)\)\]"""
     r"""|\[(?P<index>-?\d+):?\]|\[(?P<quote2>["'])(?P<name>.*?)(?P=quote2)\]"""
 )
@@ -38,7 +38,7 @@ def _follow(obj: Any, steps: list[Step]) -> Any:
 
 def _step(found: re.Match[str]) -> Step:
     if found["field"] or found["name"]:
-        name = found["field"] or found["name"]
+        name = re.sub(r"\\(.)", r"\1", found["field"]) if found["field"] else found["name"]
         return lambda obj: obj.get(name) if isinstance(obj, dict) else None
     if found["index"]:
         index = int(found["index"])

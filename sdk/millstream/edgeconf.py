@@ -40,5 +40,14 @@ def _server(address: str, protocols: list[str]) -> dict[str, Any]:
         "read_header_timeout": "10s",
         "idle_timeout": "5m",
         "max_header_bytes": 65536,
-        "routes": [],
+        "routes": [_not_yet()],
     }
+
+
+def _not_yet() -> dict[str, Any]:
+    """Until the node has programmed the routes: without any, Caddy would answer everything with an empty 200."""
+    message = "the edge has no routes yet; try again in a moment"
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "ServiceUnavailable"}
+    headers = {"Content-Type": ["application/json"], "Retry-After": ["1"]}
+    body = json.dumps({**status, "message": message, "code": 503})
+    return {"handle": [{"handler": "static_response", "status_code": 503, "headers": headers, "body": body}]}

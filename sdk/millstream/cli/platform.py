@@ -70,7 +70,7 @@ def status(home: Home = None) -> None:
 
 
 def kubeconfig(home: Home = None) -> None:
-    """Print the kubeconfig of this home (also at <home>/kubeconfig)."""
+    """Print the kubeconfig of this home (the file `kubeconfig` in its folder)."""
     from millstream.errors import ClientError
 
     place = folder(home)
