@@ -9,6 +9,7 @@ from typing import Any, cast
 from libs.base import Cause
 from libs.resources import structural
 from libs.resources.kinds import Kind, Object
+from libs.resources.merge_keys import marked
 from libs.resources.shapes import Schema, Shape
 
 REF = "#/components/schemas/"
@@ -24,6 +25,8 @@ _OWNER: Schema = {
         "blockOwnerDeletion": {"type": "boolean"},
     },
 }
+_MERGE: Schema = {"x-kubernetes-patch-strategy": "merge"}
+_MERGE_UID: Schema = {**_MERGE, "x-kubernetes-patch-merge-key": "uid"}
 META_SCHEMA: Schema = {
     "type": "object",
     "description": "ObjectMeta is metadata that all persisted resources must have.",
@@ -40,8 +43,8 @@ META_SCHEMA: Schema = {
         "deletionGracePeriodSeconds": {"type": "integer", "format": "int64"},
         "labels": _TEXTS,
         "annotations": _TEXTS,
-        "finalizers": {"type": "array", "items": _TEXT, "x-kubernetes-list-type": "set"},
-        "ownerReferences": {"type": "array", "items": _OWNER, "x-kubernetes-list-map-keys": ["uid"]},
+        "finalizers": {"type": "array", "items": _TEXT, "x-kubernetes-list-type": "set", **_MERGE},
+        "ownerReferences": {"type": "array", "items": _OWNER, "x-kubernetes-list-map-keys": ["uid"], **_MERGE_UID},
         "managedFields": {"type": "array", "items": {"type": "object"}},
     },
 }
@@ -91,7 +94,8 @@ def _build(kind: Kind) -> KindSchema:
     root.setdefault("description", kind.description or f"{kind.kind} of {kind.api_version}.")
     if set(properties) == {"apiVersion", "kind", "metadata"}:
         root["x-kubernetes-preserve-unknown-fields"] = True
-    definitions = {**definitions, OBJECT_META: META_SCHEMA, name: root}
+    definitions = {**definitions, name: root}
+    definitions = {**(marked(definitions) if kind.builtin else definitions), OBJECT_META: META_SCHEMA}
     return KindSchema(name, definitions, Shape([root], definitions))
 
 

@@ -5,28 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from libs.resources.merge_keys import MERGE_KEYS, PORTS
+
 Schema = dict[str, Any]
 ListRule = tuple[str, ...] | str  # the keys of a list of maps, "set", or "atomic"
-
-# Lists of the built-in kinds that merge by key (k8s.io/api, patchMergeKey and listMapKey markers).
-_BUILTIN_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "ephemeralContainers": ("name",),
-    "env": ("name",),
-    "volumes": ("name",),
-    "volumeMounts": ("mountPath",),
-    "volumeDevices": ("devicePath",),
-    "imagePullSecrets": ("name",),
-    "hostAliases": ("ip",),
-    "secrets": ("name",),
-    "conditions": ("type",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "resourceClaims": ("name",),
-    "podIPs": ("ip",),
-    "hostIPs": ("ip",),
-}
-_PORTS = ("containerPort", "port")
 
 
 class Shape:
@@ -119,10 +101,14 @@ def _known_rule(field: str, items: list[Any], *, builtin: bool) -> ListRule:
         return ("uid",)
     if not (maps and items):
         return "atomic"
-    keys = _BUILTIN_KEYS.get(field) if builtin or field == "conditions" else None
+    keys = _keys(field) if builtin or field == "conditions" else None
     if field == "ports" and builtin:
-        keys = next(((key,) for key in _PORTS if all(key in item for item in items)), None)
+        keys = next(((key,) for key in PORTS if all(key in item for item in items)), None)
     return keys if keys and all(key in item for item in items for key in keys) else "atomic"
+
+
+def _keys(field: str) -> tuple[str, ...] | None:
+    return (MERGE_KEYS[field],) if field in MERGE_KEYS else None
 
 
 def unknown_fields(value: Any, shape: Shape, path: str = "") -> Iterator[str]:
