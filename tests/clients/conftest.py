@@ -42,9 +42,9 @@ class Client:
     def call(self, *command: str, check: bool = True, stdin: str = "", timeout_s: float = 180) -> str:
         return run([str(self.bin / command[0]), *command[1:]], self.env, check, timeout_s, stdin)
 
-    def program(self, name: str, **arguments: Any) -> dict[str, Any]:
-        """Run programs/<name>.py in this environment; what it prints after RESULT is JSON."""
-        printed = self.call("python", str(HERE / "programs" / f"{name}.py"), json.dumps(arguments), timeout_s=240)
+    def program(self, program: str, /, **given: Any) -> dict[str, Any]:
+        """Run programs/<program>.py in this environment with `given` as JSON; what it prints after RESULT is JSON."""
+        printed = self.call("python", str(HERE / "programs" / f"{program}.py"), json.dumps(given), timeout_s=240)
         assert "RESULT " in printed, printed
         return dict(json.loads(printed.rsplit("RESULT ", 1)[1]))
 

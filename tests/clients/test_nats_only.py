@@ -12,17 +12,12 @@ from tests.clients.conftest import Client, _client
 from tests.e2e.flow import small_job
 from tests.platform import Platform
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "contracts" / "golden"
+SCHEMA = Path(__file__).resolve().parents[2] / "contracts" / "golden" / "schemas" / "training.trainjob.apply.v1.json"
 
 
 @pytest.fixture(scope="module")
 def program(platform: Platform) -> Client:
     return _client("nats-only", platform)
-
-
-def _schema() -> str:
-    [path] = SCHEMAS.rglob("*training.trainjob.apply.v1*schema.json")
-    return str(path)
 
 
 @pytest.mark.timeout(300)
@@ -32,7 +27,7 @@ def test_the_main_job_runs_from_a_message_to_predictions(program: Client) -> Non
     manifest = train_job("from-nats", serve_as="digits-from-nats")
     told = program.program(
         "nats_only",
-        schema=_schema(),
+        schema=str(SCHEMA),
         manifest=manifest,
         until=["serving.inferenceservice.ready.v1"],
         loose=True,
@@ -47,6 +42,6 @@ def test_the_main_job_runs_from_a_message_to_predictions(program: Client) -> Non
 def test_a_command_that_makes_no_sense_is_rejected_with_the_field(program: Client) -> None:
     manifest = small_job("bad")
     manifest["spec"]["trainer"]["numNodes"] = "two"
-    told = program.program("nats_only", schema=_schema(), manifest=manifest, until=[], loose=False, timeout_s=30)
+    told = program.program("nats_only", schema=str(SCHEMA), manifest=manifest, until=[], loose=False, timeout_s=30)
     assert told["types"] == ["training.trainjob.rejected.v1"]
     assert "spec.trainer.numNodes" in told["last"]["status"]["message"]
