@@ -72,7 +72,7 @@ class ContainerSpec:
     trusted: bool = False
 
 
-ExitReason = Literal["Completed", "Error", "OOMKilled", "StartError", "ContainerStatusUnknown"]
+ExitReason = Literal["Completed", "Error", "OOMKilled", "StartError", "ContainerStatusUnknown", "NodeShutdown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ class ContainerExited:
     """The end of one attempt; said exactly once per runtime event stream, and again by `adopt` until `remove_pod`.
 
     `exit_code` follows the shell: 128 + signal for a killed process, which `signal` then names. StartError (128) means
-    that nothing ran and `message` says why; ContainerStatusUnknown (137) that nobody was there to see the end.
+    that nothing ran and `message` says why; ContainerStatusUnknown (137) that nobody was there to see the end;
+    NodeShutdown that it was ended with the whole platform.
     """
 
     pod_uid: str

@@ -9,8 +9,8 @@ from libs.base.clock import parse_rfc3339
 
 Object = dict[str, Any]
 SIGKILL, SIGTERM = 9, 15
-LOST = "ContainerStatusUnknown"
-"""The reason of an end that nobody saw, as the kubelet says it after a reboot."""
+UNSEEN, SHUT_DOWN = "ContainerStatusUnknown", "NodeShutdown"
+"""The reason of an end that nobody saw, as the kubelet says it after a reboot, and of one with the whole platform."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,13 @@ class Exit:
 
     @property
     def was_killed(self) -> bool:
-        """By someone else's signal, or with everything here at once: that is not the program's own doing."""
-        if self.reason == LOST:
-            return True
-        return self.signal in (SIGKILL, SIGTERM) and self.reason != "OOMKilled"
+        """By someone else's signal, or with everything here: that is not the program's own doing."""
+        return self.was_lost or (self.signal in (SIGKILL, SIGTERM) and self.reason != "OOMKilled")
+
+    @property
+    def was_lost(self) -> bool:
+        """It ended with all that ran here; nobody knows how it would have ended."""
+        return self.reason in (UNSEEN, SHUT_DOWN)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _told(status: Object, now: datetime) -> Iterable[Attempt]:
                 yield Attempt(one["name"], number + offset, parse_rfc3339(ended["startedAt"]), _exit(ended))
             elif running := state.get("running"):
                 since = parse_rfc3339(running["startedAt"])
-                lost = Exit(137, None, LOST, "nobody saw how the container ended", since, now)
+                lost = Exit(137, None, UNSEEN, "nobody saw how the container ended", since, now)
                 yield Attempt(one["name"], number, since, lost)
 
 

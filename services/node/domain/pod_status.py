@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.base.clock import rfc3339
 from services.node.domain import conditions
-from services.node.domain.attempts import LOST, Attempt, latest
+from services.node.domain.attempts import Attempt, latest
 from services.node.domain.pods import FINISHED, Health, PodPlan, Seen, Waiting, init_failed, mains_over, sidecars
 
 Object = dict[str, Any]
@@ -125,9 +125,8 @@ def _conditions(pod: Object, status: Object, seen: Seen, now: datetime) -> list[
 
 
 def _was_lost(seen: Seen) -> bool:
-    """Whether a container ended with the node's runtime and not by itself: nobody knows how it would have ended."""
     ends = [history[-1].exit for history in seen.attempts.values() if history]
-    return any(end is not None and end.reason == LOST for end in ends)
+    return any(end is not None and end.was_lost for end in ends)
 
 
 def _past_init(seen: Seen, pod: Object) -> bool:

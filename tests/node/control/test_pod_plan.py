@@ -154,7 +154,7 @@ def test_running_out_of_memory_is_the_programs_own_fault():
 
 
 def test_a_pod_whose_container_was_lost_is_disrupted_and_one_that_failed_is_not():
-    for reason, told in (("ContainerStatusUnknown", True), ("Error", False)):
+    for reason, told in (("ContainerStatusUnknown", True), ("NodeShutdown", True), ("Error", False)):
         _, status = decide(pod("Never"), seen(killed("main", 0, reason=reason)))
         assert status["phase"] == "Failed"
         assert any(c["type"] == "DisruptionTarget" and c["status"] == "True" for c in status["conditions"]) is told

@@ -71,6 +71,25 @@ async def test_a_killed_spawner_is_replaced_and_its_containers_are_lost_not_forg
     assert (again.exit_code, text) == (0, "on it goes")
 
 
+async def test_what_a_shutdown_ended_is_told_apart_from_what_ended_by_itself(tmp_path: Path) -> None:
+    async with bench_in(tmp_path / "home") as bench:
+        polite = await bench.start("sh", "-c", "trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done")
+        killed, (done, _) = await bench.start("sleep", "99"), await bench.run("sh", "-c", "exit 4")
+        for spec in (polite, killed):
+            await bench.running(spec)
+        async with asyncio.timeout(5):
+            while "ready" not in bench.log(polite):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await bench.close()
+        assert await asyncio.to_thread(stop_everything, tmp_path / "home", 2)
+        runtime = await LocalRuntime.open(tmp_path / "home", COLD)
+        known = {each.pod_uid: (each.exit_code, each.reason) for each in await runtime.adopt()}
+        await runtime.close()
+        assert known[polite.pod_uid] == (3, "NodeShutdown")
+        assert known[killed.pod_uid] == (143, "NodeShutdown")
+        assert known[done.pod_uid] == (4, "Error")
+
+
 async def test_a_killed_fork_server_costs_nothing_but_time(bench: Bench) -> None:
     await bench.run("python", "-c", "print(1)")
     info = await bench.runtime._ask({"op": "info"})

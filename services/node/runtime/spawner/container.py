@@ -64,6 +64,7 @@ class Container:
         self.error = ""
         self.over_memory = False
         self.kill_at: float | None = None  # monotonic; None while nobody asked for its end
+        self.shut_down = False  # its end was ordered by the end of the whole platform
         self.warned: set[int] = set()  # leftovers that got SIGTERM
         self.left_since: float | None = None
         self.record: records.Record = {

@@ -15,6 +15,7 @@ from services.node.runtime.spawner.container import Container
 if TYPE_CHECKING:
     from services.node.runtime.spawner.supervisor import Supervisor
 
+SHUT_DOWN = "NodeShutdown"
 LOOK_AGAIN_S = 0.05
 GIVE_UP_S = 5.0  # a process in uninterruptible sleep must not hide the exit for ever
 

@@ -52,6 +52,7 @@ class Shutdown:
             self._wave, self._deadline = wave, self._loop.now() + self._grace_s + SLACK_S
             for container in living:
                 if container.request["stop_order"] == wave:
+                    container.shut_down = True
                     self._supervisor.kill(container.key[0], container.key[1], self._grace_s)
         elif self._loop.now() > self._deadline:
             self._finish()

@@ -165,6 +165,8 @@ class Supervisor:
         container.end_streams()
         if container.group is not None:
             container.group.remove()
+        if container.shut_down and end["reason"] in ("Completed", "Error"):
+            end["reason"] = ending.SHUT_DOWN
         container.save(**{"finished_at": time.time(), **end, **_only(container.record, "finished_at")})
         del self.containers[container.key]
         self.past[container.key] = container.record
