@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-APP = '''"""The composition root of the {name} service."""
+APP = '''"""The {name} service put together: this is the one place that knows all its parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from libs.service import App, load
+from libs.service.app import App
+from libs.service.manifest import load
 
 
 def build() -> App:
@@ -16,12 +17,13 @@ def build() -> App:
     return App(manifest=load(Path(__file__).parent / "service.yaml"))
 '''
 
-MAIN = '''"""Starts the {name} service: `python -m services.{name}`."""
+MAIN = '''"""`python -m services.{name}`: the service as a process, told what to do by MILLSTREAM_* variables."""
 
 from libs.service import run
 from services.{name}.app import build
 
-run(build)
+if __name__ == "__main__":
+    run(build)
 '''
 
 MANIFEST = """name: {name}
@@ -29,7 +31,7 @@ port: 8080
 owns: []
 says: []
 hears: []
-needs: [store, bus]
+needs: [store]
 creates: []
 routes: []
 """
@@ -73,7 +75,7 @@ DEPLOYMENT = """apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: {name}
-  labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream}}
+  labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream, millstream.dev/store: "true"}}
 spec:
   replicas: 1
   selector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}
