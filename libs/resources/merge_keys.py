@@ -38,11 +38,15 @@ def marked(definitions: Mapping[str, Schema]) -> dict[str, Schema]:
 
 
 def _marked(schema: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    properties = schema.get("properties")
-    if not isinstance(properties, dict):
-        return schema
-    told = {name: {**inner, **_markers(name, inner, definitions)} for name, inner in properties.items()}
-    return {**schema, "properties": told}
+    told = dict(schema)
+    if isinstance(items := schema.get("items"), dict):
+        told["items"] = _marked(items, definitions)
+    if isinstance(fields := schema.get("properties"), dict):
+        told["properties"] = {
+            name: {**_marked(inner, definitions), **_markers(name, inner, definitions)}
+            for name, inner in fields.items()
+        }
+    return told
 
 
 def _markers(name: str, schema: Schema, definitions: Mapping[str, Schema]) -> Schema:

@@ -1,4 +1,4 @@
-"""What the schema of a built-in kind says about merging is what the server does; kubectl computes its patches from it."""
+"""What a built-in kind's schema says about merging is what the server does; kubectl computes its patches from it."""
 
 from typing import Any
 
