@@ -10,6 +10,7 @@ from contracts.events.training.v1 import (
     TrainJobDeleted,
     TrainJobFailed,
     TrainJobResumed,
+    TrainJobSubmitted,
     TrainJobSucceeded,
     TrainJobSuspended,
 )
@@ -55,7 +56,8 @@ def build() -> App:
         manifest=load(Path(__file__).parent),
         settings=SchedulerSettings,
         handlers={
-            TrainJobCreated: handlers.when_trainjob_created,
+            TrainJobCreated: handlers.when_trainjob_waits,
+            TrainJobSubmitted: handlers.when_trainjob_waits,
             TrainJobSuspended: handlers.when_trainjob_suspended,
             TrainJobResumed: handlers.when_trainjob_resumed,
             TrainJobSucceeded: handlers.when_trainjob_over,

@@ -10,6 +10,7 @@ from contracts.events.training.v1 import (
     TrainJobDeleted,
     TrainJobFailed,
     TrainJobResumed,
+    TrainJobSubmitted,
     TrainJobSucceeded,
     TrainJobSuspended,
 )
@@ -20,8 +21,9 @@ from services.scheduler.domain.workloads import Demand, Phase, Workload
 from services.scheduler.ports import Needs
 
 
-async def when_trainjob_created(event: TrainJobCreated, needs: Needs) -> Sequence[Event]:
-    """Also heard again from jobs that wait for long; one that is admitted already is told so once more."""
+async def when_trainjob_waits(event: TrainJobCreated | TrainJobSubmitted, needs: Needs) -> Sequence[Event]:
+    """The first word of a job gives it its place in the queue. One that waits for long asks again; one that is
+    admitted already is told so once more."""
     before = await _known(event, needs)
     arrival = before.arrival or await needs.workloads.next_arrival()
     asks = before.ask(_demand(event), suspended=event.suspended, generation=event.generation, arrival=arrival)
@@ -106,7 +108,7 @@ def _forgetting(workload: Workload) -> Workload:
     return workload.queued("") if workload.phase is Phase.WAITING else workload
 
 
-def _demand(event: TrainJobCreated) -> Demand | None:
+def _demand(event: TrainJobCreated | TrainJobSubmitted) -> Demand | None:
     """None while the job does not say yet what it needs."""
     if not event.resources:
         return None

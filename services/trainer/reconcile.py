@@ -107,7 +107,7 @@ def _wait(world: World, print_: Blueprint) -> Plan:
     """Says the job's demand when first seen and again from time to time: no lost letter may strand a job."""
     after = status.waiting(world.job, world.now)
     asked = world.asked and (world.job.get("status") or {}).get("admission")
-    ask: list[Event] = [] if asked else [announce.created(world.job, print_)]
+    ask: list[Event] = [] if asked else [announce.submitted(world.job, print_)]
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
 
 

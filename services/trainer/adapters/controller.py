@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.events.training.v1 import TrainJobCreated
+from contracts.events.training.v1 import TrainJobSubmitted
 from libs.base.errors import ApiError, Conflict
 from libs.cluster import JOB, POD, SECRET, SERVICE
 from libs.resources import Kind
@@ -65,7 +65,7 @@ class TrainJobs:
             where = (self.kind, meta["namespace"], meta["name"])
             status = plan.status if plan.status is not None else job.get("status") or {}
             await ctx.resources.update_status(*where, status, expect_rv=meta["resourceVersion"], events=plan.events)
-        if any(isinstance(event, TrainJobCreated) for event in plan.events):
+        if any(isinstance(event, TrainJobSubmitted) for event in plan.events):
             self._asked_at[meta["uid"]] = ctx.clock.monotonic()
         return again
 

@@ -11,6 +11,7 @@ from contracts.events.training.v1 import (
     TrainJobDeleted,
     TrainJobFailed,
     TrainJobResumed,
+    TrainJobSubmitted,
     TrainJobSucceeded,
     TrainJobSuspended,
 )
@@ -35,18 +36,25 @@ def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequen
     return [fact(**_about(job), generation=job["metadata"].get("generation") or 0)]
 
 
-def created(job: dict[str, Any], plan: Blueprint | None = None) -> TrainJobCreated:
-    """Without `plan` the runtime is not known yet: only what the job fully says by itself counts as its demand."""
-    trainer, meta = job["spec"].get("trainer") or {}, job["metadata"]
-    return TrainJobCreated(
-        **_about(job),
-        resources=plan.asks if plan else {},
-        num_nodes=plan.num_nodes if plan else trainer.get("numNodes") or 1,
-        priority=int(words.annotation(job, words.PRIORITY) or 0),
-        labels=meta.get("labels") or {},
-        suspended=is_suspended(job),
-        generation=meta.get("generation") or 0,
-    )
+def created(job: dict[str, Any]) -> TrainJobCreated:
+    """The runtime is not known yet: the whole demand follows with `submitted`."""
+    nodes = (job["spec"].get("trainer") or {}).get("numNodes") or 1
+    return TrainJobCreated(**_about(job), **_wish(job), num_nodes=nodes)
+
+
+def submitted(job: dict[str, Any], plan: Blueprint) -> TrainJobSubmitted:
+    """What the job asks the scheduler for."""
+    return TrainJobSubmitted(**_about(job), **_wish(job), resources=plan.asks, num_nodes=plan.num_nodes)
+
+
+def _wish(job: dict[str, Any]) -> dict[str, Any]:
+    meta = job["metadata"]
+    return {
+        "priority": int(words.annotation(job, words.PRIORITY) or 0),
+        "labels": meta.get("labels") or {},
+        "suspended": is_suspended(job),
+        "generation": meta.get("generation") or 0,
+    }
 
 
 def failed(job: dict[str, Any], why: Outcome) -> TrainJobFailed:

@@ -29,7 +29,7 @@ RUNNING = {"job": child(suspend=False), "pods": (pod(0, "Running"), pod(1, "Runn
 
 def test_a_new_job_tells_the_scheduler_what_it_needs_and_creates_nothing():
     plan = _plan(job())
-    assert (_ensured(plan), _said(plan)) == ([], ["TrainJobCreated"])
+    assert (_ensured(plan), _said(plan)) == ([], ["TrainJobSubmitted"])
     assert (plan.events[0].num_nodes, plan.events[0].resources["cpu"]) == (2, "1")
     assert plan.status["admission"]["state"] == "Waiting" and plan.status["conditions"] == []
 
@@ -37,7 +37,7 @@ def test_a_new_job_tells_the_scheduler_what_it_needs_and_creates_nothing():
 def test_a_waiting_job_asks_again_only_after_a_while():
     waiting = job(status={"admission": {"state": "Queued", "generation": 1}})
     assert _said(_plan(waiting, asked=True)) == []
-    assert _said(_plan(waiting, asked=False)) == ["TrainJobCreated"]
+    assert _said(_plan(waiting, asked=False)) == ["TrainJobSubmitted"]
     assert _plan(waiting, asked=True).requeue_after == reconcile.ASK_AGAIN_S
 
 
