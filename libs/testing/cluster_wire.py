@@ -135,7 +135,7 @@ class _Watch:
 
     async def _wait(self, seconds: float) -> None:
         nap = asyncio.ensure_future(self._cluster.clock.sleep(seconds))
-        nap.add_done_callback(lambda _: self._news.set())
+        nap.add_done_callback(lambda over: over.cancelled() or self._news.set())
         try:
             await self._news.wait()
         finally:

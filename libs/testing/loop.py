@@ -102,7 +102,12 @@ class Life:
 
     def adopt(self, task: "asyncio.Task[Any]") -> None:
         self._tasks[task] = None
-        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        del self._tasks[task]
+        if self.dead and not task.cancelled():
+            task.exception()  # A dead process's last errors are nobody's.
 
 
 _LIFE: ContextVar[Life | None] = ContextVar("life", default=None)

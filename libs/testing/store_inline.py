@@ -72,6 +72,9 @@ class _Connection(aiosqlite.Connection):
         hand: Any = _Hand(latency, life)
         self._tx = self._thread = hand
 
+    def __del__(self) -> None:
+        """The file is closed with the process that held it; there is no thread to end."""
+
 
 @dataclass(frozen=True)
 class InlineDatabase(Database):
