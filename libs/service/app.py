@@ -100,3 +100,5 @@ class Given:
     tuning: Tuning | None = None
     """How patient the bus is that the shell connects to."""
     fault: FaultPoint = no_fault
+    jitter: Callable[[], float] | None = None
+    """What the controller's retries are spread by, numbers from 0 to 1; else chance."""

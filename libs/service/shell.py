@@ -10,7 +10,7 @@ from pathlib import Path
 from libs import telemetry
 from libs.base.clock import SystemClock
 from libs.base.errors import MillstreamError
-from libs.base.ids import SystemIds
+from libs.base.ids import SystemIds, chance
 from libs.base.settings import Settings
 from libs.service import http
 from libs.service.app import App, Given, Ports
@@ -134,7 +134,7 @@ async def _open(app: App, settings: Settings, given: Given, stack: AsyncExitStac
         await _open_cluster(ports, settings, stack)
     if "blobs" in needs and ports.blobs is None:
         await _open_blobs(ports, settings, stack)
-    return _with_decisions(app, ports)
+    return _with_decisions(app, ports, given)
 
 
 async def _open_cluster(ports: Ports, settings: Settings, stack: AsyncExitStack) -> None:
@@ -153,7 +153,7 @@ async def _open_blobs(ports: Ports, settings: Settings, stack: AsyncExitStack) -
     stack.callback(ports.blobs.close)
 
 
-def _with_decisions(app: App, ports: Ports) -> Ports:
+def _with_decisions(app: App, ports: Ports, given: Given) -> Ports:
     """Adds what is built from the other ports: the authoriser and the controller."""
     from libs.resources import Controller, Resources
 
@@ -168,5 +168,8 @@ def _with_decisions(app: App, ports: Ports) -> Ports:
         )
     reconcilers = app.reconcilers(ports)
     if reconcilers:
-        ports.controller = Controller(reconcilers, ports.resources, ports.cluster, ports.store, ports.clock)
+        jitter = given.jitter or chance
+        ports.controller = Controller(
+            reconcilers, ports.resources, ports.cluster, ports.store, ports.clock, jitter=jitter
+        )
     return ports
