@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ LOOK_S = 0.2
 def start(home: Home, ports: Ports) -> None:
     """Render the manifests and see to it that a node runs which applies them. Safe to repeat."""
     home.make()
+    if node_url(home) is None:
+        _check_free(ports)
     home.keep_ports(ports)
     keys.local_token(home)
     keys.certificates(home, dt.datetime.now(dt.UTC))
@@ -43,6 +46,17 @@ def start(home: Home, ports: Ports) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _check_free(ports: Ports) -> None:
+    for option, port in (("--http", ports.http), ("--https", ports.https)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                why = f"port {port} of 127.0.0.1 is not free ({error.strerror})"
+                raise ClientError(f"{why}: choose another with {option}") from None
 
 
 def stop(home: Home, timeout_s: float = 30) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from millstream.cli.options import Home, folder
+from millstream.cli.options import Home, folder, read_source
 from millstream.cli.show import out, plain_table
 from millstream.errors import ClientError
 
@@ -90,7 +90,7 @@ def publish(
     """Say something on the bus; a command's answer (applied or rejected) is printed."""
     from millstream import messages
 
-    text = sys.stdin.read() if data == "-" else Path(data[1:]).read_text() if data.startswith("@") else data
+    text = read_source(data.removeprefix("@")) if data == "-" or data.startswith("@") else data
     try:
         payload = json.loads(text)
     except ValueError as error:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from millstream.cli.options import AllNamespaces, Home, Namespace, connect
+from millstream.cli.options import AllNamespaces, Home, Namespace, connect, read_source
 from millstream.cli.show import out, server_table
 from millstream.errors import ClientError
 
@@ -20,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="The object's name")]
 def _documents(source: str) -> list[dict[str, Any]]:
     import yaml
 
-    text = sys.stdin.read() if source == "-" else Path(source).read_text()
+    text = read_source(source)
     try:
         found = [doc for doc in yaml.safe_load_all(text) if doc]
     except yaml.YAMLError as error:

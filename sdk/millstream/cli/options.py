@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from millstream.errors import ClientError
 from millstream.home import Home as HomeFolder
 from millstream.home import default_home
 
@@ -27,3 +29,13 @@ def connect(home: Path | None):  # type: ignore[no-untyped-def]
     from millstream.client import Client
 
     return Client.from_home(folder(home).path)
+
+
+def read_source(name: str) -> str:
+    """The text of a file, or of standard input for `-`. Raises ClientError naming the file."""
+    if name == "-":
+        return sys.stdin.read()
+    try:
+        return Path(name).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ClientError(f"cannot read {name}: {error}") from error
