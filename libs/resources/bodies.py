@@ -1,23 +1,24 @@
-"""Request bodies into plain values: JSON or YAML, bounded in size and depth, with duplicate fields told;
+"""Request bodies into plain values: JSON, YAML or protobuf, bounded in size and depth, with duplicate fields told;
 no HTTP here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import orjson
 import yaml
 
 from libs.base import BadRequest, UnsupportedMediaType
+from libs.resources import protobuf
+from libs.resources.protobuf import PROTOBUF, Table
 
 BODY_BYTES_MAX = 3 * 1024 * 1024
 _DEPTH_MAX = 200
 _NODES_MAX = 2_000_000
 _YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "application/apply-patch+yaml")
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 def media_type(content_type: str | None) -> str:
@@ -25,11 +26,12 @@ def media_type(content_type: str | None) -> str:
     return (content_type or "application/json").partition(";")[0].strip().lower() or "application/json"
 
 
-def decode(raw: bytes, content_type: str, *, duplicates: list[str] | None = None) -> Any:
-    """The value of a body. `duplicates` collects the paths of fields that were given twice (the last one counts)."""
+def decode(raw: bytes, content_type: str, *, duplicates: list[str] | None = None, messages: Table | None = None) -> Any:
+    """The value of a body. `duplicates` collects the paths of fields that were given twice (the last one counts),
+    `messages` tells how to read protobuf, where that is read at all.
+    """
     if content_type == PROTOBUF:
-        remedy = "use `kubectl create ... --dry-run=client -o yaml | kubectl apply -f -`"
-        raise UnsupportedMediaType(f"this server reads JSON and YAML, not protobuf: {remedy}")
+        return protobuf.decode(raw, messages)
     if content_type in _YAML_TYPES and raw.lstrip()[:1] != b"{":
         value = _from_yaml(raw, duplicates)
     elif content_type in _YAML_TYPES or content_type == "application/json" or content_type.endswith("+json"):
@@ -38,7 +40,9 @@ def decode(raw: bytes, content_type: str, *, duplicates: list[str] | None = None
         raise UnsupportedMediaType(
             f"cannot read a body of type {content_type!r}: send application/json or application/yaml"
         )
-    _check_depth(value)
+    check_size(value)
+    if b"\\u0000" in raw or content_type in _YAML_TYPES:
+        _refuse_nul(value)
     return value
 
 
@@ -48,7 +52,7 @@ def _from_json(raw: bytes, duplicates: list[str] | None) -> Any:
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
     if duplicates is not None:
-        _check_depth(value)
+        check_size(value)
         json.loads(raw, object_pairs_hook=_noting(duplicates))
     return value
 
@@ -91,14 +95,14 @@ def _from_yaml(raw: bytes, duplicates: list[str] | None) -> Any:
             value = loader.get_single_data()
         finally:
             loader.dispose()
-        _check_depth(value)
+        check_size(value)
         return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError, AttributeError) as error:
         raise BadRequest(f"the body is not valid YAML: {' '.join(str(error).split())[:300]}") from None
 
 
-def _check_depth(value: Any) -> None:
-    """Refuses what nests too deep or (YAML aliases) unfolds into too much."""
+def check_size(value: Any) -> None:
+    """Refuses what nests too deep or (YAML aliases, copies within a patch) unfolds into too much."""
     level, depth, nodes = [value], 0, 0
     while level:
         depth, nodes = depth + 1, nodes + len(level)
@@ -107,3 +111,18 @@ def _check_depth(value: Any) -> None:
                 f"the body nests deeper than {_DEPTH_MAX} levels or unfolds into more than {_NODES_MAX} values"
             )
         level = [c for v in level if isinstance(v, (dict, list)) for c in (v.values() if isinstance(v, dict) else v)]
+
+
+def _refuse_nul(value: Any) -> None:
+    """NUL is in no text that PostgreSQL, a command line or a file name could hold."""
+    level = [value]
+    while level:
+        if any("\0" in text for each in level for text in _texts(each)):
+            raise BadRequest("the body holds the character NUL (\\u0000), which no field may: remove it")
+        level = [c for v in level if isinstance(v, (dict, list)) for c in (v.values() if isinstance(v, dict) else v)]
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    return [key for key in value if isinstance(key, str)] if isinstance(value, dict) else ()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from contracts.envelope import Event
+    from libs.resources.protobuf import Table
 
 Object = dict[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -101,6 +102,7 @@ class Kind:
     scale: Scale | None = None
     name_is_label: bool = False  # DNS label (63 characters, no dots) instead of a DNS subdomain
     description: str = ""
+    protobuf: Table | None = None  # how typed clients write it; without a table it is read as JSON and YAML alone
 
     @property
     def api_version(self) -> str:

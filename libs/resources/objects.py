@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +10,15 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from libs.base import BadRequest, MethodNotAllowed, TooLarge
-from libs.resources import bodies, patches, scaling, tables
+from libs.base import BadRequest, Gone, MethodNotAllowed, TooLarge
+from libs.resources import bodies, patches, protobuf, scaling, tables
 from libs.resources.answers import Stream, json_answer, yaml_answer
 from libs.resources.kinds import Kind, Object, Subresource
 from libs.resources.listing import Page
 from libs.resources.names import name_problem
 from libs.resources.negotiation import Form, dry_run, flag, form_of, whole
 from libs.resources.resources import Resources
+from libs.resources.schemas import schema_of
 from libs.resources.selectors import Selectors, selectors
 from libs.resources.watching import Happening, check_initial
 
@@ -62,12 +63,15 @@ def user_of(request: Request) -> Any:
 
 async def get_collection(resources: Resources, target: Target, request: Request) -> Response:
     query = request.query_params
-    wanted = selectors(query.get("labelSelector"), query.get("fieldSelector"))
+    wanted = _wanted(target.kind, query)
     if flag(query, "watch"):
         return await _watch(resources, target, wanted, request)
     form = form_of(request.headers.get("accept"))
     if (version := query.get("resourceVersion")) and not (version.isascii() and version.isdigit()):
         raise BadRequest(f"resourceVersion: {version!r} is not one that this server gave: it must be a number")
+    match = query.get("resourceVersionMatch")
+    if match and (match not in ("Exact", "NotOlderThan") or not version):
+        raise BadRequest(f"resourceVersionMatch: {match!r} must be Exact or NotOlderThan, beside a resourceVersion")
     page = await resources.list(
         target.kind,
         target.namespace if target.kind.namespaced else None,
@@ -76,7 +80,19 @@ async def get_collection(resources: Resources, target: Target, request: Request)
         continue_=query.get("continue"),
         user=user_of(request),
     )
+    if version and int(version) > int(page.resource_version):
+        raise Gone(f"too large resource version: {version[:20]} ({page.resource_version}): list again without it")
     return _told(_listed(resources, target.kind, page, form, request), form)
+
+
+def _wanted(kind: Kind, query: Mapping[str, str]) -> Selectors:
+    """The selectors of a request; raises BadRequest also for a field that objects of the kind do not have."""
+    wanted = selectors(query.get("labelSelector"), query.get("fieldSelector"))
+    known = schema_of(kind).root.get("properties") or {}
+    for term in wanted.fields.terms:
+        if known and term.path[0] not in {"metadata", "spec", "status", *known}:
+            raise BadRequest(f"field label not supported: {'.'.join(term.path)!r}: {kind.kind} has no {term.path[0]!r}")
+    return wanted
 
 
 def _listed(resources: Resources, kind: Kind, page: Page, form: Form, request: Request) -> Object:
@@ -176,10 +192,11 @@ class Write:
     warnings: list[str]
 
 
-async def write_of(request: Request, content_type: str) -> Write:
+async def write_of(request: Request, content_type: str, kind: Kind) -> Write:
     query, duplicates, warnings = request.query_params, list[str](), list[str]()
     mode = query.get("fieldValidation") or "Warn"
-    body = bodies.decode(await read(request), content_type, duplicates=None if mode == "Ignore" else duplicates)
+    noted = None if mode == "Ignore" else duplicates
+    body = bodies.decode(await read(request), content_type, duplicates=noted, messages=kind.protobuf)
     options = {
         "user": user_of(request),
         "dry_run": dry_run(query.getlist("dryRun")),
@@ -217,7 +234,7 @@ async def post(resources: Resources, target: Target, request: Request) -> Respon
         )
     _check_space(target)
     form = form_of(request.headers.get("accept"))
-    write = await write_of(request, bodies.media_type(request.headers.get("content-type")))
+    write = await write_of(request, bodies.media_type(request.headers.get("content-type")), target.kind)
     obj = await resources.create(target.kind, write.body, namespace=target.space, **write.options)
     return _told(_shown(resources, target.kind, obj, form, request), form, 201, write.warnings)
 
@@ -229,7 +246,7 @@ def _check_space(target: Target) -> None:
 
 async def put(resources: Resources, target: Target, request: Request) -> Response:
     form = form_of(request.headers.get("accept"))
-    write = await write_of(request, bodies.media_type(request.headers.get("content-type")))
+    write = await write_of(request, bodies.media_type(request.headers.get("content-type")), target.kind)
     part = target.part
     obj = await resources.replace(target.kind, target.space, target.name, write.body, part=part, **write.options)
     return _told(_shown(resources, target.kind, obj, form, request), form, 200, write.warnings)
@@ -238,7 +255,7 @@ async def put(resources: Resources, target: Target, request: Request) -> Respons
 async def patch(resources: Resources, target: Target, request: Request) -> Response:
     form = form_of(request.headers.get("accept"))
     content_type = bodies.media_type(request.headers.get("content-type"))
-    write = await write_of(request, content_type)
+    write = await write_of(request, content_type, target.kind)
     if content_type in (patches.APPLY_YAML, patches.APPLY_JSON):
         obj, code = await _apply(resources, target, write, request)
     else:
@@ -290,7 +307,7 @@ async def delete_collection(resources: Resources, target: Target, request: Reque
         raise MethodNotAllowed(f"DELETE of all {target.kind.plural} needs a namespace")
     query, options = request.query_params, await _delete_options(request)
     options.pop("preconditions")
-    wanted = selectors(query.get("labelSelector"), query.get("fieldSelector"))
+    wanted = _wanted(target.kind, query)
     space = target.namespace if target.kind.namespaced else None
     items = await resources.delete_collection(target.kind, space, selectors=wanted, user=user_of(request), **options)
     kind = target.kind
@@ -300,7 +317,8 @@ async def delete_collection(resources: Resources, target: Target, request: Reque
 async def _delete_options(request: Request) -> dict[str, Any]:
     """DeleteOptions from the body, if there is one, and from the query."""
     query, raw = request.query_params, await read(request)
-    body = bodies.decode(raw, bodies.media_type(request.headers.get("content-type"))) if raw.strip() else {}
+    content_type = bodies.media_type(request.headers.get("content-type"))
+    body = bodies.decode(raw, content_type, messages=protobuf.META) if raw.strip() else {}
     if not isinstance(body, dict):
         raise BadRequest("the body of a DELETE must be a DeleteOptions object or empty")
     asked = body.get("dryRun") or []
@@ -346,13 +364,13 @@ async def get_scale(resources: Resources, target: Target, request: Request) -> R
 
 
 async def put_scale(resources: Resources, target: Target, request: Request) -> Response:
-    write = await write_of(request, bodies.media_type(request.headers.get("content-type")))
+    write = await write_of(request, bodies.media_type(request.headers.get("content-type")), target.kind)
     return await _rescale(resources, target, write, write.body)
 
 
 async def patch_scale(resources: Resources, target: Target, request: Request) -> Response:
     content_type = bodies.media_type(request.headers.get("content-type"))
-    write = await write_of(request, content_type)
+    write = await write_of(request, content_type, target.kind)
     obj = await resources.get(target.kind, target.space, target.name, user=write.options["user"])
     wanted = scaling.patched(scaling.scale_of(target.kind, obj), write.body, content_type)
     return await _rescale(resources, target, write, wanted)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from libs.base import BadRequest, Cause, Invalid
+from libs.resources.bodies import check_size
 from libs.resources.shapes import ANYTHING, Shape, list_rule
 
 JSON_PATCH = "application/json-patch+json"
@@ -17,6 +18,7 @@ STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_YAML = "application/apply-patch+yaml"
 APPLY_JSON = "application/apply-patch+json"
 _OPERATIONS_MAX = 10_000
+_COPIED_MAX = 200_000
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
@@ -40,10 +42,25 @@ def json_patch(target: Any, operations: Any) -> Any:
         )
     if len(operations) > _OPERATIONS_MAX:
         raise BadRequest(f"a JSON patch may have at most {_OPERATIONS_MAX} operations, this one has {len(operations)}")
-    document = copy.deepcopy(target)
+    document, copied = copy.deepcopy(target), 0
     for at, operation in enumerate(operations):
+        copied += _copies(document, operation, at)
+        if copied > _COPIED_MAX:
+            raise BadRequest(f"JSON patch operation {at}: the patch copies more than {_COPIED_MAX} values in all")
         document = _operate(document, operation, at)
+    check_size(document)
     return document
+
+
+def _copies(document: Any, operation: Any, at: int) -> int:
+    """How many values `copy` is about to make of what is there: copies of copies double."""
+    if not isinstance(operation, dict) or operation.get("op") != "copy":
+        return 0
+    level, count = [_look_up(document, _pointer(operation.get("from"), at), at)], 0
+    while level and count <= _COPIED_MAX:
+        count += len(level)
+        level = [c for v in level if isinstance(v, (dict, list)) for c in (v.values() if isinstance(v, dict) else v)]
+    return count
 
 
 def _operate(document: Any, operation: Any, at: int) -> Any:

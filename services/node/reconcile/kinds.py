@@ -5,6 +5,7 @@ from typing import Any
 
 from libs.resources.kinds import Column, Kind, Object, Scale
 from services.node.domain.admission import core, pods, workloads
+from services.node.domain.protobuf import MESSAGES
 from services.node.domain.route_schema import route_schema
 from services.node.domain.schemas import schema
 
@@ -80,7 +81,8 @@ def _selector(obj: Object) -> str:
 
 def _core(kind: str, plural: str, singular: str, **more: Any) -> Kind:
     more.setdefault("categories", ())
-    return Kind("", "v1", kind, plural, singular, schema=schema(kind), **more)
+    messages = MESSAGES if kind in MESSAGES else None
+    return Kind("", "v1", kind, plural, singular, schema=schema(kind), protobuf=messages, **more)
 
 
 SCALE = Scale(selector=_selector)
@@ -131,12 +133,12 @@ EVENT = _core(
     ),
 )  # fmt: skip
 JOB = Kind(
-    "batch", "v1", "Job", "jobs", "job", schema=schema("Job"), admit=workloads.admit_job,
+    "batch", "v1", "Job", "jobs", "job", schema=schema("Job"), protobuf=MESSAGES, admit=workloads.admit_job,
     columns=(_text("Status", _job_state), _text("Completions", _completions)),
 )  # fmt: skip
 DEPLOYMENT = Kind(
     "apps", "v1", "Deployment", "deployments", "deployment", schema=schema("Deployment"), short_names=("deploy",),
-    admit=workloads.admit_deployment, scale=SCALE,
+    protobuf=MESSAGES, admit=workloads.admit_deployment, scale=SCALE,
     columns=(
         _text("Ready", _replicas), Column("Up-to-date", "integer", ".status.updatedReplicas"),
         Column("Available", "integer", ".status.availableReplicas"),
