@@ -1,5 +1,6 @@
 """The connection to NATS, held by FastStream's broker: opened once, renewed for ever, and told apart life by life."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
@@ -57,6 +58,23 @@ class Connection:
         """Leaves at once: whoever needs a farewell has taken it."""
         self._leaving = True
         await self.nc.close()
+
+    async def revive(self) -> None:
+        """For a broker that has not answered for long: takes nothing for granted that nats-py believes of its state.
+
+        It can hold a dead connection for alive (its reader and its pings ended by an error that it does not expect), or
+        have stopped trying (Python 3.11's wait_for loses cancellations, so of two attempts both may end). Where an
+        attempt is under way this does nothing.
+        """
+        attempt = self.nc._reconnection_task
+        if self._leaving or self.nc.is_closed:
+            return
+        if self.nc.is_connected:
+            LOG.warning("the broker does not answer on this connection; opening another")
+            await self.nc.force_reconnect()
+        elif attempt is None or attempt.done():
+            LOG.warning("nobody was trying to reach the broker any more; trying again")
+            self.nc._reconnection_task = asyncio.get_running_loop().create_task(self.nc._attempt_reconnect())
 
     @property
     def connected(self) -> bool:

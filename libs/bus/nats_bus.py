@@ -27,6 +27,8 @@ from libs.telemetry import inject
 LOG = logging.getLogger(__name__)
 TRY_S = 1.0
 PAUSE_S = 0.1
+DEAF_ROUNDS = 2
+"""So many looks without an answer, one after the other, and the connection itself is doubted."""
 
 
 class NatsBus(Bus):
@@ -151,12 +153,18 @@ class NatsBus(Bus):
             await ensure_consumer(self._connection.js, config)
 
     async def _watch(self) -> None:
+        deaf_rounds = 0
         while True:
             await self.clock.sleep(self._tuning.watch_s)
             try:
                 await self._look_after()
+                deaf_rounds = 0
             except Exception as error:  # away or restarting: the next round finds it
                 LOG.debug("streams and consumers not looked after: %s", describe(error))
+                deaf_rounds += 1
+            if deaf_rounds >= DEAF_ROUNDS:
+                await self._connection.revive()
+                deaf_rounds = 0
 
     async def _bury(self, delivery: Delivery, reason: str) -> None:
         headers = bury(delivery, reason=reason, handler=self._consumer, at=self.clock.now())

@@ -207,3 +207,31 @@ async def test_a_bus_that_was_closed_leaves_no_task_behind(rig: NatsRig) -> None
     await bus.close()
     await asyncio.sleep(0.05)
     assert asyncio.all_tasks() == before
+
+
+async def _numb(rig: NatsRig, *tasks: str) -> None:
+    """Ends tasks of the client below the last bus, as an error does that it does not expect."""
+    nc = rig._buses[-1]._connection.nc  # type: ignore[attr-defined]
+    for name in tasks:
+        getattr(nc, name).cancel()
+    await asyncio.sleep(0)
+
+
+async def test_a_connection_that_only_seems_alive_is_replaced(rig: NatsRig) -> None:
+    listener = await listen(rig, "hearer", APPLY)
+    await _numb(rig, "_reading_task", "_ping_interval_task")
+    await rig.restart()
+    speaker = await rig.connect("speaker")
+    await speaker.publish(subject(APPLY), b"a", headers={}, msg_id="1")
+    await rig.until(lambda: listener.heard == [b"a"])
+
+
+async def test_a_client_that_stopped_trying_is_made_to_try_again(rig: NatsRig) -> None:
+    listener = await listen(rig, "hearer", APPLY)
+    rig.server.kill()
+    await asyncio.sleep(0.5)
+    await _numb(rig, "_reconnection_task")
+    await rig.server.start()
+    speaker = await rig.connect("speaker")
+    await speaker.publish(subject(APPLY), b"a", headers={}, msg_id="1")
+    await rig.until(lambda: listener.heard == [b"a"])
