@@ -8,7 +8,7 @@ UV := uv==0.13.9
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-clients check golden bench lock new-service new-event new-kind clean
+.PHONY: help setup demo down test check golden bench lock new-service new-event new-kind clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)

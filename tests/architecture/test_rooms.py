@@ -14,6 +14,8 @@ from tests.architecture.tree import DOTTED, PARTS, ROOT, mentions, module_of, py
 LONGEST = 500
 MEDIAN_MAX = 120
 
+BUILT = ("deploy/base/", "deploy/components/", "deploy/overlays/")
+
 FOUND_BY_PATTERN = {
     "contracts/events/*/v*.py": "contracts.registry looks for versions",
     "contracts/commands/*/v*.py": "contracts.registry looks for versions",
@@ -65,7 +67,7 @@ def test_every_pattern_by_which_modules_are_found_still_finds_one() -> None:
 
 def test_every_manifest_of_the_deployment_is_named_by_its_kustomization() -> None:
     lost = []
-    for name in (n for n in tracked() if n.startswith("deploy/") and not n.endswith("kustomization.yaml")):
+    for name in (n for n in tracked() if n.startswith(BUILT) and not n.endswith("kustomization.yaml")):
         path = ROOT / name
         built = yaml.safe_load((path.parent / "kustomization.yaml").read_text())
         if path.name not in re.findall(r"[\w.-]+", str(built)):

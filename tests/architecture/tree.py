@@ -43,8 +43,13 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def mentions(path: Path) -> Iterator[str]:
+@cache
+def mentions(path: Path) -> frozenset[str]:
     """Every dotted name that a file imports, or writes as a text (`python -m ...`, a registry line)."""
+    return frozenset(_mentions(path))
+
+
+def _mentions(path: Path) -> Iterator[str]:
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
