@@ -88,9 +88,10 @@ async def get_collection(resources: Resources, target: Target, request: Request)
 def _wanted(kind: Kind, query: Mapping[str, str]) -> Selectors:
     """The selectors of a request; raises BadRequest also for a field that objects of the kind do not have."""
     wanted = selectors(query.get("labelSelector"), query.get("fieldSelector"))
-    known = schema_of(kind).root.get("properties") or {}
+    schema = schema_of(kind).root
+    known = {"metadata", "spec", "status", *(schema.get("properties") or {})}
     for term in wanted.fields.terms:
-        if known and term.path[0] not in {"metadata", "spec", "status", *known}:
+        if term.path[0] not in known and not schema.get("x-kubernetes-preserve-unknown-fields"):
             raise BadRequest(f"field label not supported: {'.'.join(term.path)!r}: {kind.kind} has no {term.path[0]!r}")
     return wanted
 

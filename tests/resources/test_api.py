@@ -196,6 +196,33 @@ BAD: dict[str, tuple[str, str, dict[str, Any], int]] = {
         200,
     ),
     "a merge patch of spec to text": ("PATCH", f"{WIDGETS}/there", {"json": {"spec": "x"}, "headers": MERGE}, 422),
+    "a JSON patch whose copies double": (
+        "PATCH",
+        f"{WIDGETS}/there",
+        {
+            "json": [
+                {"op": "add", "path": "/spec/a", "value": ["x"] * 10},
+                *[{"op": "copy", "from": "/spec", "path": "/spec/a/-"}] * 40,
+            ],
+            "headers": {"content-type": "application/json-patch+json"},
+        },
+        400,
+    ),
+    "a JSON patch that digs": (
+        "PATCH",
+        f"{WIDGETS}/there",
+        {
+            "json": [{"op": "add", "path": "/spec" + "/a" * depth, "value": {}} for depth in range(1, 300)],
+            "headers": {"content-type": "application/json-patch+json"},
+        },
+        400,
+    ),
+    "a NUL in a text": ("POST", WIDGETS, {"json": widget("a") | {"spec": {"size": 1, "note": "a\0b"}}}, 400),
+    "a NUL in a key": ("POST", WIDGETS, {"json": widget("a") | {"spec": {"a\0b": 1}}}, 400),
+    "a field that no object has": ("GET", f"{WIDGETS}?fieldSelector=colour%3Dred", {}, 400),
+    "a list of the future": ("GET", f"{WIDGETS}?resourceVersion=999999", {}, 410),
+    "an unknown match": ("GET", f"{WIDGETS}?resourceVersion=1&resourceVersionMatch=Roughly", {}, 400),
+    "a match with nothing to match": ("GET", f"{WIDGETS}?resourceVersionMatch=Exact", {}, 400),
     "delete options that are a list": ("DELETE", f"{WIDGETS}/there", {"json": [1]}, 400),
     "an unknown propagation": ("DELETE", f"{WIDGETS}/there", {"json": {"propagationPolicy": "Never"}}, 400),
     "a NUL in a name": ("GET", f"{WIDGETS}/a%00b", {}, 404),

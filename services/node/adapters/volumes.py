@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from services.node.domain.environment import ConfigError
 from services.node.domain.volumes import Claim, FileSet, HostDir, Volume
 from services.node.runtime.paths import safe
 
@@ -42,6 +43,9 @@ def _write(place: Path, files: FileSet | None) -> None:
     place.mkdir(parents=True, exist_ok=True)
     if files is None:
         return
+    for relative in files.files:
+        if not (place / relative).resolve().is_relative_to(place.resolve()):
+            raise ConfigError(f"file {relative!r} would lie outside its volume")
     for relative, (content, mode) in files.files.items():
         _write_file(place / relative, content, mode)
     wanted = {place / relative for relative in files.files}

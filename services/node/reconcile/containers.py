@@ -96,6 +96,9 @@ class Containers:
         if ".." in sub.split("/"):
             raise ConfigError(f"subPath {sub!r} must not contain '..'")
         host = place / sub.lstrip("/") if sub else place
+        # A container of this pod may have put a link there that leads out of the volume, even into the home.
+        if sub and not host.resolve().is_relative_to(place.resolve()):
+            raise ConfigError(f"subPath {sub!r} leads out of its volume")
         return Mount(str(host), mount["mountPath"], only_read or bool(mount.get("readOnly")))
 
 

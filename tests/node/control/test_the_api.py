@@ -136,6 +136,10 @@ async def test_logs_come_as_text_whole_by_tail_with_times_followed_and_of_the_at
         ({"containers": []}, "spec.containers"),
         ({"restartPolicy": "Sometimes"}, "spec.restartPolicy"),
         ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "spec.volumes[0].hostPath"),
+        ({"volumes": [{"name": "v", "configMap": {"name": "c", "items": [{"key": "k", "path": "../../token"}]}}]},
+         "spec.volumes[0].configMap.items[0].path"),
+        ({"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {"path": "/etc/x"}}]}}]},
+         "spec.volumes[0].projected.sources[0].serviceAccountToken.path"),
         ({"containers": [{"name": "Bad Name", "image": "x"}]}, "spec.containers[0].name"),
         ({"containers": [{"name": "a", "image": "x", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]},
          "spec.containers[0].volumeMounts[0].name"),
@@ -150,3 +154,30 @@ async def test_a_wrong_pod_is_refused_with_the_name_of_the_field(desk, client, c
     code, _, body = await client.ask("POST", "/api/v1/namespaces/default/pods", wrong)
     assert code == 422
     assert field in [cause["field"] for cause in json.loads(body)["details"]["causes"]]
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize("key", ["../../../token", "a/b", "..", "..data", "", "a b"])
+async def test_a_key_that_would_be_a_file_elsewhere_is_refused(desk, client, kind, key):
+    value = {"ConfigMap": "eA==", "Secret": "eA=="}[kind]
+    obj = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "c"}, "data": {key: value}}
+    code, _, body = await client.ask("POST", f"/api/v1/namespaces/default/{kind.lower()}s", obj)
+    assert code == 422
+    assert [cause["field"] for cause in json.loads(body)["details"]["causes"]] == [f"data[{key}]"]
+
+
+async def test_a_link_made_by_a_container_leads_no_other_out_of_the_volume(desk):
+    made = pod("p", "ls /out && cat /out/*")
+    volume = {"name": "v", "mountPath": "/v"}
+    made["spec"]["volumes"] = [{"name": "v", "emptyDir": {}}]
+    made["spec"]["initContainers"] = [
+        {"name": "first", "image": "busybox", "command": ["ln", "-s", "/", "/v/all"], "volumeMounts": [volume]}
+    ]
+    made["spec"]["containers"][0]["volumeMounts"] = [{"name": "v", "mountPath": "/out", "subPath": "all"}]
+    await desk.make(made)
+
+    def told(found):
+        states = found["status"].get("containerStatuses") or [{}]
+        return "leads out of its volume" in str(states[0].get("state"))
+
+    await desk.until("Pod", "p", told)

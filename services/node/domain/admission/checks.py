@@ -9,6 +9,7 @@ from services.node.domain.quantity import quantity
 
 Object = dict[str, Any]
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _ENV = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
@@ -38,6 +39,17 @@ class Checks:
     def env_name(self, field: str, value: Any) -> None:
         if not isinstance(value, str) or not _ENV.fullmatch(value):
             self.wrong(field, value, "must be letters, digits, '_', '-' or '.', and not start with a digit")
+
+    def data_keys(self, field: str, data: Object | None) -> None:
+        """Keys become file names."""
+        for key in data or {}:
+            if not _KEY.fullmatch(key) or key == "." or key.startswith(".."):
+                self.wrong(f"{field}[{key}]", key, "must be letters, digits, '-', '_' or '.', and not start with '..'")
+
+    def inside(self, field: str, path: Any) -> None:
+        """A path below the volume it is in."""
+        if not isinstance(path, str) or not path or path.startswith("/") or ".." in path.split("/"):
+            self.wrong(field, path, "must be a relative path that does not contain '..'")
 
     def port(self, field: str, value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:

@@ -62,6 +62,8 @@ def admit_secret(obj: Object, old: Object | None, admission: Any) -> Object:
     """`stringData` goes into `data`; what `data` holds must be base64."""
     secret, checks = copy.deepcopy(obj), Checks()
     secret.setdefault("type", "Opaque")
+    for part in ("data", "stringData"):
+        checks.data_keys(part, secret.get(part))
     for key, value in (secret.get("data") or {}).items():
         if not is_base64(value or ""):
             checks.wrong(f"data[{key}]", "…", "must be base64: write plain text under stringData")
@@ -89,6 +91,8 @@ _WANTED = {
 def admit_configmap(obj: Object, old: Object | None, admission: Any) -> Object:
     """Texts under `data`, base64 under `binaryData`."""
     checks = Checks()
+    for part in ("data", "binaryData"):
+        checks.data_keys(part, obj.get(part))
     for key, value in (obj.get("binaryData") or {}).items():
         if not is_base64(value or ""):
             checks.wrong(f"binaryData[{key}]", "…", "must be base64")

@@ -85,9 +85,24 @@ def _volumes(checks: Checks, spec: Object, at: str, trusted: bool) -> set[str]:
             checks.wrong(
                 f"{where}.hostPath", volume["hostPath"], f"is for pods of {PLATFORM} only: use emptyDir or a claim"
             )
+        _paths(checks, volume, where)
         for kind in set(volume) - {"name"} - set(_SOURCES):
             checks.wrong(f"{where}.{kind}", "…", f"this node has no such volume: use one of {', '.join(_SOURCES)}")
     return names
+
+
+def _paths(checks: Checks, volume: Object, at: str) -> None:
+    """Where the files of a volume go, seen from its root."""
+    parts = [(volume, at)]
+    parts += [
+        (p, f"{at}.projected.sources[{n}]") for n, p in enumerate((volume.get("projected") or {}).get("sources") or [])
+    ]
+    for part, where in parts:
+        for kind in ("configMap", "secret", "downwardAPI"):
+            for nth, item in enumerate((part.get(kind) or {}).get("items") or []):
+                checks.inside(f"{where}.{kind}.items[{nth}].path", item.get("path"))
+        if (token := part.get("serviceAccountToken")) is not None:
+            checks.inside(f"{where}.serviceAccountToken.path", token.get("path"))
 
 
 _SOURCES = ("emptyDir", "persistentVolumeClaim", "configMap", "secret", "downwardAPI", "projected", "hostPath")
