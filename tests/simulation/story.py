@@ -7,9 +7,12 @@ import json
 import logging
 import random
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.exc import SAWarning
 
 from libs.base import ApiError
 from libs.base.ids import SeededIds
@@ -44,8 +47,14 @@ def run(seed: int, duration_s: float = 600.0) -> Ending:
     collecting = gc.isenabled()
     gc.disable()  # when it runs is the machine's choice, and it ends tasks
     try:
-        with tempfile.TemporaryDirectory(prefix="millstream-sim-") as folder, _Listening() as errors:
-            return run_virtually(_story(World(seed, Path(folder)), duration_s, errors))
+        with (
+            tempfile.TemporaryDirectory(prefix="millstream-sim-") as folder,
+            warnings.catch_warnings(action="ignore", category=SAWarning),  # of connections that died with their process
+            _Listening() as errors,
+        ):
+            ending = run_virtually(_story(World(seed, Path(folder)), duration_s, errors))
+            gc.collect()
+            return ending
     finally:
         if collecting:
             gc.enable()
@@ -200,6 +209,8 @@ class _Listening(logging.Handler):
         self.found: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith("sqlalchemy"):
+            return  # It finds the connections of dead processes, as the operating system would.
         error = record.exc_info[1] if record.exc_info else None
         if error is None or not _is_explained(error):
             self.found.append(f"{record.name}: {record.getMessage()}: {error!r}")
@@ -220,7 +231,7 @@ class _Listening(logging.Handler):
             logger.setLevel(logging.NOTSET)
 
 
-_LOGGERS = ("libs", "services", "asyncio", "opentelemetry")
+_LOGGERS = ("libs", "services", "asyncio", "opentelemetry", "sqlalchemy")
 
 
 def _is_explained(error: BaseException) -> bool:
