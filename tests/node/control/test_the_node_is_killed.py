@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from services.node.runtime import procfs
 from services.node.runtime.control import stop_everything
+from services.node.runtime.paths import HOME_MARK
 from tests.node.control.test_owners_run import job
 
 ROOT = Path(__file__).parents[3]
@@ -105,3 +107,77 @@ async def test_jobs_complete_exactly_once_while_the_node_is_killed_again_and_aga
     assert ran == sorted(f"{name} {index}" for name in names for index in range(4))
     pods = (await insist(home, "GET", "/api/v1/namespaces/default/pods"))["items"]
     assert len(pods) == 20 and {p["status"]["phase"] for p in pods} == {"Succeeded"}
+
+
+def _rolling(version):
+    container = {"name": "main", "image": "python:3.11", "command": ["sleep", f"600.{version}"]}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 3,
+            "selector": {"matchLabels": {"app": "web"}},
+            "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 1}},
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+            },
+        },
+    }
+
+
+async def _replace(home, version):
+    path = "/apis/apps/v1/namespaces/default/deployments/web"
+    current = await insist(home, "GET", path)
+    current["spec"] = {**current["spec"], "template": _rolling(version)["spec"]["template"]}
+    del current["metadata"]["resourceVersion"]
+    await insist(home, "PUT", path, current)
+
+
+async def test_a_rolling_update_ends_well_although_the_node_and_the_spawner_are_killed_in_it(home):
+    rng = random.Random(SEED)
+    await insist(home, "POST", "/apis/apps/v1/namespaces/default/deployments", _rolling(1))
+    for version in (2, 3, 4):
+        await _replace(home, version)
+        await asyncio.sleep(rng.uniform(0.0, 0.4))
+        victims = [json.loads((home / "run" / "node.json").read_text())["pid"]]
+        if version == 3:
+            victims = [pid for pid in procfs.all_pids() if _is_spawner(home, pid)]
+        assert victims
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while not _rolled_out(await insist(home, "GET", "/apis/apps/v1/namespaces/default/deployments/web")):
+        assert time.monotonic() < end, (home / "log").read_text()[-3000:]
+        await asyncio.sleep(0.1)
+    pods = (await insist(home, "GET", "/api/v1/namespaces/default/pods"))["items"]
+    living = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    assert [pod["spec"]["containers"][0]["command"][1] for pod in living] == ["600.4"] * 3
+    assert len({pod["status"]["podIP"] for pod in pods}) == len(pods), "two pods share an address"
+    until = time.monotonic() + 10
+    while (runs := _sleepers(home)) != ["600.4"] * 3:
+        assert time.monotonic() < until, runs
+        await asyncio.sleep(0.1)
+
+
+def _is_spawner(home, pid):
+    words = procfs.command_line(pid)
+    return b"services.node.runtime.spawner" in words and str(home).encode() in words
+
+
+def _rolled_out(deployment):
+    status, meta = deployment.get("status") or {}, deployment["metadata"]
+    counts = [status.get(name) for name in ("replicas", "updatedReplicas", "readyReplicas")]
+    return status.get("observedGeneration") == meta["generation"] and counts == [3, 3, 3]
+
+
+def _sleepers(home):
+    """What runs for the home's pods, whoever its parent is."""
+    found = []
+    for pid in procfs.all_pids():
+        words = procfs.command_line(pid)
+        ours = procfs.environment(pid).get(HOME_MARK.encode()) == str(home).encode()
+        if ours and words[0].endswith(b"sleep"):
+            found.append(words[1].decode())
+    return sorted(found)
