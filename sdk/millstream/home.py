@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +94,8 @@ class Home:
         """The variables of the `env` file, as a mapping; empty before the first start."""
         if not self.env.exists():
             return {}
-        lines = (line.removeprefix("export ") for line in self.env.read_text().splitlines())
-        pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-        return {key: value.strip("'\"") for key, value in pairs}
+        words = shlex.split(self.env.read_text(), comments=True)
+        return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def write_private(path: Path, text: str) -> None:

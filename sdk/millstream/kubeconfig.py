@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 from typing import Any
 
 from millstream.home import Home, write_private
@@ -33,5 +34,5 @@ def write_kubeconfig(home: Home, token: str) -> None:
 
 def write_env(home: Home, variables: dict[str, str]) -> None:
     """Write `<home>/env`, to be sourced by a shell."""
-    lines = [f"export {key}='{value}'" for key, value in sorted(variables.items())]
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in sorted(variables.items())]
     write_private(home.env, "\n".join(lines) + "\n")
