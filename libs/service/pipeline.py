@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.envelope import Event, Letter, Malformed, letter_for, open_letter, registry, subject_for
 from libs import telemetry
+from libs.base.errors import BadRequest, Invalid
 from libs.bus import Delivery, Poison
 from libs.service.app import FaultPoint, Ports, no_fault
 from libs.store import UnitOfWork
@@ -72,7 +73,7 @@ class Pipeline:
         async with self._ports.store.write() as uow:
             if not await uow.first_time(self._consumer, letter.id):
                 return False
-            for fact in await effect(message, letter, uow):
+            for fact in await _effect(effect, message, letter, uow):
                 say(uow, fact, self._ports, source=self._source, causation=letter)
             await self._fault("handled")
         return True
@@ -81,6 +82,14 @@ class Pipeline:
         parent = {"traceparent": letter.traceparent} if letter.traceparent else {}
         attributes: dict[str, Any] = {"messaging.message.id": letter.id, "messaging.delivery.attempt": delivery.attempt}
         return telemetry.span(f"hear {letter.type}", parent, **attributes)
+
+
+async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Event]:
+    """What follows. A fact from which no valid object can be made is as invalid the next time."""
+    try:
+        return await effect(message, letter, uow)
+    except (Invalid, BadRequest) as error:
+        raise Poison(f"invalid: {error.message}") from error
 
 
 def _count(letter_type: str, outcome: str) -> None:

@@ -89,6 +89,19 @@ async def test_garbage_is_a_dead_letter_with_its_reason_and_the_rest_flows(
     assert "malformed letter: body" in dead[0].reason
 
 
+async def test_a_fact_from_which_nothing_valid_follows_is_a_dead_letter_at_once(
+    toy: Service, bus: Bus, heard: Heard
+) -> None:
+    await say(bus, created("impossible"), "letter-1")
+    await say(bus, created("b"), "letter-2")
+    await heard.wait(ADMITTED)
+    async with asyncio.timeout(5):
+        while not (dead := await bus.dead_letters()):  # noqa: ASYNC110 (the stream is asked)
+            await asyncio.sleep(0.05)
+    assert dead[0].attempts == 1
+    assert dead[0].reason.startswith("invalid: ") and "cannot be admitted" in dead[0].reason
+
+
 async def test_an_apply_command_creates_the_object_and_is_answered(toy: Service, bus: Bus, heard: Heard) -> None:
     await say(bus, ApplyTrainJob(namespace="team", manifest=JOB), "command-1")
     (applied,) = await heard.wait("training.trainjob.applied.v1")

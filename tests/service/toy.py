@@ -65,6 +65,8 @@ MANIFEST = Manifest(
 
 async def when_created(event: TrainJobCreated, uow: UnitOfWork) -> Sequence[Event]:
     """One object a job: its insertion fails if the effect ever happens twice."""
+    if event.name == "impossible":
+        raise Invalid.about("admissions.example.org", event.name, "cannot be admitted")
     meta = {"name": event.name, "namespace": event.namespace, "uid": event.uid}
     await uow.insert("admissions.example.org", {"metadata": meta})
     return [WorkloadAdmitted(namespace=event.namespace, name=event.name, uid=event.uid, kind="TrainJob")]

@@ -12,7 +12,8 @@ from libs.base.errors import Cause
 from services.trainer.domain import words
 from services.trainer.domain.state import is_finished, is_parked
 
-NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
+NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
+SERVED_CHARS_MAX = 53
 RESERVED_ENV = ("PET_", "KUBEFLOW_TRAINER_SERVER_")
 MUTABLE = ("suspend", "activeDeadlineSeconds")
 
@@ -94,6 +95,10 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
         where = f"metadata.annotations[{words.MODEL_NAME}]"
         why = f"is required with {words.SERVE_AS}: only what is registered is served"
         yield Cause(where, why, "FieldValueRequired")
+    served = words.annotation(job, words.SERVE_AS)
+    if served and not (NAME.match(served) and len(served) <= SERVED_CHARS_MAX):
+        why = f"{served!r} must be at most {SERVED_CHARS_MAX} lower case letters, digits and '-', a letter first"
+        yield Cause(f"metadata.annotations[{words.SERVE_AS}]", why)
     priority = words.annotation(job, words.PRIORITY)
     if priority and not re.fullmatch(r"-?\d{1,9}", priority):
         yield Cause(f"metadata.annotations[{words.PRIORITY}]", f"{priority!r} must be a whole number")

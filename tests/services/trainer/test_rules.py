@@ -99,6 +99,14 @@ def test_serving_without_registering_is_refused():
     assert _fields(causes) == ["metadata.annotations[millstream.dev/model-name]"]
 
 
+@pytest.mark.parametrize("name", ["Digits", "serve_as", "-a", "a" * 54, "a b", "digits\n"])
+def test_serving_under_a_name_that_no_service_can_have_is_refused(name: str):
+    notes = {"millstream.dev/model-name": "m", "millstream.dev/serve-as": name}
+    assert _fields(job_causes(job(metadata={"annotations": notes}), None)) == [
+        "metadata.annotations[millstream.dev/serve-as]"
+    ]
+
+
 def test_a_name_too_long_for_a_host_name_is_refused():
     assert _fields(job_causes(job(metadata={"name": "a" * 51}), None)) == ["metadata.name"]
 
