@@ -51,6 +51,7 @@ class Consumer:
     """What a durable consumer remembers: how far it read, what is in hand until when, what comes again when."""
 
     filters: Sequence[str]
+    late_s: float = LATE_S
     read: int = 0
     attempts: dict[int, int] = field(default_factory=dict)
     in_hand: dict[int, float] = field(default_factory=dict)
@@ -107,15 +108,17 @@ class Consumer:
                 continue
             if not faults(Fault.DELIVERED_LATE):
                 return self.read
-            self.again.append((now + LATE_S, self.read))
+            self.again.append((now + self.late_s, self.read))
         return None
 
 
 class MemoryBroker:
     """Shared by the buses of all services of a test or a simulation."""
 
-    def __init__(self, clock: Clock, *, tuning: Tuning | None = None, faults: Faults = no_faults) -> None:
-        self.clock, self.tuning, self.faults = clock, tuning or Tuning(), faults
+    def __init__(
+        self, clock: Clock, *, tuning: Tuning | None = None, faults: Faults = no_faults, late_s: float = LATE_S
+    ) -> None:
+        self.clock, self.tuning, self.faults, self.late_s = clock, tuning or Tuning(), faults, late_s
         self.up = True
         self.life = 1
         self.stream, self.dead = Stream(), Stream()
@@ -146,7 +149,7 @@ class MemoryBroker:
 
     def consumer(self, name: str, filters: Sequence[str]) -> Consumer:
         """The durable consumer, made where it is missing; it hears `filters` from now on."""
-        found = self._consumers.setdefault(name, Consumer(filters))
+        found = self._consumers.setdefault(name, Consumer(filters, self.late_s))
         found.filters = filters
         return found
 

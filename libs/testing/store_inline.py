@@ -41,10 +41,13 @@ class _Hand:
     def put_nowait(self, item: tuple["asyncio.Future[Any] | None", Callable[[], Any]]) -> None:
         future, function = item
         loop = asyncio.get_running_loop()
+        if self._life.dead:
+            loop.call_soon(_fail, future, sqlite3.ProgrammingError("closed database of a process that was killed"))
+            return
         try:
             result = function()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY and not self._life.dead:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 loop.call_later(_BUSY_AGAIN_S, self.put_nowait, item)
             else:
                 loop.call_later(self._latency(), _fail, future, error)

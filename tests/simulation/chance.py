@@ -19,6 +19,7 @@ class Weather:
     cluster_silent: float
     watch_breaks: float
     messages: float
+    late_s: float
     trouble_every_s: float
     wipes: bool
     latency_s: float
@@ -49,6 +50,7 @@ class Chance:
             cluster_silent=0.02 * force * rng.random(),
             watch_breaks=0.05 * force * rng.random(),
             messages=0.05 * force * rng.random(),
+            late_s=rng.choice([0.5, 5.0, 40.0]),
             trouble_every_s=rng.choice([15.0, 40.0, 120.0]) if force else float("inf"),
             wipes=rng.random() < 0.7,
             latency_s=rng.choice([0.0005, 0.002, 0.01]),

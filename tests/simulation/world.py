@@ -58,7 +58,6 @@ class Process:
         self.life = Life(f"{name}-{number}")
         self.service: Service | None = None
         self._leave = asyncio.Event()
-        self.ended = asyncio.Event()
         self.bus = MemoryBus(world.broker, name)
 
     async def run(self) -> None:
@@ -95,7 +94,6 @@ class Process:
         self.life.dead = True
         await self.bus.kill()
         await self.life.kill()
-        self.ended.set()
 
     async def _fault(self, step: str) -> None:
         """At a named step between commit, publish and ack: nothing, an error, a long pause or the end."""
@@ -125,7 +123,7 @@ class World:
         self.diary: list[str] = []
         self.fell: list[str] = []
         self.message_faults = Switched(self.chance.of("messages"), self.weather.messages)
-        self.broker = MemoryBroker(self.clock, faults=self.message_faults)
+        self.broker = MemoryBroker(self.clock, faults=self.message_faults, late_s=self.weather.late_s)
         self.wiped: list[tuple[Stream, Stream]] = []
         self.cluster = MemoryCluster(self.clock, SeededIds(seed, self.clock))
         self.kubelet = Kubelet(self.cluster, Fates(self.chance.of("pods"), self.weather))
@@ -198,8 +196,7 @@ class World:
         while True:
             process = self.processes[name, number] = Process(self, name, number)
             running = process.life.begin(process.run())
-            running.add_done_callback(lambda _, ended=process.ended: ended.set())
-            await process.ended.wait()
+            await asyncio.wait([running])
             if not process.life.dead and (error := running.exception()) is not None:
                 self.note(f"{process.life.name} ended by itself: {error!r}")
                 self.fell.append(f"{process.life.name} ended by itself: {error!r}")
