@@ -10,8 +10,10 @@ from services.node.runtime import procfs, records
 from services.node.runtime.paths import HomePaths
 from services.node.runtime.spawner.loop import Loop
 
-PATIENCE_S = 1.0
+PATIENCE_S = 0.3
 BACK_OFF_S_MAX = 30.0
+STEADY_S = 10.0
+"""A node that was connected for so long did start well: its next end counts as the first."""
 
 
 class NodeWatch:
@@ -22,6 +24,7 @@ class NodeWatch:
         self._command: dict[str, Any] | None = None
         self._connected_at: float | None = None
         self._failures = 0
+        self._losses = 0
         self._paused = False
         self.pid = 0
         self._ticks: int | None = None
@@ -35,11 +38,18 @@ class NodeWatch:
     def lost(self) -> None:
         lasted = self._loop.now() - (self._connected_at or 0)
         self._connected_at = None
-        self._failures = 0 if lasted > BACK_OFF_S_MAX else self._failures + 1
-        self._loop.later(self._patience(), self._look)
+        if lasted > STEADY_S:
+            self._failures = 0
+        self._losses += 1
+        self._look_later()
+
+    def _look_later(self) -> None:
+        """Only the looks that belong to the last loss count: those of an earlier one would not have the patience."""
+        life = self._losses
+        self._loop.later(self._patience(), lambda: self._look() if life == self._losses else None)
 
     def _patience(self) -> float:
-        return min(BACK_OFF_S_MAX, PATIENCE_S * 2.0 ** min(max(0, self._failures - 1), 5))
+        return min(BACK_OFF_S_MAX, PATIENCE_S * 2.0 ** min(max(0, self._failures - 1), 7))
 
     def alive(self) -> bool:
         """Whether a node that this home may start and stop lives; one without a command is somebody else's process."""
@@ -54,7 +64,7 @@ class NodeWatch:
         if not self.alive():
             self._start(self._command)
             self._failures += 1
-        self._loop.later(self._patience(), self._look)
+        self._look_later()
 
     def _start(self, command: dict[str, Any]) -> None:
         log = os.open(self._paths.logs / "node.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
