@@ -20,3 +20,12 @@ def test_a_function_trains_on_two_nodes_and_its_logs_are_followed(kubeflow: Clie
     assert told["listed"]
     assert told["events"], "the SDK shows no events of the job"
     assert told["gone"], "the job is still there after delete_job"
+
+
+@pytest.mark.timeout(180)
+def test_a_job_that_fails_says_why(kubeflow: Client) -> None:
+    told = kubeflow.program("kubeflow_fail")
+    assert told["waited"] == f"TrainJob {told['name']} is Failed"
+    assert told["status"] == "Failed"
+    assert any("FileNotFoundError: no data at /nowhere" in line for line in told["logs"]), told["logs"]
+    assert any("no data at /nowhere" in message for message in told["events"]), told["events"]

@@ -17,3 +17,5 @@ def test_models_are_registered_updated_listed_and_got(model_registry: Client) ->
     assert "iris" in told["names"]
     assert told["versions"] == ["1", "2", "3", "4", "5"]
     assert told["missing"]
+    assert told["stored"] == "weights"
+    assert told["uploaded"].startswith("s3://millstream/tests/uploaded")

@@ -6,13 +6,14 @@ from typing import Any
 from starlette.requests import Request
 
 from libs.base.errors import BadRequest
-from libs.resources import Resources, Subresource, routes
+from libs.resources import Resources, Subresource, bodies, routes
 from libs.service.asgi import ASGIApp
 from libs.service.identity import IdentityMiddleware, User, Verifier
 from libs.service.limits import BodyLimit, Drain
 from libs.service.probes import Check, Probes
 from services.node.api.logs import PodLogs
 from services.node.api.tokens import AccountTokens
+from services.node.domain.protobuf import MESSAGES
 from services.node.reconcile.kinds import ACCOUNT, KINDS, POD
 
 BODY_BYTES = 8 * 1024 * 1024
@@ -39,10 +40,8 @@ def build(
 
 def _token_maker(tokens: AccountTokens) -> Callable[[Request, dict[str, Any]], Awaitable[dict[str, Any]]]:
     async def make(request: Request, account: dict[str, Any]) -> dict[str, Any]:
-        try:
-            asked = await request.json()
-        except ValueError as error:
-            raise BadRequest(f"the body is not a TokenRequest in JSON: {error}") from error
+        content_type = bodies.media_type(request.headers.get("content-type"))
+        asked = bodies.decode(await request.body(), content_type, messages=MESSAGES)
         spec = (asked.get("spec") if isinstance(asked, dict) else None) or {}
         seconds = spec.get("expirationSeconds") or 3600
         if not isinstance(seconds, int) or not 600 <= seconds <= 1 << 32:

@@ -57,4 +57,10 @@ JobSpec: 9 completionMode, 10 suspend bool?
 JobStatus: 4 active int, 5 succeeded int, 6 failed int, 7 completedIndexes
 """
 
-MESSAGES = table(_CORE + _POD + _WORKLOADS)
+_TOKEN = """
+TokenRequest: 1 metadata ObjectMeta, 2 spec TokenRequestSpec, 3 status TokenRequestStatus
+TokenRequestSpec: 1 audiences [], 4 expirationSeconds int?
+TokenRequestStatus: 1 token, 2 expirationTimestamp time
+"""
+
+MESSAGES = table(_CORE + _POD + _WORKLOADS + _TOKEN)

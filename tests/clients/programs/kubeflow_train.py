@@ -27,7 +27,7 @@ def wait_until_gone(name):
         try:
             client.get_job(name)
         except RuntimeError as error:
-            return "404" in repr(error.__cause__)
+            return error.__cause__.status == 404
         time.sleep(0.5)
     return False
 

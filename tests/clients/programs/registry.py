@@ -2,9 +2,13 @@
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 
+import boto3
 from model_registry import ModelRegistry
 from model_registry.exceptions import StoreError
+from model_registry.utils import S3Params
 
 given = json.loads(sys.argv[1])
 host, _, port = given["http"].rpartition(":")
@@ -38,7 +42,22 @@ again = registry.get_model_version("iris", "1")
 artifact = registry.get_model_artifact("iris", "1")
 names = [m.name for m in registry.get_registered_models()]
 versions = [v.name for v in registry.get_model_versions("iris").order_by_creation_time()]
+# S3 as the home's env file tells it: boto3 finds AWS_ENDPOINT_URL and the keys by itself, the client AWS_S3_ENDPOINT
+with tempfile.TemporaryDirectory() as folder:
+    Path(folder, "model.txt").write_text("weights")
+    registry.upload_artifact_and_register_model(
+        "uploaded",
+        folder,
+        upload_params=S3Params(bucket_name="millstream", s3_prefix="tests/uploaded"),
+        version="1",
+        model_format_name="sklearn",
+        model_format_version="1",
+    )
+s3 = boto3.client("s3")
+stored = s3.get_object(Bucket="millstream", Key="tests/uploaded/model.txt")["Body"].read().decode()
 result = {
+    "stored": stored,
+    "uploaded": registry.get_model_artifact("uploaded", "1").uri,
     "id": model.id,
     "twice": twice,
     "description": again.description,
