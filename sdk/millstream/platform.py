@@ -26,8 +26,10 @@ LOOK_S = 0.2
 
 def start(home: Home, ports: Ports) -> None:
     """Render the manifests and see to it that a node runs which applies them. Safe to repeat."""
+    from services.node.runtime.control import at_rest
+
     home.make()
-    if node_url(home) is None:
+    if node_url(home) is None and at_rest(home.path):  # else the ports may be held by our own edge
         _check_free(ports)
     home.keep_ports(ports)
     keys.local_token(home)

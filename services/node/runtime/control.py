@@ -37,17 +37,19 @@ def start_spawner(paths: HomePaths, options: Mapping[str, Any]) -> subprocess.Po
 def stop_everything(home: str | Path, grace_s: float = 10.0, patience_s: float = 60.0) -> bool:
     """Ends the node, all containers and the spawner of `home`; True when nothing of it is left. Safe to repeat.
 
-    A node that lost its spawner is about to start another, hence the rounds.
+    A node that lost its spawner is about to start another, hence the rounds; one that is only just starting has no
+    door yet, and no containers: it is killed.
     """
     paths = HomePaths(home)
     if not paths.node.exists():
-        _kill_homeless(paths)
+        _kill_spawners(paths)
         strays.reap(paths)
         return not strays.marked(paths)
     deadline = time.monotonic() + patience_s
     for _ in range(ROUNDS_MAX):
         _order_shutdown(paths, grace_s, deadline)
         _kill_node(paths)
+        _kill_spawners(paths)
         strays.reap(paths)
         if not _listening(paths) and not strays.marked(paths):
             break
@@ -84,8 +86,17 @@ def _kill_node(paths: HomePaths) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _kill_homeless(paths: HomePaths) -> None:
-    """A spawner whose folder was deleted has no door any more: it is known by its command line."""
+def at_rest(home: str | Path) -> bool:
+    """False while a spawner is there. What one left behind that was killed together with its node is ended first."""
+    paths = HomePaths(home)
+    if _listening(paths):
+        return False
+    strays.reap(paths)
+    return True
+
+
+def _kill_spawners(paths: HomePaths) -> None:
+    """Also one without a door, since it has none yet or its folder was deleted: it is known by its command line."""
     for pid in procfs.all_pids():
         words = procfs.command_line(pid)
         if b"services.node.runtime.spawner" in words and str(paths.home).encode() in words and strays.ours(pid):

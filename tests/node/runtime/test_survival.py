@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from services.node.runtime import procfs
-from services.node.runtime.control import stop_everything
+from services.node.runtime.control import at_rest, stop_everything
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 from services.node.runtime.spawner import strays
 from tests.node.runtime.conftest import LIGHT, Bench, bench_in, gone
@@ -168,6 +168,24 @@ async def test_a_shutdown_ends_a_node_whose_spawner_was_killed(tmp_path: Path) -
     assert await asyncio.to_thread(stop_everything, home, 0.5)
     await asyncio.to_thread(node.wait)
     assert _of_home(home) == []
+    assert await asyncio.to_thread(stop_everything, home, 0.5)
+
+
+async def test_a_home_whose_node_and_spawner_died_together_is_put_to_rest(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    bench = Bench(await LocalRuntime.open(home, COLD))
+    left = await bench.start("bash", "-c", "setsid -f sleep 98; echo up; sleep 99")
+    await bench.logged(left, "up")
+    pids = strays.marked(bench.runtime.paths)
+    assert pids and not at_rest(home)
+    spawner = bench.runtime.info["pid"]
+    await bench.close()
+    os.kill(spawner, signal.SIGKILL)
+    async with asyncio.timeout(5):
+        while procfs.alive(spawner):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert at_rest(home)
+    assert not any(procfs.alive(pid) for pid in pids)
     assert await asyncio.to_thread(stop_everything, home, 0.5)
 
 
