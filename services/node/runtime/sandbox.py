@@ -2,8 +2,8 @@
 
 Runs in the child between fork and user code, single-threaded. Root needs only a mount namespace; an ordinary account
 takes a user namespace that maps itself to itself, and so do users' pods under root: the kernel then keeps them from
-the memory, environment and files (/proc/*/environ, /proc/*/root) of every process outside their own. Nothing on disk outside the pod's own folder is changed: missing
-mount points are made on a tmpfs that mirrors the folder in question.
+the memory, environment and files (/proc/*/environ, /proc/*/root) of every process outside their own. Nothing on disk
+outside the pod's own folder is changed: missing mount points are made on a tmpfs that mirrors the folder in question.
 """
 
 from __future__ import annotations
