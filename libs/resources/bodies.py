@@ -113,6 +113,12 @@ def check_size(value: Any) -> None:
         level = [c for v in level if isinstance(v, (dict, list)) for c in (v.values() if isinstance(v, dict) else v)]
 
 
+def check_content(value: Any) -> None:
+    """What `decode` asks of any body, for a value that came another way; raises BadRequest."""
+    check_size(value)
+    _refuse_nul(value)
+
+
 def _refuse_nul(value: Any) -> None:
     """NUL is in no text that PostgreSQL, a command line or a file name could hold."""
     level = [value]

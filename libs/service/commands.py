@@ -9,6 +9,7 @@ from contracts.envelope import ApplyCommand, Command, DeleteCommand, Event, Lett
 from contracts.letters import CLUSTER_SCOPED
 from libs.base.errors import ApiError, BadRequest, Cause, Internal, Invalid
 from libs.resources import Kind, Resources
+from libs.resources.bodies import check_content
 from libs.resources.transaction import DELETED_BY
 from libs.service.identity import User
 from libs.service.pipeline import Effect
@@ -111,6 +112,7 @@ async def _delete(message: DeleteCommand, letter: Letter, kind: Kind, resources:
 def _placed(message: ApplyCommand, kind: Kind) -> dict[str, Any]:
     """The manifest with its namespace filled in; raises BadRequest where it contradicts the command."""
     manifest = message.manifest
+    check_content(manifest)
     found = (manifest.get("apiVersion"), manifest.get("kind"))
     if found != (kind.api_version, kind.kind):
         raise BadRequest(f"manifest: expected {kind.api_version} {kind.kind}, got {found[0]} {found[1]}")
@@ -125,7 +127,7 @@ def _placed(message: ApplyCommand, kind: Kind) -> dict[str, Any]:
 
 
 def _name(message: ApplyCommand | DeleteCommand) -> str | None:
-    return _name_in(message.model_dump())
+    return _name_in({part: getattr(message, part, None) for part in ("manifest", "name")})
 
 
 def _name_in(data: Mapping[str, Any]) -> str | None:

@@ -157,7 +157,9 @@ def garbled(draw: st.DrawFn, sample: dict[str, Any]) -> bytes:
     """A sample letter in which up to three values, anywhere, have become something else or nothing."""
     letter = json.loads(json.dumps(sample)) | {"id": str(uuid.UUID(int=draw(st.integers(0, 2**128 - 1))))}
     for _ in range(draw(st.integers(1, 3))):
-        at: Any = letter
+        at: Any = letter["data"] if draw(st.booleans()) and isinstance(letter.get("data"), dict) else letter
+        if not at:
+            continue
         while True:
             key = draw(st.sampled_from(sorted(at)))
             if isinstance(at[key], dict) and at[key] and draw(st.booleans()):
@@ -179,7 +181,8 @@ def heard() -> list[tuple[str, str]]:
 def written(type_: str, count: int, number: int) -> list[tuple[dict[str, str], bytes]]:
     """Messages that hypothesis makes up for one subject."""
     made: list[tuple[dict[str, str], bytes]] = []
-    bodies = garbled(SAMPLES[type_]) | st.binary(max_size=200) | JSONS.map(lambda v: json.dumps(v).encode()) | DEEP
+    raw = st.binary(max_size=200) | JSONS.map(lambda value: json.dumps(value).encode()) | DEEP
+    bodies = st.integers(0, 4).flatmap(lambda die: garbled(SAMPLES[type_]) if die else raw)
 
     @seed(number)
     @settings(max_examples=count, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=QUIET)
