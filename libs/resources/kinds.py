@@ -95,6 +95,7 @@ class Kind:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ("all",)
     columns: tuple[Column, ...] = ()
+    only_columns: bool = False  # of a list nothing but `columns` is shown: names that nobody chose say nothing
     status_subresource: bool = True
     finalizer: str | None = None
     admit: Callable[[Object, Object | None, Admission], Object] = unchanged

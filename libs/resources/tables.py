@@ -47,6 +47,8 @@ def _definitions(kind: Kind) -> list[Object]:
         | {"priority": c.priority}
         for c in kind.columns
     ]
+    if kind.only_columns:
+        return told
     return [_NAME, *told] if _has_age(kind) else [_NAME, *told, _AGE]
 
 
@@ -56,9 +58,10 @@ def _has_age(kind: Kind) -> bool:
 
 def _row(kind: Kind, obj: Object, now: datetime, include: str) -> Object:
     metadata = obj.get("metadata") or {}
-    cells = [metadata.get("name", ""), *(cell(c, obj, now) for c in kind.columns)]
-    if not _has_age(kind):
-        cells.append(age(metadata.get("creationTimestamp"), now))
+    cells = [cell(c, obj, now) for c in kind.columns]
+    if not kind.only_columns:
+        cells = [metadata.get("name", ""), *cells]
+        cells += [] if _has_age(kind) else [age(metadata.get("creationTimestamp"), now)]
     shown = obj if include == "Object" else partial(obj)
     return {"cells": cells} if include == "None" else {"cells": cells, "object": shown}
 

@@ -1,6 +1,7 @@
 """The pure parts against their definitions: selectors, merge patch, JSON patch, field ownership."""
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,12 +10,13 @@ from hypothesis import strategies as st
 
 from libs.base import BadRequest, Conflict
 from libs.resources import ownership as own
+from libs.resources.kinds import Column, Kind
 from libs.resources.managed import Writer, applied
 from libs.resources.names import label_key_problem, label_value_problem, name_problem
 from libs.resources.patches import json_patch, merge_patch, strategic_merge
 from libs.resources.selectors import Requirement, parse_fields, parse_labels
 from libs.resources.shapes import ANYTHING
-from libs.resources.tables import duration
+from libs.resources.tables import duration, table
 
 names = st.sampled_from(["a", "b", "c", "d"])
 scalars = st.one_of(st.integers(-5, 5), st.booleans(), st.text(max_size=3), st.floats(allow_nan=False, width=16))
@@ -188,3 +190,22 @@ def test_names_and_labels_follow_their_rules() -> None:
 )
 def test_ages_read_as_kubectl_writes_them(seconds: int, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("only", "names", "cells"),
+    [
+        (False, ["Name", "Reason", "Age"], ["e.17a", "Started", "5s"]),
+        (True, ["Reason"], ["Started"]),
+    ],
+    ids=["name and age frame the columns", "names that nobody chose are left out"],
+)
+def test_a_table_shows_name_and_age_unless_the_columns_say_it_all(
+    only: bool, names: list[str], cells: list[str]
+) -> None:
+    columns = (Column("Reason", "string", ".reason"),)
+    kind = Kind("", "v1", "Event", "events", "event", columns=columns, only_columns=only)
+    event = {"metadata": {"name": "e.17a", "creationTimestamp": "2026-11-22T10:00:00Z"}, "reason": "Started"}
+    shown = table(kind, [event], datetime(2026, 11, 22, 10, 0, 5, tzinfo=UTC), metadata={}, include="None")
+    assert [column["name"] for column in shown["columnDefinitions"]] == names
+    assert shown["rows"] == [{"cells": cells}]

@@ -107,6 +107,7 @@ class Backoff:
     """Waits between restarts: none before the first, then doubling; forgotten after a healthy run.
 
     Who was killed is back at once, and within seconds if that repeats: the wait is for programs that end by themselves.
+    What ended with everything here waits for nothing when everything is back.
     """
 
     first_s: float = 10.0
@@ -127,7 +128,8 @@ class Backoff:
         last = history[-1]
         assert last.exit is not None
         began = last.exit.started_at
-        if last.number == 0 or (last.exit.finished_at - began).total_seconds() >= self.forget_after_s:
+        ran_s = (last.exit.finished_at - began).total_seconds()
+        if last.number == 0 or last.exit.was_lost or ran_s >= self.forget_after_s:
             return 0.0
         killed = last.exit.was_killed
         first, most = (self.killed_first_s, self.killed_most_s) if killed else (self.first_s, self.most_s)

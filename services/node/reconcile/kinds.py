@@ -127,6 +127,7 @@ CLAIM = _core(
 ACCOUNT = _core("ServiceAccount", "serviceaccounts", "serviceaccount", short_names=("sa",), status_subresource=False)
 EVENT = _core(
     "Event", "events", "event", short_names=("ev",), status_subresource=False, admit=core.admit_event,
+    only_columns=True,
     columns=(
         Column("Last Seen", "date", ".lastTimestamp"), _text("Type", ".type"), _text("Reason", ".reason"),
         _text("Object", _about), _text("Message", ".message"),

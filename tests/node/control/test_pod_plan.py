@@ -136,6 +136,13 @@ def test_a_good_while_makes_the_next_crash_the_first():
     assert _crash_after(0.1) == 10
 
 
+@pytest.mark.parametrize("reason", ["NodeShutdown", "ContainerStatusUnknown"])
+def test_what_ended_with_everything_here_waits_for_nothing_when_all_is_back(reason):
+    before = killed("main", 3, reason)
+    plan, _ = decide(pod(), seen(before, killed("main", 4, reason)))
+    assert plan.actions == (Start("main", 5),)
+
+
 def test_a_killed_program_is_back_within_seconds_however_often():
     at_once = [killed("main", 0), killed("main", 0, reason="ContainerStatusUnknown")]
     assert [decide(pod(), seen(a))[0].actions for a in at_once] == [(Start("main", 1),)] * 2
