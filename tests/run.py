@@ -40,7 +40,7 @@ STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),
     Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service"), 2),
     Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
-    Stage("node", ("tests/node",)),
+    Stage("node", ("tests/node",), 2),
     Stage("simulation", ("tests/simulation",)),
     Stage("e2e", ("tests/e2e",)),
     Stage("clients", ("tests/clients",)),
