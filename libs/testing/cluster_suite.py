@@ -133,7 +133,7 @@ class ClusterSuite:
 
 
 async def _next(watch: AsyncIterator[tuple[str, Object]], count: int) -> list[tuple[str, str]]:
-    told = []
+    told: list[tuple[str, str]] = []
     async with asyncio.timeout(10):
         while len(told) < count:
             type, obj = await anext(watch)

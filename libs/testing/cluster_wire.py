@@ -135,11 +135,15 @@ class _Watch:
 
     async def _wait(self, seconds: float) -> None:
         nap = asyncio.ensure_future(self._cluster.clock.sleep(seconds))
-        nap.add_done_callback(lambda over: over.cancelled() or self._news.set())
+        nap.add_done_callback(self._rung)
         try:
             await self._news.wait()
         finally:
             nap.cancel()
+
+    def _rung(self, nap: "asyncio.Future[None]") -> None:
+        if not nap.cancelled():
+            self._news.set()
 
 
 def _line(type: str, obj: Object) -> bytes:

@@ -23,6 +23,9 @@ from libs.testing.loop import Life
 Latency = Callable[[], float]
 """How long, in seconds of the loop, the next call to the database takes."""
 
+Fails = Callable[[], bool]
+"""Whether the next call finds the disk failing; it then has no effect."""
+
 _BUSY_AGAIN_S = 0.005
 _PRAGMAS = ("PRAGMA busy_timeout=0", "PRAGMA synchronous=OFF", "PRAGMA foreign_keys=ON")
 
@@ -32,8 +35,8 @@ class _Hand:
 
     daemon = True
 
-    def __init__(self, latency: Latency, life: Life) -> None:
-        self._latency, self._life = latency, life
+    def __init__(self, latency: Latency, fails: Fails, life: Life) -> None:
+        self._latency, self._fails, self._life = latency, fails, life
 
     def start(self) -> None:
         """There is no thread to start."""
@@ -43,6 +46,9 @@ class _Hand:
         loop = asyncio.get_running_loop()
         if self._life.dead:
             loop.call_soon(_fail, future, sqlite3.ProgrammingError("closed database of a process that was killed"))
+            return
+        if self._fails():
+            loop.call_later(self._latency(), _fail, future, _disk_error())
             return
         try:
             result = function()
@@ -59,6 +65,12 @@ class _Hand:
             loop.call_later(self._latency(), _answer, future, result)
 
 
+def _disk_error() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("disk I/O error, thrown in")
+    error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+    return error
+
+
 def _answer(future: "asyncio.Future[Any] | None", result: Any) -> None:
     if future is not None and not future.done():
         future.set_result(result)
@@ -70,9 +82,9 @@ def _fail(future: "asyncio.Future[Any] | None", error: BaseException) -> None:
 
 
 class _Connection(aiosqlite.Connection):
-    def __init__(self, file: str, latency: Latency, life: Life) -> None:
+    def __init__(self, file: str, latency: Latency, fails: Fails, life: Life) -> None:
         super().__init__(lambda: sqlite3.connect(file), 64)
-        hand: Any = _Hand(latency, life)
+        hand: Any = _Hand(latency, fails, life)
         self._tx = self._thread = hand
 
     def __del__(self) -> None:
@@ -85,6 +97,7 @@ class InlineDatabase(Database):
 
     file: Path
     latency: Latency
+    fails: Fails
     life: Life
 
     @property
@@ -94,7 +107,7 @@ class InlineDatabase(Database):
 
     def engine(self, *, read_only: bool) -> AsyncEngine:
         def creator(*_: Any, **__: Any) -> aiosqlite.Connection:
-            return _Connection(str(self.file), self.latency, self.life)
+            return _Connection(str(self.file), self.latency, self.fails, self.life)
 
         engine = create_async_engine(
             self.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"async_creator_fn": creator}
@@ -111,7 +124,12 @@ def _set_up(connection: Any, pragmas: tuple[str, ...]) -> None:
     cursor.close()
 
 
-def inline(file: Path, *, latency: Latency, life: Life) -> InlineDatabase:
+def never() -> bool:
+    """A disk that does not fail."""
+    return False
+
+
+def inline(file: Path, *, latency: Latency, life: Life, fails: Fails = never) -> InlineDatabase:
     """Give it to `Store.on`."""
     url = URL.create("sqlite+aiosqlite", database=str(file))
-    return InlineDatabase(url, SqliteLine, (("BEGIN IMMEDIATE", ()),), (("BEGIN", ()),), file, latency, life)
+    return InlineDatabase(url, SqliteLine, (("BEGIN IMMEDIATE", ()),), (("BEGIN", ()),), file, latency, fails, life)

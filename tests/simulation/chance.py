@@ -18,6 +18,7 @@ class Weather:
     hang: float
     cluster_silent: float
     watch_breaks: float
+    disk_fails: float
     messages: float
     late_s: float
     trouble_every_s: float
@@ -44,11 +45,12 @@ class Chance:
         rng = self.of("weather")
         force = rng.choice([0.0, 0.3, 1.0, 2.0, 4.0])
         return Weather(
-            crash=0.01 * force * rng.random(),
+            crash=0.03 * force * rng.random(),
             error=0.02 * force * rng.random(),
             hang=0.01 * force * rng.random(),
             cluster_silent=0.02 * force * rng.random(),
             watch_breaks=0.05 * force * rng.random(),
+            disk_fails=0.004 * force * max(0.0, rng.random() - 0.4),
             messages=0.05 * force * rng.random(),
             late_s=rng.choice([0.5, 5.0, 40.0]),
             trouble_every_s=rng.choice([15.0, 40.0, 120.0]) if force else float("inf"),

@@ -63,7 +63,7 @@ class Process:
     async def run(self) -> None:
         """Until it is asked to stop; a kill ends it anywhere."""
         world, app = self.world, BUILDERS[self.name]()
-        where = inline(world.file(self.name), latency=world.latency("disk"), life=self.life)
+        where = inline(world.file(self.name), latency=world.latency("disk"), life=self.life, fails=world.disk_fails)
         ids = SeededIds(world.chance.of("ids").getrandbits(64), world.clock)
         migrations = [app.migrations] if app.migrations else []
         store = await Store.on(where, clock=world.clock, ids=ids, migrations=migrations)
@@ -167,6 +167,9 @@ class World:
         self.wiped.append((self.broker.stream, self.broker.dead))
         self.broker.wipe()
 
+    def disk_fails(self) -> bool:
+        return self.chance.of("disk failures").random() < self.weather.disk_fails and self.stormy
+
     async def cluster_trouble(self, moment: str) -> None:
         """What may happen around a call to the cluster, and while a watch is open."""
         rng, weather = self.chance.of("cluster"), self.weather
@@ -199,7 +202,8 @@ class World:
             await asyncio.wait([running])
             if not process.life.dead and (error := running.exception()) is not None:
                 self.note(f"{process.life.name} ended by itself: {error!r}")
-                self.fell.append(f"{process.life.name} ended by itself: {error!r}")
+                if not isinstance(error, (Unavailable, Trouble)):
+                    self.fell.append(f"{process.life.name} ended by itself: {error!r}")
                 await process.kill()
             await self.clock.sleep(0.2 + rng.expovariate(1 / 5) if self.stormy else 0.2)
 
