@@ -1,7 +1,7 @@
 """What must happen next for one TrainJob: a pure answer to what is wanted and what runs, the same at every retry."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -83,6 +83,19 @@ def _without_runtime(world: World) -> Plan:
     ref = world.job["spec"]["runtimeRef"]
     why = Outcome(False, "TrainingRuntimeNotFound", f"there is no {ref['kind']} named {ref['name']!r}")
     return _fail(world, 1, why)
+
+
+def refused(world: World, why: str) -> Plan | None:
+    """The cluster will not have the workloads: what they ask for is invalid, or their namespace is not there.
+
+    A namespace may come a moment after the job. None for a job that is going anyway.
+    """
+    if world.job["metadata"].get("deletionTimestamp"):
+        return None
+    created = datetime.fromisoformat(world.job["metadata"]["creationTimestamp"])
+    if (world.now - created).total_seconds() < RUNTIME_GRACE_S:
+        return Plan(requeue_after=LOOK_AGAIN_S)
+    return replace(_fail(world, 1, Outcome(False, "WorkloadsRefused", why)), actions=())
 
 
 def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:

@@ -15,7 +15,7 @@ from millstream import messages
 from millstream.client import Client
 
 from contracts.envelope import structured, subject_of
-from tests.platform import Platform
+from tests.platform import Platform, until
 
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1"
 JOBS = f"{TRAINER}/namespaces/default/trainjobs"
@@ -249,6 +249,23 @@ def test_an_escape_that_is_none_is_a_400(platform: Platform) -> None:
             wire.sendall(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             told = wire.recv(200)
         assert told.startswith(b"HTTP/1.") and (told[9:10] == b"4" or told[9:12] == b"505"), (line, told)
+
+
+@pytest.mark.timeout(60)
+def test_who_asks_for_work_in_a_namespace_that_is_not_there_is_told(http: httpx.Client) -> None:
+    """The services keep no list of namespaces, so the objects are taken; what becomes of them says why."""
+    trainjob, service = job({"name": "lost"}, trainer={"command": ["true"]}), isvc() | {"metadata": {"name": "lost"}}
+    asked = {JOBS.replace("default", "nowhere"): trainjob, SERVICES.replace("default", "nowhere"): service}
+    for path, body in asked.items():
+        assert http.post(path, json=body).status_code == 201
+    for path in asked:
+
+        def told(path: str = path) -> bool:
+            status = http.get(f"{path}/lost").json().get("status") or {}
+            return any('namespaces "nowhere" not found' in c.get("message", "") for c in status.get("conditions") or [])
+
+        until(told, 30, f"{path} says that its namespace is not there")
+        assert http.delete(f"{path}/lost").status_code == 200
 
 
 def tokens() -> dict[str, str]:

@@ -49,10 +49,15 @@ def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundin
 
 def plan_unknown_version(isvc: Object, why: str, now: datetime) -> Decision:
     """The registry has not (yet) announced the version that the URI names; what runs already keeps running."""
-    verdict = Verdict("False", "ModelVersionUnknown", why)
+    return plan_refused(isvc, "ModelVersionUnknown", why, now)
+
+
+def plan_refused(isvc: Object, reason: str, why: str, now: datetime) -> Decision:
+    """Nothing can be asked of the cluster, or it will not have what is asked; what runs already keeps running."""
+    verdict = Verdict("False", reason, why)
     old = isvc.get("status") or {}
     states = {**((old.get("modelStatus") or {}).get("states") or {}), "targetModelState": "Pending"}
-    failure = {"reason": "InvalidPredictorSpec", "message": f"ModelVersionUnknown: {why}", "time": rfc3339(now)}
+    failure = {"reason": "InvalidPredictorSpec", "message": f"{reason}: {why}", "time": rfc3339(now)}
     before = (old.get("modelStatus") or {}).get("lastFailureInfo") or {}
     if before.get("message") == failure["message"]:
         failure = before

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.kinds.inferenceservice import predictor_model
-from libs.base import ApiError
+from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
@@ -18,7 +18,7 @@ from services.serving.domain.predictor import KnownVersion, predictor, registry_
 from services.serving.domain.status import Observed
 from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings
 from services.serving.reconcile.kind import INFERENCESERVICE
-from services.serving.reconcile.plan import Decision, names_of, plan, plan_unknown_version
+from services.serving.reconcile.plan import Decision, names_of, plan, plan_refused, plan_unknown_version
 
 Object = dict[str, Any]
 Lookup = Callable[[str, str | None], Awaitable[KnownVersion | None]]
@@ -26,6 +26,7 @@ Lookup = Callable[[str, str | None], Awaitable[KnownVersion | None]]
 RESOURCES = (DEPLOYMENT, SERVICE, HTTPROUTE)
 REGISTRY_POLL_S = 2.0
 GONE_POLL_S = 1.0
+REFUSED_POLL_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ class Predictors:
         # Routes come last and status after all: a status never tells of what was not yet asked for.
         actions = [Ensure(made, apply=True) for made in decision.ensure]
         done = Plan(actions, decision.status, decision.events, REGISTRY_POLL_S if follow else None)
-        return await carry_out(done, isvc, ctx)
+        try:
+            return await carry_out(done, isvc, ctx)
+        except (BadRequest, Invalid, NotFound) as error:
+            decision = plan_refused(isvc, "WorkloadsRefused", error.message, ctx.clock.now())
+        return await carry_out(Plan((), decision.status, decision.events, REFUSED_POLL_S), isvc, ctx)
 
     async def _decide(self, isvc: Object, ctx: Context) -> tuple[Decision, bool]:
         """The decision, and whether to look again soon because the registry may say something new."""

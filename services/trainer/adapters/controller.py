@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
-from libs.base.errors import ApiError, Conflict
+from libs.base.errors import ApiError, BadRequest, Conflict, Invalid, NotFound
 from libs.cluster import JOB, POD, SECRET, SERVICE
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
@@ -51,11 +51,15 @@ class TrainJobs:
         if job is None or (is_finished(job) and not job["metadata"].get("deletionTimestamp")):
             self._asked_at.pop((job or {}).get("metadata", {}).get("uid", ""), None)
             return None
-        plan = pure.plan(await self._world(job, ctx))
+        world = await self._world(job, ctx)
         try:
-            return await self._carry_out(plan, job, ctx)
+            return await self._carry_out(pure.plan(world), job, ctx)
         except Conflict:
             return Requeue(0.02)
+        except (BadRequest, Invalid, NotFound) as error:
+            if (refused := pure.refused(world, error.message)) is None:
+                raise
+            return await self._carry_out(refused, job, ctx)
 
     async def _carry_out(self, plan: Plan, job: Job, ctx: Context) -> Requeue | None:
         """The status is written only onto what was read: a progress report may have come in between."""

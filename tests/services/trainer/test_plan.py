@@ -171,6 +171,22 @@ def test_a_job_waits_a_moment_for_its_runtime_and_then_fails_by_name():
     )
 
 
+def test_what_the_cluster_will_not_have_is_tried_for_a_moment_and_then_fails_the_job():
+    def refused(trainjob: dict[str, Any]) -> Plan | None:
+        world = reconcile.World(trainjob, RUNTIME, Observed(), FRAMEWORKS, SITE, "token", NOW, True)
+        return reconcile.refused(world, 'namespaces "team" not found')
+
+    assert refused(admitted()) == Plan(requeue_after=reconcile.LOOK_AGAIN_S)
+    created = (NOW - timedelta(seconds=11)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    plan = refused(admitted(metadata={"creationTimestamp": created}))
+    assert plan is not None and not plan.actions
+    condition = plan.status["conditions"][0]
+    assert (condition["type"], condition["reason"]) == ("Failed", "WorkloadsRefused")
+    assert condition["message"] == 'namespaces "team" not found'
+    assert _said(plan) == ["TrainJobFailed"]
+    assert refused(job(metadata={"deletionTimestamp": created})) is None
+
+
 def test_a_changed_deadline_reaches_the_running_job():
     plan = _plan(admitted(spec={"activeDeadlineSeconds": 60}), **RUNNING)
     assert plan.actions[0].obj["spec"]["activeDeadlineSeconds"] == 60
