@@ -31,6 +31,9 @@ class Settings(BaseModel):
     """Tests only: serve without a public key to check identities with."""
     kubeconfig: str | None = None
     namespace: str = "millstream-system"
+    replica: str | None = None
+    """Names this replica for as long as at most one process can bear the name, such as its pod's uid: what it led
+    before a crash it leads again at once, instead of waiting for its own lease to run out."""
     s3_endpoint: str | None = None
     s3_access_key: str | None = Field(default=None, repr=False)
     s3_secret_key: str | None = Field(default=None, repr=False)

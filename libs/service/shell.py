@@ -170,6 +170,7 @@ def _with_decisions(app: App, ports: Ports, given: Given) -> Ports:
     if reconcilers:
         jitter = given.jitter or chance
         ports.controller = Controller(
-            reconcilers, ports.resources, ports.cluster, ports.store, ports.clock, jitter=jitter
-        )
+            reconcilers, ports.resources, ports.cluster, ports.store, ports.clock,
+            jitter=jitter, holder=ports.settings.replica,
+        )  # fmt: skip
     return ports

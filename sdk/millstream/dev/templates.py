@@ -99,6 +99,8 @@ spec:
             - {{name: MILLSTREAM_PORT, value: "8080"}}
             - name: MILLSTREAM_HOST
               valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}
+            - name: MILLSTREAM_REPLICA
+              valueFrom: {{fieldRef: {{fieldPath: metadata.uid}}}}
           readinessProbe:
             httpGet: {{path: /readyz, port: http}}
             periodSeconds: 5
