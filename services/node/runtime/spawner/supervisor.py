@@ -86,6 +86,8 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             self.loop.in_child()
+            assert container.control is not None
+            container.control.close()  # else it would hold its own line open and wait for ever for a dead spawner
             launch.run(container.request, theirs, out, err, warm=False)
         return pid
 
