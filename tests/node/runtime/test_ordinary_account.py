@@ -16,14 +16,18 @@ import pytest
 from services.node.runtime import linux
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-AGAIN = (
-    "test_containers.py",
-    "test_views.py",
-    "test_survival.py::test_a_killed_node_is_started_again_and_adopts_what_runs",
-    "test_survival.py::test_a_shutdown_ends_everything_also_without_a_spawner",
-    "test_images.py::test_two_containers_reduce_over_gloo[namespaces]",
-    "test_images.py::test_the_pods_programs_come_first_and_share_one_interpreter[namespaces]",
-)
+AGAIN = {
+    "containers": ("test_containers.py",),
+    "views": ("test_views.py",),
+    "survival": (
+        "test_survival.py::test_a_killed_node_is_started_again_and_adopts_what_runs",
+        "test_survival.py::test_a_shutdown_ends_everything_also_without_a_spawner",
+    ),
+    "images": (
+        "test_images.py::test_two_containers_reduce_over_gloo[namespaces]",
+        "test_images.py::test_the_pods_programs_come_first_and_share_one_interpreter[namespaces]",
+    ),
+}
 
 
 @pytest.fixture
@@ -60,8 +64,9 @@ def _open_way(path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="the whole suite runs without privilege already")
 @pytest.mark.timeout(110)
-def test_everything_works_as_an_ordinary_user(folder: Path) -> None:
-    tests = [str(Path(__file__).with_name(name)) for name in AGAIN]
+@pytest.mark.parametrize("names", AGAIN.values(), ids=list(AGAIN))
+def test_everything_works_as_an_ordinary_user(folder: Path, names: tuple[str, ...]) -> None:
+    tests = [str(Path(__file__).with_name(name)) for name in names]
     argv = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--basetemp={folder}/t", *tests]
     done = subprocess.run(
         argv,
