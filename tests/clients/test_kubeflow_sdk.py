@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.clients.conftest import Client
+from tests.clients.readme import block
 
 
 @pytest.mark.timeout(300)
-def test_a_function_trains_on_two_nodes_and_its_logs_are_followed(kubeflow: Client) -> None:
-    told = kubeflow.program("kubeflow_train")
+def test_the_readmes_function_trains_on_two_nodes_and_its_logs_are_followed(kubeflow: Client, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(block("python", "from kubeflow.trainer"))
+    told = kubeflow.program("kubeflow_train", snippet=str(tmp_path / "train.py"))
     assert "torch-distributed" in told["runtimes"]
     assert told["status"] == "Complete"
     assert told["nodes"] == 2
     lines = [line for step in told["logs"].values() for line in step]
-    assert any("hello: rank 0 of 2, sum 3" in line for line in lines), told["logs"]
-    assert any("hello: rank 1 of 2, sum 3" in line for line in lines), told["logs"]
-    assert any("hello: rank 0 of 2" in line for line in told["followed"])
+    assert any("rank 0 of 2" in line for line in lines), told["logs"]
+    assert any("rank 1 of 2" in line for line in lines), told["logs"]
+    assert any("rank 0 of 2" in line for line in told["followed"])
     assert told["listed"]
     assert told["events"], "the SDK shows no events of the job"
     assert told["gone"], "the job is still there after delete_job"

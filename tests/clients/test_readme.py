@@ -1,8 +1,10 @@
-"""What README.md tells users of clients to type, typed: its manifests, its shell commands, its Python."""
+"""What README.md tells users of clients to type, typed: its manifests, its shell commands, its Python.
+
+The Kubeflow SDK's function is trained in test_kubeflow_sdk.py.
+"""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -10,15 +12,8 @@ import pytest
 
 from tests.clients.conftest import Client
 from tests.clients.models import store_iris
+from tests.clients.readme import block
 from tests.platform import run
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
-
-
-def block(language: str, mark: str) -> str:
-    """The one block of code in this language that holds `mark`."""
-    [found] = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if mark in text]
-    return str(found)
 
 
 def shell(client: Client, commands: str, folder: Path) -> str:
@@ -33,12 +28,6 @@ def test_the_job_is_applied_waited_for_read_and_deleted(kubectl: Client, tmp_pat
     (tmp_path / "job.yaml").write_text(block("yaml", "# job.yaml"))
     told = shell(kubectl, block("sh", "kubectl apply -f job.yaml"), tmp_path)
     assert "node-0 | 0" in told and "node-1 | 1" in told, told
-
-
-@pytest.mark.timeout(240)
-def test_the_function_trains_with_the_kubeflow_sdk(kubeflow: Client, tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(block("python", "from kubeflow.trainer"))
-    assert "rank 0 of 2" in kubeflow.call("python", str(tmp_path / "train.py"))
 
 
 @pytest.mark.timeout(240)
