@@ -13,7 +13,7 @@ from nats.errors import NoRespondersError
 
 from libs.base.clock import Clock
 from libs.bus.api import Deliver
-from libs.bus.attempt import attempt
+from libs.bus.attempt import Failures, attempt
 from libs.bus.dead import text_headers
 from libs.bus.limit import cancelled
 from libs.bus.messages import Delivery
@@ -33,6 +33,7 @@ class Handler:
     def __init__(self, service: str, deliver: Deliver, bury: Undertaker, *, clock: Clock, tuning: Tuning) -> None:
         self._service, self._deliver, self._bury = service, deliver, bury
         self._clock, self._tuning = clock, tuning
+        self._failures = Failures()
         self._in_hand: dict[asyncio.Task[None], Msg] = {}
         self.when_free: Callable[[], None] = lambda: None
 
@@ -76,7 +77,14 @@ class Handler:
 
     async def _handle(self, msg: Msg) -> None:
         delivery = as_delivery(msg)
-        verdict = await attempt(self._deliver, delivery, service=self._service, clock=self._clock, tuning=self._tuning)
+        verdict = await attempt(
+            self._deliver,
+            delivery,
+            service=self._service,
+            clock=self._clock,
+            tuning=self._tuning,
+            failures=self._failures,
+        )
         if verdict is None:
             await settle(msg, Msg.Ack.Ack)
         elif isinstance(verdict, Retry):

@@ -12,7 +12,7 @@ class Tuning:
     """How patient the bus is. All times in seconds."""
 
     max_attempts: int = 10
-    """Deliveries after which a failing message becomes a dead letter."""
+    """Failures in one process after which a message becomes a dead letter."""
     max_unfinished: int = 40
     """Deliveries after which a message whose handler never even failed (it kills its process) becomes one."""
     backoff_first_s: float = 0.2
@@ -49,7 +49,8 @@ class Bury:
 
 
 def judge(error: BaseException, *, attempt: int, key: str, tuning: Tuning) -> Retry | Bury:
-    """What becomes of a delivery whose handler raised `error`. `key` spreads the retries of different messages."""
+    """What becomes of a delivery whose handler raised `error`, for the `attempt`-th time in this process. `key` spreads
+    the retries of different messages."""
     if isinstance(error, Poison):
         return Bury(error.reason)
     reason = describe(error)

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 from libs.bus.api import Bus, Deliver, Subscription
-from libs.bus.attempt import attempt
+from libs.bus.attempt import Failures, attempt
 from libs.bus.dead import burial_id, bury, dead_subject, exhume
 from libs.bus.errors import BusUnavailable
 from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
@@ -22,6 +22,7 @@ class MemorySubscription(Subscription):
     def __init__(self, bus: "MemoryBus", deliver: Deliver, concurrency: int) -> None:
         self._bus, self._deliver, self._concurrency = bus, deliver, concurrency
         self._in_hand: dict[asyncio.Task[None], tuple[Consumer, int]] = {}
+        self._failures = Failures()
         self._event = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
@@ -71,7 +72,12 @@ class MemorySubscription(Subscription):
     async def _handle(self, consumer: Consumer, delivery: Delivery) -> None:
         broker = self._bus.broker
         verdict = await attempt(
-            self._deliver, delivery, service=self._bus.service, clock=broker.clock, tuning=broker.tuning
+            self._deliver,
+            delivery,
+            service=self._bus.service,
+            clock=broker.clock,
+            tuning=broker.tuning,
+            failures=self._failures,
         )
         now = broker.clock.monotonic()
         if not broker.up or broker.faults(Fault.ACK_LOST):
