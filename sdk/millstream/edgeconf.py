@@ -40,6 +40,9 @@ def _server(address: str, protocols: list[str]) -> dict[str, Any]:
         "read_header_timeout": "10s",
         "idle_timeout": "5m",
         "max_header_bytes": 65536,
+        # Who came through a tunnel or another proxy of this machine says whom it speaks for. Caddy hands that on, and
+        # the gateway then takes nobody for the local user who is not on this machine.
+        "trusted_proxies": {"source": "static", "ranges": ["127.0.0.0/8"]},
         "routes": [_not_yet()],
     }
 

@@ -112,6 +112,9 @@ def test_the_node_believes_no_stranger(platform: Platform) -> None:
         {"Origin": "null"},
         {"Host": "localhost@evil.example"},
         {"X-Forwarded-Host": "evil.example", "Host": "evil.example"},
+        {"X-Forwarded-For": "203.0.113.9"},
+        {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"},
+        {"X-Forwarded-Host": "evil.example"},
     ],
     ids=lambda headers: "_".join(f"{k}={v}" for k, v in headers.items()),
 )
