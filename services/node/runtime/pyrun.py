@@ -142,6 +142,8 @@ def run(program: Program) -> int:
 
 def _main(program: Program) -> None:
     if program.kind == "module":
+        if not hasattr(sys.modules.get(program.target), "__path__"):
+            sys.modules.pop(program.target, None)  # what this server had imported would be warned about
         runpy._run_module_as_main(program.target)  # type: ignore[attr-defined]
     elif program.kind == "script":
         _run_script(program.target)

@@ -110,7 +110,15 @@ async def test_every_way_to_name_a_program_means_what_it_means_to_python(warm_be
         (package / name).write_text(show)
     pod = await warm_bench.pod()
     lines = [["-c", show, "x"], ["-m", "pack", "x"], ["-mpack.part"], ["pack"], ["-u", "pack/part.py", "-c"], ["-"]]
-    lines += [["-m", "nowhere"], ["nowhere.py"], ["-c", "1/0"], ["-uBc", show], [], ["-m", "json.tool", "/dev/null"]]
+    lines += [
+        ["-m", "nowhere"],
+        ["nowhere.py"],
+        ["-c", "1/0"],
+        ["-uBc", show],
+        [],
+        ["-m", "json.tool", "/dev/null"],
+        ["-m", "http.server", "-h"],
+    ]
     found = [await _difference(warm_bench, tmp_path, argv, at, pod) for at, argv in enumerate(lines)]
     assert "\n".join(filter(None, found)) == ""
 
