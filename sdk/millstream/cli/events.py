@@ -131,7 +131,7 @@ def show(number: Sequence, home: Home = None) -> None:
     async def one(bus: Any) -> None:
         found = [d for d in await bus.dead_letters(10_000) if d.seq == number]
         if not found:
-            raise ClientError(f"there is no dead letter {number}")
+            raise ClientError(f"there is no dead letter {number}; see `millstream events dead-letters list`")
         sys.stdout.write(found[0].data.decode(errors="replace") + "\n")
 
     _with_bus(home, one)

@@ -37,5 +37,7 @@ def read_source(name: str) -> str:
         return sys.stdin.read()
     try:
         return Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ClientError(f"cannot read {name}: {error}") from error
+    except OSError as error:
+        raise ClientError(f"cannot read {name}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ClientError(f"cannot read {name}: not UTF-8 text ({error})") from error

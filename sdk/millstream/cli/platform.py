@@ -22,10 +22,15 @@ def up(
 ) -> None:
     """Start the whole platform and print how to reach it. Safe to run again."""
     from millstream import platform as laptop
+    from millstream.errors import ClientError
 
     place = folder(home)
     kept = place.ports()
-    laptop.start(place, Ports(http or kept.http, https or kept.https))
+    ports = Ports(http or kept.http, https or kept.https)
+    if ports != kept and laptop.node_url(place) is not None:
+        held = f"--http {kept.http} --https {kept.https}"
+        raise ClientError(f"{place.path} runs with {held}: to change its ports, `millstream down` first")
+    laptop.start(place, ports)
     laptop.wait_ready(place, timeout, progress=_progress)
     laptop.write_doors(place)
     out.print(laptop.doors(place))
