@@ -19,3 +19,9 @@ def test_the_demo_trains_registers_serves_and_predicts_twice_over(platform: Plat
                       "training.trainjob.succeeded.v1", "registry.modelversion.created.v1",
                       "serving.inferenceservice.ready.v1"):  # fmt: skip
             assert event in told, told
+
+
+def test_up_with_other_ports_leaves_a_running_home_as_it_is(platform: Platform) -> None:
+    told = platform.run("up", "--detach", "--http", "9", check=False)
+    assert "to change its ports, `millstream down` first" in told
+    assert platform.http in platform.run("status")
