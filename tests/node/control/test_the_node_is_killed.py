@@ -30,7 +30,7 @@ def ask(home, method, path, body=None):
         return json.load(answer)
 
 
-async def insist(home, method, path, body=None, timeout_s=30):
+async def insist(home, method, path, body=None, timeout_s=60):
     """Asks until a node answers; a repeated POST finds its object there already."""
     end = time.monotonic() + timeout_s
     while True:
