@@ -21,6 +21,7 @@ from services.node.runtime.spawner import strays
 
 ROOT = Path(__file__).resolve().parents[3]
 ROUNDS_MAX = 3
+CALM_LOOKS, LOOK_S = 3, 0.02
 
 
 def start_spawner(paths: HomePaths, options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
@@ -51,10 +52,10 @@ def stop_everything(home: str | Path, grace_s: float = 10.0, patience_s: float =
         _kill_node(paths)
         _kill_spawners(paths)
         strays.reap(paths)
-        if not _listening(paths) and not strays.marked(paths):
+        if not _listening(paths) and not strays.marked(paths) and not _programs(paths):
             break
     cgroups.remove_home(str(paths.home))
-    return not _listening(paths) and not strays.marked(paths)
+    return not _listening(paths) and not strays.marked(paths) and not _programs(paths)
 
 
 def _order_shutdown(paths: HomePaths, grace_s: float, deadline: float) -> None:
@@ -96,12 +97,30 @@ def at_rest(home: str | Path) -> bool:
 
 
 def _kill_spawners(paths: HomePaths) -> None:
-    """Also one without a door, since it has none yet or its folder was deleted: it is known by its command line."""
-    for pid in procfs.all_pids():
-        words = procfs.command_line(pid)
-        if b"services.node.runtime.spawner" in words and str(paths.home).encode() in words and strays.ours(pid):
+    """Also one without a door, since it has none yet or its folder was deleted: it is known by its command line.
+
+    A killed node's last child may only be on its way to become one, hence the looks after nothing was found.
+    """
+    deadline, calm = time.monotonic() + strays.PATIENCE_S, 0
+    while calm < CALM_LOOKS and time.monotonic() < deadline:
+        found = _programs(paths)
+        calm = 0 if found else calm + 1
+        for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        time.sleep(LOOK_S)
+
+
+def _programs(paths: HomePaths) -> list[int]:
+    """Living nodes and spawners of this home."""
+    home = str(paths.home).encode()
+    names = {b"services.node", b"services.node.runtime.spawner"}
+    found = []
+    for pid in procfs.all_pids():
+        words = procfs.command_line(pid)
+        if pid != os.getpid() and home in words and names & set(words) and strays.ours(pid) and procfs.alive(pid):
+            found.append(pid)
+    return found
 
 
 def _listening(paths: HomePaths) -> bool:
