@@ -44,6 +44,18 @@ def _server(address: str, protocols: list[str]) -> dict[str, Any]:
         # the gateway then takes nobody for the local user who is not on this machine.
         "trusted_proxies": {"source": "static", "ranges": ["127.0.0.0/8"]},
         "routes": [_not_yet()],
+        "errors": {"routes": [_no_answer()]},
+    }
+
+
+def _no_answer() -> dict[str, Any]:
+    """What a client reads when no pod is ready behind a route, or one ended in the middle of an answer."""
+    body = "{http.error.status_code} {http.error.status_text}: no pod behind this route answers; is it ready?\n"
+    headers = {"Content-Type": ["text/plain; charset=utf-8"]}
+    return {
+        "handle": [
+            {"handler": "static_response", "status_code": "{http.error.status_code}", "headers": headers, "body": body}
+        ]
     }
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from services.node.domain.naming import endpoints_name
@@ -16,17 +17,26 @@ REFRESH = "250ms"
 """How long the proxy may use the endpoints of one look-up; a pod serves on for longer than this when it must end."""
 
 
-def caddy_routes(routes: Sequence[Object], upstreams: Upstreams, resolver: str | None = None) -> list[Object]:
+@dataclass(frozen=True)
+class Follow:
+    """How the proxy finds pods by itself: a name server (`ip:port`) that knows `endpoints_name`, and the pods' port
+    behind a backendRef (None while that is not known)."""
+
+    resolver: str
+    port_of: Callable[[str, Object], int | None]
+
+
+def caddy_routes(routes: Sequence[Object], upstreams: Upstreams, follow: Follow | None = None) -> list[Object]:
     """One Caddy route for each match of each rule, in the order in which the Gateway API lets them win.
 
-    With `resolver` (`ip:port` of a name server that knows `endpoints_name`) a rule with one backend names it and the
-    proxy looks its pods up: endpoints come and go without a new configuration, which would close idle connections.
+    With `follow` a rule with one backend names it and the proxy looks its pods up: endpoints come and go, also the
+    first and the last, without a new configuration, which would come late and close idle connections.
     """
-    entries = [e for route in routes for e in _entries(route, upstreams, resolver)]
+    entries = [e for route in routes for e in _entries(route, upstreams, follow)]
     return [made for _, made in sorted(entries, key=lambda e: e[0])]
 
 
-def _entries(route: Object, upstreams: Upstreams, resolver: str | None) -> list[tuple[Any, Object]]:
+def _entries(route: Object, upstreams: Upstreams, follow: Follow | None) -> list[tuple[Any, Object]]:
     meta = route["metadata"]
     found = []
     for at, rule in enumerate(route["spec"].get("rules") or []):
@@ -34,7 +44,7 @@ def _entries(route: Object, upstreams: Upstreams, resolver: str | None) -> list[
             made = {
                 "@id": f"{meta['namespace']}/{meta['name']}/{at}/{nth}",
                 "match": [_match(route, match)],
-                "handle": _handlers(meta["namespace"], rule, match, upstreams, resolver),
+                "handle": _handlers(meta["namespace"], rule, match, upstreams, follow),
                 "terminal": True,
             }
             rank = (*_rank(route, match), meta.get("creationTimestamp", ""), meta["namespace"], meta["name"], at, nth)
@@ -74,7 +84,7 @@ def _match(route: Object, match: Object) -> Object:
     return made | {key: value for key, value in found if value}
 
 
-def _handlers(namespace: str, rule: Object, match: Object, upstreams: Upstreams, resolver: str | None) -> list[Object]:
+def _handlers(namespace: str, rule: Object, match: Object, upstreams: Upstreams, follow: Follow | None) -> list[Object]:
     handlers = []
     for wanted in rule.get("filters") or []:
         kind = wanted["type"]
@@ -84,7 +94,7 @@ def _handlers(namespace: str, rule: Object, match: Object, upstreams: Upstreams,
             handlers += _rewrite(wanted["urlRewrite"], match)
         elif kind in ("RequestHeaderModifier", "ResponseHeaderModifier"):
             handlers.append(_headers(kind, wanted))
-    return [*handlers, _backend(namespace, rule, upstreams, resolver)]
+    return [*handlers, _backend(namespace, rule, upstreams, follow)]
 
 
 def _rewrite(wanted: Object, match: Object) -> list[Object]:
@@ -123,28 +133,27 @@ def _redirect(wanted: Object) -> Object:
     }
 
 
-def _backend(namespace: str, rule: Object, upstreams: Upstreams, resolver: str | None) -> Object:
+def _backend(namespace: str, rule: Object, upstreams: Upstreams, follow: Follow | None) -> Object:
     refs = [ref for ref in rule.get("backendRefs") or [] if _weight(ref) > 0]
     found = [(ref, upstreams(namespace, ref)) for ref in refs]
     if not found or any(addresses is None for _, addresses in found):
         return _refuse(500, "the route's backend does not exist")
+    port = follow.port_of(namespace, refs[0]) if follow and len(refs) == 1 else None
+    if follow and port:
+        return _following(endpoints_name(refs[0]["name"], refs[0].get("namespace") or namespace), port, follow.resolver)
     alive = [(ref, addresses) for ref, addresses in found if addresses]
     if not alive:
         return _refuse(503, "no pod is ready behind this route")
-    ports = {address.rpartition(":")[2] for address in alive[0][1]}
-    if resolver and len(found) == 1 and len(ports) == 1:
-        ref = alive[0][0]
-        return _following(endpoints_name(ref["name"], ref.get("namespace") or namespace), ports.pop(), resolver)
     return _proxy(alive)
 
 
-def _following(name: str, port: str, resolver: str) -> Object:
+def _following(name: str, port: int, resolver: str) -> Object:
     return {
         "handler": "reverse_proxy",
         "dynamic_upstreams": {
             "source": "a",
             "name": name,
-            "port": port,
+            "port": str(port),
             "refresh": REFRESH,
             "resolver": {"addresses": [f"udp/{resolver}"]},
             "versions": {"ipv4": True},

@@ -10,7 +10,7 @@ from libs.base.errors import NotFound
 from libs.resources import Resources
 from services.node.domain.naming import endpoints
 from services.node.domain.route_status import route_status
-from services.node.domain.routes import caddy_routes
+from services.node.domain.routes import Follow, caddy_routes
 from services.node.reconcile.kinds import POD, ROUTE, SERVICE
 from services.node.reconcile.mirror import Mirror
 
@@ -32,7 +32,7 @@ class Edge:
         self, resources: Resources, mirror: Mirror, clock: Clock, proxy: EdgeProxy, resolver: str | None = None
     ) -> None:
         self._resources, self._mirror, self._clock, self._proxy = resources, mirror, clock, proxy
-        self._resolver = resolver
+        self._follow = Follow(resolver, self.port_of) if resolver else None
         self._bell = asyncio.Event()
         self._failed = False
 
@@ -51,7 +51,7 @@ class Edge:
             if not routes:
                 continue
             try:
-                await self._proxy.program(caddy_routes(routes, self.upstreams, self._resolver))
+                await self._proxy.program(caddy_routes(routes, self.upstreams, self._follow))
                 self._failed = False
             except (OSError, ValueError) as error:
                 if not self._failed and not isinstance(error, FileNotFoundError | ConnectionError):
@@ -62,11 +62,24 @@ class Edge:
 
     def upstreams(self, namespace: str, ref: Object) -> list[str] | None:
         """Ready pod addresses behind a backendRef; None when there is no such service or port."""
+        if (found := self._port(namespace, ref)) is None:
+            return None
+        return [f"{e.ip}:{e.port}" for e in endpoints(*found, self._mirror.all(POD)) if e.ready]
+
+    def port_of(self, namespace: str, ref: Object) -> int | None:
+        """The pods' port behind a backendRef, known before any pod is ready unless only the pods know it by name."""
+        if (found := self._port(namespace, ref)) is None:
+            return None
+        target = found[1].get("targetPort") or found[1]["port"]
+        if isinstance(target, int) or str(target).isdigit():
+            return int(target)
+        return next((e.port for e in endpoints(*found, self._mirror.all(POD))), None)
+
+    def _port(self, namespace: str, ref: Object) -> tuple[Object, Object] | None:
+        """The Service and the one of its ports that a backendRef means."""
         service = self._mirror.get(SERVICE, ref.get("namespace") or namespace, ref["name"])
         ports = [p for p in (service or {}).get("spec", {}).get("ports") or [] if p["port"] == ref.get("port")]
-        if service is None or not ports:
-            return None
-        return [f"{e.ip}:{e.port}" for e in endpoints(service, ports[0], self._mirror.all(POD)) if e.ready]
+        return (service, ports[0]) if service is not None and ports else None
 
     async def tell(self, namespace: str, name: str) -> None:
         """Writes one route's status."""

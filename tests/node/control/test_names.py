@@ -12,7 +12,7 @@ import pytest
 
 from services.node.adapters.nameserver import NameServer, answer
 from services.node.domain.naming import endpoints_name, resolve
-from services.node.domain.routes import caddy_routes
+from services.node.domain.routes import Follow, caddy_routes
 
 
 def service(name, cluster_ip):
@@ -81,7 +81,9 @@ async def test_a_real_resolver_reads_the_answers():
 def test_a_new_endpoint_changes_no_configuration_of_the_proxy():
     rule = {"matches": [{"path": {"value": "/"}}], "backendRefs": [{"name": "web", "port": 80}]}
     routes = [{"metadata": {"name": "r", "namespace": "ns"}, "spec": {"rules": [rule]}}]
-    one = caddy_routes(routes, lambda ns, ref: ["127.9.16.1:80"], "127.9.0.1:6453")
-    two = caddy_routes(routes, lambda ns, ref: ["127.9.16.1:80", "127.9.16.2:80"], "127.9.0.1:6453")
-    assert one == two
+    follow = Follow("127.9.0.1:6453", lambda ns, ref: 80)
+    none = caddy_routes(routes, lambda ns, ref: [], follow)
+    one = caddy_routes(routes, lambda ns, ref: ["127.9.16.1:80"], follow)
+    two = caddy_routes(routes, lambda ns, ref: ["127.9.16.1:80", "127.9.16.2:80"], follow)
+    assert none == one == two
     assert one[0]["handle"][-1]["dynamic_upstreams"]["name"] == endpoints_name("web", "ns")
