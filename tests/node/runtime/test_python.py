@@ -72,6 +72,8 @@ async def _cold(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[int
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # As a container has it. The session of whoever runs the tests may lie outside this PID namespace and read as 0.
+        start_new_session=True,
     )
     out, err = await process.communicate()
     code = process.returncode or 0
