@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,12 @@ async def warm_bench(tmp_path: Path) -> AsyncIterator[Bench]:
         yield bench
 
 
+def _default_signals() -> None:
+    """A runner in the background of a shell ignores SIGINT, and so would everything it starts."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 async def _cold(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[int, str, str]:
     clean = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder), **env}
     process = await asyncio.create_subprocess_exec(
@@ -74,6 +81,7 @@ async def _cold(folder: Path, argv: list[str], env: dict[str, str]) -> tuple[int
         stderr=asyncio.subprocess.PIPE,
         # As a container has it. The session of whoever runs the tests may lie outside this PID namespace and read as 0.
         start_new_session=True,
+        preexec_fn=_default_signals,
     )
     out, err = await process.communicate()
     code = process.returncode or 0
