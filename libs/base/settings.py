@@ -42,7 +42,17 @@ class Settings(BaseModel):
     log_format: str = "json"
     """`json` for machines, `console` for people."""
     otlp_endpoint: str | None = None
+    linger_s: float = Field(default=2.0, ge=0)
+    """How long a service goes on answering, at most, after it was told to end: longer than routing to it takes to
+    change. See libs.service.farewell."""
     public_url: str = "http://127.0.0.1:8080"
+    tls_port: int = Field(default=0, ge=0, le=65535)
+    """Where the aggregated API listens, for the front proxy of a cluster's API server; 0 means not at all."""
+    tls_cert_file: str = "/etc/millstream/tls/tls.crt"
+    tls_key_file: str = "/etc/millstream/tls/tls.key"
+    """Both may appear after the start, and change: they are read again without a restart."""
+    authorization: Literal["open", "cluster"] = "open"
+    """`cluster` asks the API server (SubjectAccessReview) about every request to a kind, on both listeners."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], prefix: str = "MILLSTREAM_", **given: Any) -> Self:

@@ -51,6 +51,11 @@ class Options(Settings):
     local_token: str | None = Field(default=None, repr=False)
     """A static bearer token of the local user, text or a path."""
     issuers: tuple[Issuer, ...] = ()
+    token_review: bool = False
+    """The cluster's own bearer tokens are believed, as its API server judges them (TokenReview)."""
+    serving_proxy: bool = False
+    """`/serving/<namespace>/<name>/...` leads to the predictor, for clusters without a Gateway API."""
+    predictor_url: str = "http://{name}-predictor.{namespace}.svc.cluster.local"
     max_body_bytes: int = 32 * 2**20
     discovery_ttl_s: float = 2.0
 
