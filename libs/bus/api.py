@@ -12,7 +12,7 @@ from libs.base.ids import Ids
 from libs.bus.answers import answer_filters, answers
 from libs.bus.errors import BusError, BusUnavailable, NoAnswer, NotNow, Poison, Unsafe
 from libs.bus.limit import time_limit
-from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
+from libs.bus.messages import DeadLetter, Delivery, Lag, Message, PubAck
 from libs.bus.tuning import Tuning
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "DeadLetter",
     "Deliver",
     "Delivery",
+    "Lag",
     "Message",
     "NoAnswer",
     "NotNow",
@@ -104,6 +105,10 @@ class Bus(ABC):
     @abstractmethod
     async def discard(self, seq: int) -> None:
         """Forgets dead letter `seq`. Raises KeyError."""
+
+    @abstractmethod
+    async def lag(self) -> Lag:
+        """How far this service is behind. Raises :class:`BusUnavailable`."""
 
     @abstractmethod
     def stream_identity(self) -> str:

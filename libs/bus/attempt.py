@@ -38,7 +38,7 @@ async def attempt(
 ) -> Retry | Bury | None:
     """None when the handler is done with it and the message can be acknowledged."""
     if is_killer(delivery.attempt, tuning):
-        return Bury(f"no handler lived to tell of it in {delivery.attempt - 1} deliveries")
+        return Bury(f"no handler lived to tell of it in {delivery.attempt - 1} deliveries", "killer")
     try:
         await _deliver(deliver, delivery, clock, tuning)
     except Exception as error:

@@ -1,5 +1,7 @@
 """What can go wrong on the bus, and the two things a handler may say instead of a plain error."""
 
+from typing import Literal
+
 from libs.base.errors import MillstreamError
 
 
@@ -20,11 +22,12 @@ class Unsafe(BusError):
 
 
 class Poison(BusError):
-    """Raised by a handler: no retry can help, put the message with the dead letters at once."""
+    """Raised by a handler: no retry can help, put the message with the dead letters at once. `cause` sorts the reasons
+    for whoever counts them."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, cause: Literal["malformed", "invalid", "poison"] = "poison") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.cause = reason, cause
 
 
 class NotNow(BusError):

@@ -18,10 +18,14 @@ from libs.bus.dead import text_headers
 from libs.bus.limit import cancelled
 from libs.bus.messages import Delivery
 from libs.bus.tuning import Bury, Retry, Tuning, describe
+from libs.telemetry import counter
 
 LOG = logging.getLogger(__name__)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SETTLE_S, SETTLE_TRIES = 1.0, 4
+BURIED = counter("dead_letters", "Messages given up, by the sort of reason", ("reason",))
+RETRIED = counter("bus_retries", "Deliveries whose handler failed and that were put off")
+REDELIVERED = counter("bus_redeliveries", "Deliveries that were not the first of their message")
 
 Undertaker = Callable[[Delivery, str], Awaitable[None]]
 """Stores a delivery with the dead letters, for a reason; returns once it is safe there."""
@@ -77,6 +81,8 @@ class Handler:
 
     async def _handle(self, msg: Msg) -> None:
         delivery = as_delivery(msg)
+        if delivery.attempt > 1:
+            REDELIVERED.inc()
         verdict = await attempt(
             self._deliver,
             delivery,
@@ -88,6 +94,7 @@ class Handler:
         if verdict is None:
             await settle(msg, Msg.Ack.Ack)
         elif isinstance(verdict, Retry):
+            RETRIED.inc()
             await settle(msg, _nak(verdict.delay_s))
         else:
             await self._give_up(msg, delivery, verdict)
@@ -99,6 +106,7 @@ class Handler:
             LOG.warning("dead letter not stored, will try again: %s", describe(error))
             await settle(msg, _nak(self._tuning.backoff_max_s / 10))
         else:
+            BURIED.labels(verdict.cause).inc()
             LOG.error("%s is a dead letter: %s", delivery.subject, verdict.reason)
             await settle(msg, Msg.Ack.Term)
 

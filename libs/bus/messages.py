@@ -53,3 +53,21 @@ class DeadLetter:
 def inbox_prefix(service: str) -> str:
     """Where answers to `service` arrive: a place of its own, so that its NATS user can be kept out of all others."""
     return "_INBOX." + (re.sub(r"[^A-Za-z0-9_-]", "_", service) or "_")
+
+
+@dataclass(frozen=True)
+class Lag:
+    """One service's numbers of messages, and those of the stream of all services."""
+
+    pending: int = 0
+    """Said, and not yet brought to this service."""
+    unacked: int = 0
+    """Brought, and in hand or waiting for another try."""
+    redelivered: int = 0
+    """Of those in hand, the ones that were brought more than once."""
+    dead: int = 0
+    """This service's dead letters that nobody has replayed or discarded."""
+    stream_messages: int = 0
+    stream_bytes: int = 0
+    replicas_missing: int = 0
+    """Copies of the stream that it should have and that are away or behind; 0 is well."""

@@ -18,17 +18,22 @@ from libs.bus.dead import burial_id, bury, dead_subject, exhume, text_headers
 from libs.bus.errors import BusUnavailable
 from libs.bus.following import Place, follow
 from libs.bus.handling import Handler
+from libs.bus.lag import lag_of
 from libs.bus.limit import cancelled
-from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
+from libs.bus.messages import DeadLetter, Delivery, Lag, Message, PubAck
 from libs.bus.topology import DEAD, STREAM, consumer_config, ensure_consumer, ensure_streams
 from libs.bus.tuning import Tuning, describe
-from libs.telemetry import inject
+from libs.telemetry import SHORT_S, counter, histogram, inject
 
 LOG = logging.getLogger(__name__)
 TRY_S = 1.0
 PAUSE_S = 0.1
 DEAF_ROUNDS = 2
 """So many looks without an answer, one after the other, and the connection itself is doubted."""
+PUBLISHED = histogram("bus_publish_seconds", "Time until the broker acknowledged a message", (), SHORT_S)
+UNPUBLISHED = counter(
+    "bus_publish_failures", "Messages that the broker did not take in time; the outbox says them again"
+)
 
 
 class NatsBus(Bus):
@@ -67,7 +72,14 @@ class NatsBus(Bus):
     async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str], msg_id: str) -> PubAck:
         if not subject.startswith(f"{STREAM}."):
             raise ValueError(f"subject {subject!r} does not begin with {STREAM}.")
-        return await self._publish(STREAM, subject, payload, {**inject(), **headers, MSG_ID: msg_id})
+        began = self.clock.monotonic()
+        try:
+            ack = await self._publish(STREAM, subject, payload, {**inject(), **headers, MSG_ID: msg_id})
+        except BusUnavailable:
+            UNPUBLISHED.inc()
+            raise
+        PUBLISHED.observe(self.clock.monotonic() - began)
+        return ack
 
     async def subscribe(self, deliver: Deliver, *, concurrency: int = 16) -> NatsSubscription:
         if not self._hears:
@@ -109,6 +121,12 @@ class NatsBus(Bus):
     async def discard(self, seq: int) -> None:
         await self._dead(seq)
         await self._connection.js.delete_msg(DEAD, seq)
+
+    async def lag(self) -> Lag:
+        try:
+            return await lag_of(self._connection.js, self._consumer, hears=bool(self._hears))
+        except Exception as error:  # whatever a broker that restarts makes nats-py raise
+            raise BusUnavailable(f"the broker does not tell of its streams: {describe(error)}") from error
 
     def stream_identity(self) -> str:
         return self._identity

@@ -1,7 +1,7 @@
 """The numbers of delivery, and what follows from an attempt that failed: pure, the same for NATS and for its double."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from libs.bus.errors import Poison
@@ -43,16 +43,17 @@ class Retry:
 
 @dataclass(frozen=True)
 class Bury:
-    """Put the message with the dead letters, for `reason`."""
+    """Put the message with the dead letters, for `reason`; `cause` is the sort of reason, one of few."""
 
     reason: str
+    cause: str = field(default="failed", compare=False)
 
 
 def judge(error: BaseException, *, attempt: int, key: str, tuning: Tuning) -> Retry | Bury:
     """What becomes of a delivery whose handler raised `error`, for the `attempt`-th time in this process. `key` spreads
     the retries of different messages."""
     if isinstance(error, Poison):
-        return Bury(error.reason)
+        return Bury(error.reason, error.cause)
     reason = describe(error)
     return Bury(reason) if attempt >= tuning.max_attempts else Retry(backoff(attempt, key, tuning))
 

@@ -19,6 +19,7 @@ from libs.resources.answers import failure
 from libs.resources.kinds import Kind, Subresource
 from libs.resources.objects import Target
 from libs.resources.resources import Resources
+from libs.telemetry import name_route
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Api:
     async def answer(self, request: Request) -> Response:
         target = self._target(request)
         sub = self._parts.get((target.kind, target.part))
+        name_route(request.scope, target.kind.resource + (f"/{sub.name}" if sub else ""))
         if target.part and sub is None and not self._has(target):
             raise NotFound(
                 f"the server could not find the requested resource: {target.kind.plural} has no {target.part!r}"

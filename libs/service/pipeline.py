@@ -66,7 +66,7 @@ class Pipeline:
             return None
         if letter is not None and letter.type in self._rejecting:
             return letter, error, self._rejecting[letter.type](delivery.subject)
-        raise Poison(f"malformed letter: {error}") from error
+        raise Poison(f"malformed letter: {error}", "malformed") from error
 
     async def _take(self, letter: Letter, message: Any, effect: Effect) -> bool:
         """One transaction: inbox, effect and its facts. False when the letter had been taken before."""
@@ -89,7 +89,7 @@ async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork)
     try:
         return await effect(message, letter, uow)
     except (Invalid, BadRequest) as error:
-        raise Poison(f"invalid: {error.message}") from error
+        raise Poison(f"invalid: {error.message}", "invalid") from error
 
 
 def _count(letter_type: str, outcome: str) -> None:

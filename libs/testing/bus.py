@@ -8,7 +8,7 @@ from libs.bus.api import Bus, Deliver, Subscription
 from libs.bus.attempt import Failures, attempt
 from libs.bus.dead import burial_id, bury, dead_subject, exhume
 from libs.bus.errors import BusUnavailable
-from libs.bus.messages import DeadLetter, Delivery, Message, PubAck
+from libs.bus.messages import DeadLetter, Delivery, Lag, Message, PubAck
 from libs.bus.tuning import Retry
 from libs.testing.bus_broker import Consumer, MemoryBroker, Stream, matches
 from libs.testing.bus_faults import Fault
@@ -163,6 +163,28 @@ class MemoryBus(Bus):
     async def discard(self, seq: int) -> None:
         self._dead(seq)
         self.broker.dead.gone.add(seq)
+
+    async def lag(self) -> Lag:
+        if not self.broker.up:
+            raise BusUnavailable("the broker is away")
+        stream = self.broker.stream.messages
+        size = sum(len(message.data) for message in stream)
+        return Lag(**self._behind(), dead=len(self._own_dead()), stream_messages=len(stream), stream_bytes=size)
+
+    def _behind(self) -> dict[str, int]:
+        if not self._filters:
+            return {}
+        consumer = self.consumer()
+        unread = self.broker.stream.messages[consumer.read :]
+        pending = sum(1 for m in unread if any(matches(f, m.subject) for f in self._filters))
+        unacked = [*consumer.in_hand, *(seq for _, seq in consumer.again)]
+        again = sum(1 for seq in unacked if consumer.attempts.get(seq, 0) > 1)
+        return {"pending": pending, "unacked": len(unacked), "redelivered": again}
+
+    def _own_dead(self) -> list[Message]:
+        dead = self.broker.dead
+        own = f"dead.{self.service}.>"
+        return [m for m in dead.messages if m.seq not in dead.gone and matches(own, m.subject)]
 
     def stream_identity(self) -> str:
         return self._identity

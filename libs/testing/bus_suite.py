@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 
 from libs.bus import Delivery, Message, NoAnswer, NotNow, Poison
-from libs.testing.bus_rig import APPLY, CREATED, QUICK, Listener, Rig, answer_to, listen, subject
+from libs.testing.bus_rig import APPLY, CREATED, QUICK, STEP_S, Listener, Rig, answer_to, listen, subject
 
 
 async def _refuse(delivery: Delivery) -> None:
@@ -136,6 +136,40 @@ class BusSuite:
         assert [letter.seq for letter in await speaker.dead_letters()] == [first.seq, third.seq]
         with pytest.raises(KeyError):
             await speaker.discard(second.seq)
+
+    async def test_a_service_tells_how_far_it_is_behind(self, rig: Rig) -> None:
+        hold = asyncio.Event()
+
+        async def work(delivery: Delivery) -> None:
+            if delivery.data == b"bad":
+                raise Poison("garbled")
+            await hold.wait()
+
+        hearer = await rig.connect("hearer")
+        await hearer.ensure("hearer", [APPLY])
+        listener = Listener(work)
+        await hearer.subscribe(listener, concurrency=2)
+        speaker = await rig.connect("speaker")
+        await speaker.ensure("speaker", [])
+        for number, body in enumerate([b"bad", b"1", b"2", b"3"]):
+            await speaker.publish(subject(APPLY), body, headers={}, msg_id=str(number))
+
+        async def behind() -> tuple[int, int, int, int]:
+            lag = await rig.done(hearer.lag())
+            return lag.pending, lag.unacked, lag.dead, lag.stream_messages
+
+        async def settled(wanted: tuple[int, int, int, int]) -> None:
+            for _ in range(500):
+                if await behind() == wanted:
+                    return
+                await rig.wait(STEP_S)
+            raise AssertionError(f"{await behind()} never became {wanted}")
+
+        await settled((1, 2, 1, 4))
+        assert (await rig.done(speaker.lag())).dead == 0, "dead letters are counted where they died"
+        assert (await rig.done(speaker.lag())).replicas_missing == 0
+        hold.set()
+        await settled((0, 0, 1, 4))
 
     async def test_a_slow_message_holds_nobody_up_and_is_not_given_away(self, rig: Rig) -> None:
         finish = asyncio.Event()

@@ -1,0 +1,69 @@
+"""Counts and times the requests of a service by method, route and code; it must not assume that an answer ends."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from libs import telemetry
+from libs.base.clock import Clock
+from libs.service.asgi import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = telemetry.histogram(
+    "http_request_seconds",
+    "Time to the end of the answer; watches and followed logs, which end when someone leaves, are not in it",
+    ("method", "route", "code"),
+    telemetry.SHORT_S,
+)
+STREAMS = telemetry.gauge("http_streams", "Watches and followed logs that are open now", ("route",))
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+LEFT = "499"
+"""The code of a request that was never answered, because its caller left: the word of proxies for it."""
+
+
+class Measured:
+    """Passes every request on and notes what became of it."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app, self._clock = app, clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        scope.setdefault("state", {})  # one dictionary for all layers, even for one that copies the scope
+        noted = _Noted(scope, send, is_stream(scope["query_string"]))
+        began = self._clock.monotonic()
+        try:
+            await self._app(scope, receive, noted.send)
+        finally:
+            noted.end(self._clock.monotonic() - began)
+
+
+class _Noted:
+    """One request."""
+
+    def __init__(self, scope: Scope, send: Send, streams: bool) -> None:
+        self._scope, self._send, self._streams = scope, send, streams
+        self._code, self._open = LEFT, ""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._code = str(message["status"])
+            if self._streams and message["status"] == 200:
+                self._open = telemetry.route_of(self._scope)
+                STREAMS.labels(self._open).inc()
+        await self._send(message)
+
+    def end(self, seconds: float) -> None:
+        if self._open:
+            STREAMS.labels(self._open).dec()
+        else:
+            method = self._scope["method"] if self._scope["method"] in METHODS else telemetry.OTHER
+            REQUESTS.labels(method, telemetry.route_of(self._scope), self._code).observe(seconds)
+
+
+def is_stream(query: bytes) -> bool:
+    """Whether a query asks for an answer without an end: `watch` or `follow`, set to true in the API's ways."""
+    if b"watch" not in query and b"follow" not in query:
+        return False
+    asked = parse_qs(query.decode("latin-1"))
+    return any(asked.get(name, ["0"])[-1].lower() in ("1", "true") for name in ("watch", "follow"))
