@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from libs.base.clock import Clock, SystemClock
-from libs.base.errors import NotFound
+from libs.base.errors import Gone, NotFound
 from libs.cluster.connection import Connection, Query
 from libs.cluster.resource import POD, Resource, resource_of
 from libs.cluster.watching import Listing, lines, watch_forever
@@ -47,12 +47,20 @@ class Cluster:
     async def listing(
         self, resource: Resource, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
     ) -> Listing:
-        """The same with the resourceVersion to watch from. Raises Gone when the pages took too long: ask again."""
+        """The same with the resourceVersion to watch from."""
         found: list[Object] = []
         token: str | None = None
+        limit: int | None = PAGE
         while True:
-            asked: Query = {"labelSelector": labels, "fieldSelector": fields, "limit": PAGE, "continue": token}
-            page = await self._wire.call("GET", resource.path(namespace), asked)
+            asked: Query = {"labelSelector": labels, "fieldSelector": fields, "limit": limit, "continue": token}
+            try:
+                page = await self._wire.call("GET", resource.path(namespace), asked)
+            except Gone:
+                if token is None:
+                    raise
+                # The pages took longer than the server keeps their version: all at once then, as client-go does.
+                found, token, limit = [], None, None
+                continue
             # The items of a typed list say neither kind nor apiVersion; our readers want whole objects.
             told = {
                 "apiVersion": resource.api_version,

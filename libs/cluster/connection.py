@@ -1,13 +1,18 @@
 """The wire to a Kubernetes API server: address, trust and token from kubeconfig or pod; knows paths, no kinds."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from libs.base.clock import Clock
-from libs.base.errors import ApiError, Unavailable, error_from_status
+from libs.base.errors import ApiError, Unauthorized, Unavailable, error_from_status
+from libs.base.ids import chance
+from libs.cluster.patience import wait_before_again
 
 if TYPE_CHECKING:
     import aiohttp
@@ -19,13 +24,20 @@ Query = Mapping[str, str | int | bool | None]
 TOKEN_AGE_S = 60
 """How old a token may grow before it is read again: bound tokens are rotated in their file (KEP-1205)."""
 CONNECT_TIMEOUT_S = 10
+CALL_TIMEOUT_S = 60
+
+
+class Cut(Unavailable):
+    """The connection broke or was never there: nobody knows whether the call was carried out."""
 
 
 class Connection:
-    """Requests with the current credentials; every failure is an ApiError."""
+    """Requests with the current credentials; every failure is an ApiError. `jitter` gives numbers from 0 to 1."""
 
-    def __init__(self, rest: "RESTClientObject", credentials: "Credentials") -> None:
-        self._rest, self._credentials = rest, credentials
+    def __init__(
+        self, rest: "RESTClientObject", credentials: "Credentials", clock: Clock, jitter: Callable[[], float] = chance
+    ) -> None:
+        self._rest, self._credentials, self._clock, self._jitter = rest, credentials, clock, jitter
 
     @classmethod
     async def open(cls, kubeconfig: str | None, clock: Clock) -> "Connection":
@@ -34,7 +46,7 @@ class Connection:
 
         credentials = Credentials(kubeconfig, clock)
         configuration = await credentials.load()
-        return cls(RESTClientObject(configuration), credentials)
+        return cls(RESTClientObject(configuration), credentials, clock)
 
     async def close(self) -> None:
         await self._rest.close()
@@ -46,8 +58,24 @@ class Connection:
     async def call(
         self, method: str, path: str, query: Query | None = None, body: Any = None, *, media: str = "application/json"
     ) -> dict[str, Any]:
-        """One JSON answer; raises the ApiError that the server's Status tells of."""
-        async with self.stream(method, path, query, body, media=media, timeout_s=60) as answer:
+        """One JSON answer; raises the ApiError that the server's Status tells of.
+
+        A throttled or cut call is sent again a few times where that is safe, as late as the server asks for.
+        """
+        attempt = 1
+        while True:
+            try:
+                return await self._once(method, path, query, body, media)
+            except ApiError as error:
+                cut = isinstance(error, Cut)
+                wait_s = wait_before_again(method, error, attempt, cut=cut, spread=self._jitter())
+                if wait_s is None:
+                    raise
+            await self._clock.sleep(wait_s)
+            attempt += 1
+
+    async def _once(self, method: str, path: str, query: Query | None, body: Any, media: str) -> dict[str, Any]:
+        async with self.stream(method, path, query, body, media=media, timeout_s=CALL_TIMEOUT_S) as answer:
             data = await _careful(answer.read())
         parsed = json.loads(data) if data else {}
         return parsed if isinstance(parsed, dict) else {}
@@ -69,15 +97,31 @@ class Connection:
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S, sock_read=idle_s)
-        headers = {"Accept": accept, "Content-Type": media, **await self._credentials.headers()}
-        url = self._credentials.host + path + _query(query)
-        answer = (await _careful(self._request(method, url, headers, body, _request_timeout=limits))).response
+        fixed = {"Accept": accept, "Content-Type": media}
         try:
-            if answer.status >= 400:
-                raise _error(answer.status, await _careful(answer.read()))
+            answer = await self._open(method, path + _query(query), fixed, body, limits)
+        except Unauthorized:
+            # The token may have been rotated since it was read. Refused for that, nothing was done: once more.
+            if not await self._credentials.renew():
+                raise
+            answer = await self._open(method, path + _query(query), fixed, body, limits)
+        try:
             yield answer
         except (aiohttp.ClientError, OSError) as error:
             raise _unreachable(error) from error
+        finally:
+            answer.close() if not answer.content.at_eof() else answer.release()
+
+    async def _open(self, method: str, target: str, fixed: dict[str, str], body: Any, limits: Any) -> Any:
+        """The answer's head; raises ApiError for one that is an error."""
+        headers = {**fixed, **await self._credentials.headers()}
+        url = self._credentials.host + target
+        answer = (await _careful(self._request(method, url, headers, body, _request_timeout=limits))).response
+        if answer.status < 400:
+            return answer
+        try:
+            retry_after_s = _seconds(answer.headers.get("Retry-After"), self._clock.now())
+            raise _error(answer.status, await _careful(answer.read()), retry_after_s)
         finally:
             answer.close() if not answer.content.at_eof() else answer.release()
 
@@ -89,6 +133,7 @@ class Credentials:
         self._kubeconfig, self._clock = kubeconfig, clock
         self._configuration: Configuration | None = None
         self._read_at = 0.0
+        self._reading = asyncio.Lock()
 
     @property
     def host(self) -> str:
@@ -111,11 +156,28 @@ class Credentials:
         return found
 
     async def headers(self) -> dict[str, str]:
-        if self._clock.monotonic() - self._read_at > TOKEN_AGE_S:
-            await self.load()
+        if self._is_old():
+            async with self._reading:
+                if self._is_old():  # many calls may have waited for the one that read it
+                    await self.load()
+        token = await self._token()
+        return {"Authorization": token} if token else {}
+
+    async def renew(self) -> bool:
+        """Reads the token again after it was refused; whether it is another one now."""
+        refused = await self._token()
+        async with self._reading:
+            if await self._token() == refused:
+                await self.load()
+        return await self._token() != refused
+
+    def _is_old(self) -> bool:
+        return self._clock.monotonic() - self._read_at > TOKEN_AGE_S
+
+    async def _token(self) -> str | None:
         assert self._configuration is not None, "load() comes first"
         token = await self._configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        return {"Authorization": token} if token else {}
+        return str(token) if token else None
 
 
 def _query(query: Query | None) -> str:
@@ -138,14 +200,31 @@ async def _careful(work: Any) -> Any:
 
 
 def _unreachable(error: BaseException) -> Unavailable:
-    return Unavailable(f"the cluster does not answer: {type(error).__name__}: {error}")
+    """Who was silent for the whole time allowed is not asked again at once; a broken connection is."""
+    kind = Unavailable if isinstance(error, TimeoutError) else Cut
+    return kind(f"the cluster does not answer: {type(error).__name__}: {error}")
 
 
-def _error(code: int, data: bytes) -> ApiError:
+def _seconds(retry_after: str | None, now: datetime) -> int | None:
+    """Retry-After as seconds from `now`: a number or a date (RFC 9110, section 10.2.3)."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdigit():
+        return int(retry_after)
+    try:
+        return max(0, round((parsedate_to_datetime(retry_after) - now).total_seconds()))
+    except (ValueError, TypeError):
+        return None
+
+
+def _error(code: int, data: bytes, retry_after_s: int | None) -> ApiError:
     try:
         status = json.loads(data)
     except ValueError:
         status = None
     if not isinstance(status, dict) or status.get("kind") != "Status":
         status = {"code": code, "message": data[:500].decode(errors="replace") or f"HTTP {code}"}
-    return error_from_status({**status, "code": code})
+    error = error_from_status({**status, "code": code})
+    if retry_after_s is not None:
+        error.retry_after_s = retry_after_s
+    return error

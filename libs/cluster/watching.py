@@ -18,6 +18,8 @@ WATCH_S = 290
 """How long one watch request lasts; the API server's own default is 5 to 10 minutes."""
 SILENCE_S = WATCH_S + 30
 FIRST_PAUSE_S, LONGEST_PAUSE_S, STEADY_S = 0.05, 10.0, 5.0
+LONGEST_ASKED_S = 60.0
+"""A server may ask for a longer pause than ours, but not for ever."""
 
 Object = dict[str, Any]
 Event = tuple[str, Object]
@@ -65,7 +67,7 @@ async def watch_forever(
     """See Cluster.watch."""
     seen, version, synced, pause = Seen(), "", False, FIRST_PAUSE_S
     while True:
-        started = clock.monotonic()
+        started, asked_s = clock.monotonic(), 0.0
         try:
             if not version:
                 listing = await relist()
@@ -83,10 +85,16 @@ async def watch_forever(
                     yield kind, obj
         except ApiError as error:
             log.info("watch of %s starts again: %s", path, error)
-            version = ""
+            # Who is only asked to come later keeps its place: listing all again is what a busy server can least bear.
+            version = version if _is_throttled(error) else ""
+            asked_s = min(float(error.retry_after_s or 0), LONGEST_ASKED_S)
         # A server that ends every watch at once must not make us spin.
         pause = FIRST_PAUSE_S if clock.monotonic() - started > STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
-        await clock.sleep(pause)
+        await clock.sleep(max(pause, asked_s))
+
+
+def _is_throttled(error: ApiError) -> bool:
+    return error.code == 429 or (error.code == 503 and error.retry_after_s is not None)
 
 
 async def _watch_once(wire: Connection, path: str, labels: str | None, version: str) -> AsyncIterator[Event]:

@@ -151,8 +151,8 @@ class Controller:
         except Conflict as error:
             delay = self._queue.retry(item)
             _log.debug("%s %s/%s: %s, again in %.1f s", reconciler.kind.kind, *key, error, delay)
-        except Exception:
-            delay = self._queue.retry(item)
+        except Exception as error:
+            delay = self._queue.retry(item, float(getattr(error, "retry_after_s", None) or 0))
             _log.exception("reconciling %s %s/%s failed, again in %.1f s", reconciler.kind.kind, *key, delay)
         else:
             self._queue.forget(item)

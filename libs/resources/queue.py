@@ -49,11 +49,15 @@ class WorkQueue(Generic[K]):
         self._later.pop(key, None)
         self.add(key)
 
-    def retry(self, key: K) -> float:
-        """Wants a key that failed again: after 0.2 s, doubled by each failure in a row, at most 60 s; returns that."""
+    def retry(self, key: K, least_s: float = 0.0) -> float:
+        """Wants a key that failed again: after 0.2 s, doubled by each failure in a row, at most 60 s; returns that.
+
+        `least_s` is what a server asked for; no wait is shorter.
+        """
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
         delay: float = min(FIRST_DELAY_S * 2.0 ** min(failures, 20), LAST_DELAY_S) * (0.5 + self._jitter() / 2)
+        delay = max(delay, min(least_s, LAST_DELAY_S))
         self.add_after(key, delay)
         return delay
 

@@ -26,14 +26,17 @@ def status(code: int, reason: str) -> dict[str, Any]:
 
 
 class ToyServer:
-    """Answers from a script: `listings` and `watches` are consumed one per request, the last watch stays open."""
+    """Answers from a script: `listings` and `watches` are consumed one per request, the last watch stays open.
+
+    `answers` come first, also to a watch: a code, a body and headers, or b"cut" for a connection that breaks.
+    """
 
     def __init__(self) -> None:
         self.listings: list[tuple[int, list[dict[str, Any]]]] = []
         self.watches: list[list[dict[str, Any] | bytes | None]] = []
         self.asked: list[web.Request] = []
         self.bodies: list[Any] = []
-        self.answers: list[tuple[int, Any]] = []
+        self.answers: list[tuple[int, Any] | tuple[int, Any, dict[str, str]] | bytes] = []
 
     async def start(self, folder: Path) -> str:
         """Serves on loopback; returns the path of a kubeconfig."""
@@ -52,11 +55,17 @@ class ToyServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
         self.bodies.append(await request.json() if request.can_read_body else None)
+        if self.answers and self.answers[0] == b"cut":
+            self.answers.pop(0)
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        if self.answers:
+            code, body, *headers = self.answers.pop(0)
+            text = body if isinstance(body, str) else json.dumps(body)
+            return web.Response(status=code, text=text, headers=dict(*headers))
         if request.query.get("watch"):
             return await self.watch(request)
-        if self.answers:
-            code, body = self.answers.pop(0)
-            return web.Response(status=code, text=body if isinstance(body, str) else json.dumps(body))
         version, items = self.listings.pop(0) if len(self.listings) > 1 else self.listings[0]
         return web.json_response({"kind": "PodList", "metadata": {"resourceVersion": str(version)}, "items": items})
 

@@ -56,6 +56,8 @@ async def test_failures_back_off_and_success_forgets_them() -> None:
     assert [round(queue.retry("a"), 1) for _ in range(10)] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 60.0]
     queue.forget("a")
     assert queue.retry("a") == 0.2
+    assert queue.retry("a", 7.0) == 7.0, "a server that asks for a pause gets it"
+    assert queue.retry("a", 3600.0) == 60.0, "but not for ever"
     taking = asyncio.ensure_future(queue.take())
     await clock.advance(0.1)
     assert not taking.done()
