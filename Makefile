@@ -37,8 +37,8 @@ test: setup ## run every test, fast ones first
 check: setup ## format, lint, import rules, types, golden files
 	@$(BIN)/python tests/run.py checks
 
-golden: setup ## rewrite what is generated: golden schemas, sample letters, the AsyncAPI document, cluster roles
-	$(BIN)/python -m contracts.golden && $(BIN)/python -m millstream.dev.roles
+golden: setup ## rewrite what is generated: golden schemas, sample letters, the AsyncAPI document, deploy/base
+	$(BIN)/python -m contracts.golden && $(BIN)/python -m millstream.dev.deploy
 
 bench: setup ## measure, each figure beside its bare limit (prints tables, writes benchmarks/results.json)
 	$(BIN)/python -m benchmarks

@@ -35,9 +35,11 @@ CHECKS = (
     ("imports", ["lint-imports"]),
     ("types", ["mypy"]),
     ("golden", ["python", "-m", "contracts.golden", "--check"]),
+    ("manifests", ["python", "-m", "millstream.dev.deploy", "--check"]),
 )
 STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),
+    Stage("deploy", ("tests/deploy",)),
     Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service"), 2),
     Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
     Stage("node", ("tests/node",), 2),

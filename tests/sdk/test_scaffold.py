@@ -12,12 +12,26 @@ from pathlib import Path
 
 import pytest
 from millstream.dev import templates
+from millstream.dev.deploy.tree import of_service
 from millstream.dev.scaffold import Refused, new_event, new_kind, new_service
+
+from libs.service.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 EVENT, KIND, OWNER, HEARER = "pipelines.run.started.v1", "Run", "pipelines", "scheduler"
-NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "eleven": 11, "twelve": 12}
+NUMBERS = {
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "thirteen": 13,
+}
 
 RECONCILE = '''"""Brings what runs towards what a Run asks for; decides from the object alone."""
 
@@ -110,16 +124,16 @@ def copy(tmp_path_factory: pytest.TempPathFactory, costs: dict[str, list[str]]) 
     for name, make in {"new service": _a_new_service, "new event": _a_new_event, "new kind": _a_new_kind}.items():
         make(copy)
         costs[name] = copy.touched()
-        done = copy.run("python", "-m", "contracts.golden")
-        assert done.returncode == 0, done.stderr
+        for generator in ("contracts.golden", "millstream.dev.deploy"):
+            done = copy.run("python", "-m", generator)
+            assert done.returncode == 0, done.stderr
         copy.commit()
     yield copy
 
 
 def _a_new_service(copy: Copy) -> None:
     left = copy.scaffold("service", OWNER)
-    assert left == ["add the line `- pipelines` to deploy/base/kustomization.yaml"]
-    copy.edit("deploy/base/kustomization.yaml", ("  - registry\n", "  - pipelines\n  - registry\n"))
+    assert left == ["say in services/pipelines/service.yaml what it owns, says, hears and needs, then `make golden`"]
 
 
 def _a_new_event(copy: Copy) -> None:
@@ -189,8 +203,8 @@ def _a_new_kind(copy: Copy) -> None:
     copy.edit(f"services/{OWNER}/service.yaml", ("owns: []", "owns: [runs.pipelines.millstream.dev/v1]"))
 
 
-def test_a_service_costs_one_line(copy: Copy, costs: dict[str, list[str]]) -> None:
-    assert costs["new service"] == ["deploy/base/kustomization.yaml"]
+def test_a_service_costs_no_line_but_its_own(copy: Copy, costs: dict[str, list[str]]) -> None:
+    assert costs["new service"] == []
 
 
 def test_an_event_costs_its_fields_its_speaker_its_hearer_and_their_manifests(
@@ -208,7 +222,11 @@ def test_a_kind_costs_its_fields_a_reconciler_and_a_word(copy: Copy, costs: dict
 
 def test_the_table_of_costs_tells_the_number_of_files_that_the_tool_writes() -> None:
     told = re.search(r"`make new-service NAME=\w+` writes (\w+) files", (ROOT / "CONTRIBUTING.md").read_text())
-    assert told and NUMBERS[told[1]] == len(templates.service_files("any"))
+    assert told and NUMBERS[told[1]] == len(_files_of_a_service())
+
+
+def _files_of_a_service() -> list[str]:
+    return [*templates.service_files("any"), *(made.path for made in of_service(Manifest(name="any")))]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +243,7 @@ def test_the_table_of_costs_tells_the_number_of_files_that_the_tool_writes() -> 
         ),
         ("lint-imports", "--no-cache"),
         ("python", "-m", "contracts.golden", "--check"),
+        ("python", "-m", "millstream.dev.deploy", "--check"),
         ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/services/pipelines"),
     ],
     ids=" ".join,

@@ -40,4 +40,4 @@ def test_who_creates_and_reads_nothing_has_no_role() -> None:
 def test_the_deployment_carries_the_roles_that_the_manifests_say() -> None:
     wanted = [obj for each in load_all(ROOT / "services") for obj in role_objects(each, "millstream-system")]
     kept = list(yaml.safe_load_all((ROOT / "deploy/components/roles/roles.yaml").read_text()))
-    assert kept == wanted, "run: python -m millstream.dev.roles"
+    assert kept == wanted, "run: make golden"

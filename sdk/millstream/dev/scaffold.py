@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from millstream.dev import templates
+from millstream.dev.deploy import tree as deploy
 
 
 class Refused(Exception):
@@ -27,7 +28,8 @@ def new_service(root: Path, name: str) -> list[str]:
         raise Refused(f"services/{name} exists already")
     for path, text in templates.service_files(name).items():
         write(root / path, text)
-    return [f"add the line `- {name}` to deploy/base/kustomization.yaml"]
+    deploy.write(root)
+    return [f"say in services/{name}/service.yaml what it owns, says, hears and needs, then `make golden`"]
 
 
 def new_event(root: Path, type: str) -> list[str]:

@@ -45,73 +45,6 @@ def test_the_manifest_names_the_service() -> None:
     assert build().manifest.name == "{name}"
 '''
 
-KUSTOMIZATION = """apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources:
-  - service.yaml
-  - serviceaccount.yaml
-  - deployment.yaml
-"""
-
-ACCOUNT = """apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: {name}
-  labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream}}
-"""
-
-SERVICE = """apiVersion: v1
-kind: Service
-metadata:
-  name: {name}
-  labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream}}
-spec:
-  selector: {{app.kubernetes.io/name: {name}}}
-  ports:
-    - {{name: http, port: 8080, targetPort: http}}
-"""
-
-DEPLOYMENT = """apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-  labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream, millstream.dev/store: "true"}}
-spec:
-  replicas: 1
-  selector: {{matchLabels: {{app.kubernetes.io/name: {name}}}}}
-  template:
-    metadata:
-      labels: {{app.kubernetes.io/name: {name}, app.kubernetes.io/part-of: millstream}}
-    spec:
-      serviceAccountName: {name}
-      terminationGracePeriodSeconds: 20
-      containers:
-        - name: {name}
-          image: millstream/{name}
-          command: [python, -m, services.{name}]
-          ports:
-            - {{name: http, containerPort: 8080}}
-          envFrom:
-            - configMapRef: {{name: millstream-config}}
-            - secretRef: {{name: millstream-{name}}}
-          env:
-            - {{name: MILLSTREAM_SERVICE, value: {name}}}
-            - {{name: MILLSTREAM_PORT, value: "8080"}}
-            - name: MILLSTREAM_HOST
-              valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}
-            - name: MILLSTREAM_REPLICA
-              valueFrom: {{fieldRef: {{fieldPath: metadata.uid}}}}
-          readinessProbe:
-            httpGet: {{path: /readyz, port: http}}
-            periodSeconds: 5
-            failureThreshold: 3
-          livenessProbe:
-            httpGet: {{path: /livez, port: http}}
-            periodSeconds: 20
-            timeoutSeconds: 5
-            failureThreshold: 3
-"""
-
 KIND = '''"""{kind} ({group}/{version}): the fields that clients send and read."""
 
 from __future__ import annotations
@@ -153,7 +86,7 @@ KINDS = ({kind},)
 
 def service_files(name: str) -> dict[str, str]:
     """Path -> text of everything that a new service consists of."""
-    room, base = f"services/{name}", f"deploy/base/{name}"
+    room = f"services/{name}"
     texts = {
         f"{room}/__init__.py": '"""The {name} service."""\n',
         f"{room}/__main__.py": MAIN,
@@ -162,12 +95,8 @@ def service_files(name: str) -> dict[str, str]:
         f"{room}/domain/__init__.py": '"""States and decisions of {name}: pure functions over frozen values."""\n',
         f"tests/services/{name}/__init__.py": "",
         f"tests/services/{name}/test_app.py": TEST,
-        f"{base}/kustomization.yaml": KUSTOMIZATION,
-        f"{base}/serviceaccount.yaml": ACCOUNT,
-        f"{base}/service.yaml": SERVICE,
-        f"{base}/deployment.yaml": DEPLOYMENT,
     }
-    return {path: text if text == KUSTOMIZATION else text.format(name=name) for path, text in texts.items()}
+    return {path: text.format(name=name) for path, text in texts.items()}
 
 
 def class_name(noun: str, verb: str) -> str:

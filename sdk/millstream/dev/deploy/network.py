@@ -1,0 +1,45 @@
+"""Who may talk to a service and to whom it may talk, as a NetworkPolicy: all of it follows from its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from textwrap import indent
+
+from libs.service.manifest import Manifest
+from millstream.dev.deploy.texts import about, data, fill
+
+GATEWAY = "gateway"
+
+
+def policy(manifest: Manifest) -> str:
+    rules = data("rules")
+    return fill(
+        "networkpolicy",
+        **about(manifest),
+        ingress=_text(rules["ingress"], _comers(manifest)),
+        egress=_text(rules["egress"], _goals(manifest)).rstrip("\n"),
+    )
+
+
+def _text(rules: dict[str, str], names: Iterable[str]) -> str:
+    return "".join(indent(rules[name], "    ") for name in names)
+
+
+def _comers(manifest: Manifest) -> Iterator[str]:
+    if manifest.name == GATEWAY:
+        yield "door"
+    else:
+        yield "inside"
+        if manifest.self_authenticated:
+            yield "workloads"
+    yield "aggregated"
+
+
+def _goals(manifest: Manifest) -> Iterator[str]:
+    door = manifest.name == GATEWAY
+    yield "dns"
+    if door or manifest.owns or "cluster" in manifest.needs:
+        yield "cluster"
+    yield from (need for need in ("bus", "store", "blobs") if need in manifest.needs)
+    if door:
+        yield from ("services", "predictors")
