@@ -22,9 +22,15 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     store_url: str = Field(default="sqlite:///millstream.db", repr=False)
+    migrate: bool = True
+    """Bring the store's tables up to date at the start; else only see that they suffice (an initContainer did it)."""
     nats_url: str | None = Field(default=None, repr=False)
     nats_monitor_url: str | None = None
     """The broker's monitoring page, which alone tells whether it syncs before it acknowledges."""
+    nats_ca_file: str | None = None
+    """Authorities (PEM) that sign the broker's certificate; read again when it changes. Without it: no TLS."""
+    nats_replicas: int = Field(default=1, ge=1, le=5)
+    """How many servers of the broker hold each stream and consumer that this service makes."""
     identity_public_key: str | None = None
     """PEM text, or the path of a file that holds it."""
     insecure: bool = False
@@ -42,7 +48,7 @@ class Settings(BaseModel):
     log_format: str = "json"
     """`json` for machines, `console` for people."""
     otlp_endpoint: str | None = None
-    linger_s: float = Field(default=2.0, ge=0)
+    linger_s: float = Field(default=0.0, ge=0)
     """How long a service goes on answering, at most, after it was told to end: longer than routing to it takes to
     change. See libs.service.farewell."""
     public_url: str = "http://127.0.0.1:8080"

@@ -8,14 +8,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from libs.base.clock import SystemClock
 from libs.base.errors import MillstreamError
 from libs.base.settings import Settings
 from libs.service.app import App, Given
 from libs.service.asgi import ASGIApp
+from libs.service.farewell import Farewell
 from libs.service.shell import serve
 
 if TYPE_CHECKING:
@@ -38,23 +40,75 @@ class Hosted(Protocol):
 S = TypeVar("S", bound=Settings)
 
 
-def run(build: Callable[[], App], *, given: Given | None = None) -> None:
-    """The life of a service process; exits 0 after SIGTERM or SIGINT, 1 with one clear line if it cannot start."""
+def run(build: Callable[[], App], *, given: Given | None = None, argv: Sequence[str] | None = None) -> None:
+    """What `python -m services.<name>` does: the life of the process, or with `migrate` only that.
+
+    Exits 0 after SIGTERM or SIGINT, 1 with one clear line if it cannot start, 2 for arguments that it does not know.
+    """
     app = build()
-    run_hosted(lambda: settings_of(app, os.environ), lambda settings: serve(app, settings, given))
+    run_hosted(
+        lambda: settings_of(app, os.environ),
+        lambda settings: serve(app, settings, given),
+        argv=argv,
+        migrate=lambda settings: migrate(app, settings),
+    )
 
 
-def run_hosted(settings: Callable[[], S], open_: Callable[[S], AbstractAsyncContextManager[Hosted]]) -> None:
+async def nothing_to_migrate(settings: Settings) -> str:
+    """For what keeps no store."""
+    return f"{settings.service} keeps no store: nothing to migrate"
+
+
+def run_hosted(
+    settings: Callable[[], S],
+    open_: Callable[[S], AbstractAsyncContextManager[Hosted]],
+    *,
+    argv: Sequence[str] | None = None,
+    migrate: Callable[[S], Coroutine[Any, Any, str]] = nothing_to_migrate,
+) -> None:
     """The same for what is no App."""
+    order = _order(sys.argv[1:] if argv is None else argv)
     import uvloop
 
     try:
+        if order == "migrate":
+            print(asyncio.run(migrate(settings())))
+            return
         found = settings()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_life(found, open_))
     except (MillstreamError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def _order(argv: Sequence[str]) -> str | None:
+    """`migrate` or None; answers --help and refuses anything else by itself."""
+    if not argv:
+        return None
+    import argparse
+
+    module = (getattr(sys.modules["__main__"], "__package__", "") or "services.<name>").strip()
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description="Run the service until SIGTERM; what it needs to know stands in MILLSTREAM_* variables.",
+    )
+    parser.add_argument(
+        "order", nargs="?", choices=["migrate"],
+        help="only bring the tables of MILLSTREAM_STORE_URL up to date, then exit; safe to run by several at once",
+    )  # fmt: skip
+    return cast("str | None", parser.parse_args(argv).order)
+
+
+async def migrate(app: App, settings: Settings) -> str:
+    """Brings the app's tables up to date; one line that says what was done. Raises what Store.open does."""
+    from libs.store.engines import database
+    from libs.store.migrate import migrate as bring_up
+
+    if "store" not in app.manifest.needs:
+        return await nothing_to_migrate(settings)
+    changed = await bring_up(database(settings.store_url), [app.migrations] if app.migrations else [])
+    return f"{app.manifest.name}: the tables are {'now' if changed else 'already'} up to date"
 
 
 def settings_of(app: App, environ: Mapping[str, str]) -> Settings:
@@ -67,11 +121,14 @@ async def _life(settings: S, open_: Callable[[S], AbstractAsyncContextManager[Ho
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    async with open_(settings) as service, listen(service.asgi, settings.host, settings.port):
-        gc.collect()
-        gc.freeze()
-        await ending.wait()
-        service.begin_stop()
+    async with open_(settings) as service:
+        farewell = Farewell(service.asgi, SystemClock())
+        async with listen(farewell, settings.host, settings.port):
+            gc.collect()
+            gc.freeze()
+            await ending.wait()
+            await farewell.say(settings.linger_s)
+            service.begin_stop()
 
 
 @asynccontextmanager

@@ -117,7 +117,9 @@ async def _open(app: App, settings: Settings, given: Given, stack: AsyncExitStac
     store = given.store
     if store is None:
         migrations = [app.migrations] if app.migrations else []
-        store = await Store.open(settings.store_url, clock=clock, ids=ids, migrations=migrations)
+        store = await Store.open(
+            settings.store_url, clock=clock, ids=ids, migrations=migrations, bring_up=settings.migrate
+        )
         stack.push_async_callback(store.close)
     ports = Ports(
         settings=settings,

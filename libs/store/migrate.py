@@ -1,4 +1,9 @@
-"""Brings the tables up to date when a store opens; Alembic is imported only when there is something to do."""
+"""Brings the tables up to date, or sees that they suffice; Alembic is imported only when there is something to do.
+
+A revision either *expands* (old code runs on beside it) or, with `phase = "contract"` in its file, takes away what code
+before it used. The database keeps a row a revision that it went through, so that old code, which has no files of newer
+revisions, still knows that its own are among them and whether anything was taken from it since.
+"""
 
 import asyncio
 import fcntl
@@ -8,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from libs.base import MillstreamError
+from libs.store import statements as sql
 from libs.store.engines import Database
 from libs.store.lines import Line
 
@@ -16,43 +23,98 @@ if TYPE_CHECKING:
 
 OWN = Path(__file__).parent / "migrations"
 
+PASSED = "schema/"
+"""Keys of the meta table: `schema/<revision>` -> `expand` or `contract`."""
+
 _REVISION = re.compile(r"^revision\s*(?::[^=]+)?=\s*[\"'](\w+)[\"']", re.MULTILINE)
 _DOWN = re.compile(r"^down_revision\s*(?::[^=]+)?=\s*(.+)$", re.MULTILINE)
+_CONTRACT = re.compile(r"^phase\s*=\s*[\"']contract[\"']", re.MULTILINE)
 
 
-async def migrate(where: Database, folders: Sequence[Path]) -> None:
+class SchemaMismatch(MillstreamError):
+    """The tables are not what this code needs; the message says what to run."""
+
+
+async def migrate(where: Database, folders: Sequence[Path]) -> bool:
     """Runs what is missing of the store's own and the service's revisions, each folder a branch of its own.
 
-    A second process that opens the same database meanwhile waits, then finds nothing left to do.
+    True when there was something to do. Tables of newer code that only added are left as they are. Processes that open
+    the same database meanwhile wait, then find nothing left to do. Raises SchemaMismatch where newer code has taken
+    away what this one needs, Unavailable when the database cannot be reached.
     """
-    wanted = _heads((OWN, *folders))
+    everything = (OWN, *folders)
+    async with _file_lock(where), _line(where) as line:
+        if where.is_sqlite:
+            await line.run([("PRAGMA journal_mode=WAL", ())])
+        if await _suffices(where, line, everything):
+            return False
+        await line.run(where.begin_write)
+        if missing := not await _suffices(where, line, everything):
+            # SQLAlchemy is told of a transaction, which is ours: otherwise Alembic would begin and commit its own.
+            await line.connection.begin()
+            await line.connection.run_sync(_upgrade, everything)
+            await line.run([(sql.SET_META, (PASSED + name, phase)) for name, phase in _phases(everything).items()])
+        await line.run([("COMMIT", ())])
+        return missing
+
+
+async def check(where: Database, folders: Sequence[Path]) -> None:
+    """Raises SchemaMismatch unless the tables have at least what this code needs; changes nothing."""
+    if where.path is not None and not where.path.exists():
+        raise SchemaMismatch(f"the store {where.path} does not exist yet: run the service's `migrate` command first")
+    async with _line(where) as line:
+        if not await _suffices(where, line, (OWN, *folders)):
+            lacking = ", ".join(sorted(_heads((OWN, *folders)) - await _passed(where, line)))
+            raise SchemaMismatch(f"the store's tables lack {lacking}: run the service's `migrate` command first")
+
+
+@asynccontextmanager
+async def _line(where: Database) -> AsyncIterator[Line]:
     engine = where.engine(read_only=False)
     try:
-        async with _file_lock(where):
-            line = await where.connect(engine)
-            try:
-                await _bring_up(where, line, wanted, (OWN, *folders))
-            finally:
-                await line.connection.close()
+        line = await where.connect(engine)
+        try:
+            yield line
+        finally:
+            await line.connection.close()
     finally:
         await engine.dispose()
 
 
-async def _bring_up(where: Database, line: Line, wanted: set[str], folders: Sequence[Path]) -> None:
-    if where.is_sqlite:
-        await line.run([("PRAGMA journal_mode=WAL", ())])
-    if wanted <= await _present(where, line):
-        return
-    await line.run(where.begin_write)
-    if not wanted <= await _present(where, line):
-        # SQLAlchemy is told of a transaction, which is ours: otherwise Alembic would begin and commit its own.
-        await line.connection.begin()
-        await line.connection.run_sync(_upgrade, folders)
-    await line.run([("COMMIT", ())])
+async def _suffices(where: Database, line: Line, folders: Sequence[Path]) -> bool:
+    """Whether the database went through all revisions of `folders`; SchemaMismatch if it also lost some of theirs."""
+    wanted, present = _heads(folders), await _present(where, line)
+    if wanted == present:
+        return True
+    taken = await _passed_as(line, "contract") if present else set()
+    if beyond := taken - set(_phases(folders)):
+        raise SchemaMismatch(
+            f"the store's tables are those of newer code, which took away what this one needs ({', '.join(beyond)}):"
+            " run the newer code, or restore a backup from before"
+        )
+    if wanted <= present | (await _passed_as(line, "expand") | taken if present else set()):
+        return True
+    if unknown := present - set(_phases(folders)):
+        raise SchemaMismatch(
+            f"the store's tables are partly newer than this code ({', '.join(sorted(unknown))}) and partly older"
+            f" ({', '.join(sorted(wanted - present))}): run the `migrate` command of the newest code"
+        )
+    return False
+
+
+async def _passed(where: Database, line: Line) -> set[str]:
+    present = await _present(where, line)
+    return present | (await _passed_as(line, "expand") | await _passed_as(line, "contract") if present else set())
+
+
+async def _passed_as(line: Line, phase: str) -> set[str]:
+    """Revisions of one phase that the database went through; none are noted by code before this one."""
+    found = await line.run([("SELECT key FROM meta WHERE key LIKE ?1 AND value = ?2", (PASSED + "%", phase))])
+    return {row[0].removeprefix(PASSED) for row in found}
 
 
 async def _present(where: Database, line: Line) -> set[str]:
-    """The revisions that the database has; none when it is new."""
+    """The newest revisions that the database has; none when it is new."""
     tables = (
         "sqlite_master WHERE name" if where.is_sqlite else "pg_tables WHERE schemaname = current_schema() AND tablename"
     )
@@ -61,16 +123,22 @@ async def _present(where: Database, line: Line) -> set[str]:
     return {row[0] for row in await line.run([("SELECT version_num FROM alembic_version", ())])}
 
 
+def _texts(folders: Sequence[Path]) -> list[str]:
+    return [file.read_text() for folder in folders for file in sorted(folder.glob("*.py"))]
+
+
+def _phases(folders: Sequence[Path]) -> dict[str, str]:
+    """Every revision of the folders and whether it expands or contracts, read from the files' text."""
+    texts = _texts(folders)
+    return {name: "contract" if _CONTRACT.search(t) else "expand" for t in texts for name in _REVISION.findall(t)}
+
+
 def _heads(folders: Sequence[Path]) -> set[str]:
     """The newest revision of each branch, read from the files' text: importing Alembic only for this is dear."""
-    revisions: set[str] = set()
-    followed: set[str] = set()
-    for file in (file for folder in folders for file in sorted(folder.glob("*.py"))):
-        text = file.read_text()
-        revisions.update(_REVISION.findall(text))
-        for down in _DOWN.findall(text):
-            followed.update(re.findall(r"[\"'](\w+)[\"']", down))
-    return revisions - followed
+    followed = {
+        name for t in _texts(folders) for down in _DOWN.findall(t) for name in re.findall(r"[\"'](\w+)[\"']", down)
+    }
+    return set(_phases(folders)) - followed
 
 
 def _upgrade(connection: "Connection", folders: Sequence[Path]) -> None:

@@ -9,15 +9,18 @@ from typing import Any, TypeVar
 from libs.base import Clock, Ids
 from libs.store.engines import Database, database
 from libs.store.feed import Feed
-from libs.store.migrate import migrate
+from libs.store.migrate import check, migrate
 from libs.store.outbox import Outbox
 from libs.store.pool import Held, Pool
 from libs.store.presence import Presence
 from libs.store.reader import Reader
 from libs.store.unit import UnitOfWork
+from libs.telemetry import SHORT_S, histogram
 
 T = TypeVar("T")
 _READERS = 4
+WAITED = histogram("store_write_wait_seconds", "Time that a transaction waits for its turn to write", (), SHORT_S)
+COMMITTED = histogram("store_commit_seconds", "Time that the database takes to commit a transaction", (), SHORT_S)
 
 
 class Store:
@@ -33,17 +36,22 @@ class Store:
         self.outbox = Outbox(self.read, self.write, clock)
 
     @classmethod
-    async def open(cls, url: str, *, clock: Clock, ids: Ids, migrations: Sequence[Path] = ()) -> "Store":
+    async def open(
+        cls, url: str, *, clock: Clock, ids: Ids, migrations: Sequence[Path] = (), bring_up: bool = True
+    ) -> "Store":
         """Opens the database and brings its tables up to date, under a lock that replicas share.
 
-        `migrations` are folders of Alembic revisions of the service. Raises Unavailable if it cannot be reached.
+        `migrations` are folders of Alembic revisions of the service. Without `bring_up` the tables are only looked at:
+        raises SchemaMismatch if they lack something. Raises Unavailable if the database cannot be reached.
         """
-        return await cls.on(database(url), clock=clock, ids=ids, migrations=migrations)
+        return await cls.on(database(url), clock=clock, ids=ids, migrations=migrations, bring_up=bring_up)
 
     @classmethod
-    async def on(cls, where: Database, *, clock: Clock, ids: Ids, migrations: Sequence[Path] = ()) -> "Store":
+    async def on(
+        cls, where: Database, *, clock: Clock, ids: Ids, migrations: Sequence[Path] = (), bring_up: bool = True
+    ) -> "Store":
         """The same on a database that the caller describes, as a simulation does."""
-        await migrate(where, migrations)
+        await (migrate if bring_up else check)(where, migrations)
         store = cls(where, clock=clock, ids=ids)
         async with store.read() as reader:
             store.feed.start(await reader.last_seq())
@@ -58,7 +66,9 @@ class Store:
         me = asyncio.current_task()
         if self._writing is not None and self._writing is me:
             raise RuntimeError("this task already has a unit of work open: pass it on instead of opening another")
+        asked = self.clock.monotonic()
         async with self._writers.line() as held:
+            WAITED.observe(self.clock.monotonic() - asked)
             self._writing = me
             try:
                 async with self._transaction(held) as uow:
@@ -98,8 +108,11 @@ class Store:
                 await _settled(_roll_back(held, uow))
 
     async def _commit(self, uow: UnitOfWork) -> None:
+        began = self.clock.monotonic()
+        changes = await uow.commit()
+        COMMITTED.observe(self.clock.monotonic() - began)
         # The feed is told while the turn is still ours, so it hears of commits in their order.
-        self.feed.tell(await uow.commit())
+        self.feed.tell(changes)
 
 
 async def _roll_back(held: Held, reader: Reader) -> None:

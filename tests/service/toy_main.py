@@ -10,4 +10,4 @@ from libs.service.runner import run
 from tests.service.toy import HASTY, killer, toy_app
 
 if __name__ == "__main__":
-    run(toy_app, given=Given(tuning=HASTY, fault=killer(sys.argv[1], Path(sys.argv[2]))))
+    run(toy_app, given=Given(tuning=HASTY, fault=killer(sys.argv[1], Path(sys.argv[2]))), argv=[])
