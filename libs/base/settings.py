@@ -48,7 +48,7 @@ class Settings(BaseModel):
     log_format: str = "json"
     """`json` for machines, `console` for people."""
     otlp_endpoint: str | None = None
-    linger_s: float = Field(default=0.0, ge=0)
+    linger_s: float = Field(default=2.0, ge=0)
     """How long a service goes on answering, at most, after it was told to end: longer than routing to it takes to
     change. See libs.service.farewell."""
     public_url: str = "http://127.0.0.1:8080"

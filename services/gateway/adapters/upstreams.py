@@ -20,8 +20,8 @@ from libs.service.identity import HEADER, Signer, User
 from services.gateway.ports import Pairs
 
 CONNECT_S = 3.0
-IDLE_CONNECTION_S = 30
-"""Shorter than the services keep a connection (libs.service.runner), so that none is closed under a request."""
+IDLE_CONNECTION_S = 1.0
+"""A service that ends answers for longer than this (libs.service.farewell), so that it closes none under a request."""
 DOCUMENT_S = 5.0
 CONNECT_TRIES, CONNECT_PAUSE_S = 4, 0.15
 """A refused connection has delivered nothing; during a rolling restart the next one finds the new process."""

@@ -16,6 +16,13 @@ FLUSH_NS = 10_000_000
 REFRESH = "250ms"
 """How long the proxy may use the endpoints of one look-up; a pod serves on for longer than this when it must end."""
 
+TRANSPORT: Object = {
+    "protocol": "http",
+    "keep_alive": {"enabled": True, "idle_timeout": "1s", "max_idle_conns_per_host": 32},
+}
+"""An idle connection is kept for less long than a pod that must end goes on answering, so no request meets its close.
+"""
+
 
 @dataclass(frozen=True)
 class Follow:
@@ -158,6 +165,7 @@ def _following(name: str, port: int, resolver: str) -> Object:
             "resolver": {"addresses": [f"udp/{resolver}"]},
             "versions": {"ipv4": True},
         },
+        "transport": TRANSPORT,
         "load_balancing": {"selection_policy": {"policy": "round_robin"}, "retries": 2},
         "flush_interval": FLUSH_NS,
     }
@@ -175,6 +183,7 @@ def _proxy(alive: Sequence[tuple[Object, Sequence[str]]]) -> Object:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": dial} for dial in dials],
+        "transport": TRANSPORT,
         "load_balancing": {"selection_policy": policy, "retries": 2},
         "flush_interval": FLUSH_NS,
     }
