@@ -180,7 +180,7 @@ async def get(resources: Resources, target: Target, request: Request) -> Respons
     if flag(request.query_params, "watch"):
         return await _watch(resources, target, selectors(fields=f"metadata.name={target.name}"), request)
     form = form_of(request.headers.get("accept"))
-    obj = await resources.get(target.kind, target.space, target.name, user=user_of(request))
+    obj = await resources.get(target.kind, target.space, target.name, part=target.part, user=user_of(request))
     return _told(_shown(resources, target.kind, obj, form, request), form)
 
 
@@ -346,21 +346,18 @@ _CHANGES = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "dele
 
 
 async def subresource(resources: Resources, target: Target, sub: Subresource, request: Request) -> Response:
-    """A route of the service's own below an object: reading it takes leave to get the object, anything else also leave
-    to change what is of its kind.
-    """
+    """A route of the service's own below an object; it takes leave for just that, as `pods/log` in Kubernetes."""
     if request.method not in sub.methods:
         raise MethodNotAllowed(f"{request.method} is not supported on {request.url.path}: use {', '.join(sub.methods)}")
-    user = user_of(request)
-    obj = await resources.get(target.kind, target.space, target.name, user=user)
-    if verb := _CHANGES.get(request.method):
-        await resources.allow(user, verb, target.kind, target.space, target.name)
+    where = (target.kind, target.space, target.name)
+    await resources.allow(user_of(request), _CHANGES.get(request.method, "get"), *where, sub.name)
+    obj = await resources.get(*where)
     answer = await sub.handler(request, obj)
     return answer if isinstance(answer, Response) else json_answer(answer)
 
 
 async def get_scale(resources: Resources, target: Target, request: Request) -> Response:
-    obj = await resources.get(target.kind, target.space, target.name, user=user_of(request))
+    obj = await resources.get(target.kind, target.space, target.name, part="scale", user=user_of(request))
     return json_answer(scaling.scale_of(target.kind, obj))
 
 

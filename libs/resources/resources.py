@@ -22,8 +22,9 @@ Warnings = list[str]
 Objects = list[Object]
 Batches = AsyncIterator[list[Happening]]
 
-Authorize = Callable[[Any, str, Kind, str, str], Awaitable[bool]]
-"""Asked as (user, verb, kind, namespace, name); the user is never None. Answers whether it may be; may raise Forbidden.
+Authorize = Callable[[Any, str, Kind, str, str, str], Awaitable[bool]]
+"""Asked as (user, verb, kind, namespace, name, subresource or ""); the user is never None. Answers whether it may be;
+may raise Forbidden, or Unavailable when it cannot tell.
 """
 
 
@@ -84,9 +85,9 @@ class Resources:
         async with self._open(uow, dry_run) as tx:
             return await writing.create(tx, self.kinds, kind, obj, space, ask)
 
-    async def get(self, kind: Kind, namespace: str, name: str, *, user: Any = None) -> Object:
-        """The object as it is now; raises NotFound."""
-        await self.allow(user, "get", kind, namespace, name)
+    async def get(self, kind: Kind, namespace: str, name: str, *, part: str = "", user: Any = None) -> Object:
+        """The object as it is now, whatever `part` of it is meant; raises NotFound."""
+        await self.allow(user, "get", kind, namespace, name, part)
         async with self._reading() as tx:
             return await tx.get(kind, namespace, name)
 
@@ -130,7 +131,7 @@ class Resources:
         current.
         """
         ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
-        await self.allow(user, "update", kind, namespace, name)
+        await self.allow(user, "update", kind, namespace, name, part)
         async with self._open(uow, dry_run) as tx:
             return await writing.replace(tx, self.kinds, kind, namespace, name, obj, part, ask)
 
@@ -153,7 +154,7 @@ class Resources:
     ) -> Object:
         """Merge, JSON or (built-in groups) strategic merge patch."""
         ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
-        await self.allow(user, "patch", kind, namespace, name)
+        await self.allow(user, "patch", kind, namespace, name, part)
         async with self._open(uow, dry_run) as tx:
             return await writing.patch(tx, self.kinds, kind, namespace, name, patch, content_type, part, ask)
 
@@ -179,7 +180,10 @@ class Resources:
         """
         ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
         space = namespace if namespace is not None else _of(obj, "namespace")
-        await self.allow(user, "patch", kind, space, name or _of(obj, "name"))
+        called = name or _of(obj, "name")
+        await self.allow(user, "patch", kind, space, called, part)
+        if self._asks(user) and await self.find(kind, space, called) is None:
+            await self.allow(user, "create", kind, space, called, part)
         async with self._open(uow, dry_run) as tx:
             return await writing.apply(tx, self.kinds, kind, obj, space, name, force, part, ask)
 
@@ -286,14 +290,18 @@ class Resources:
         await self.allow(user, "watch", kind, namespace or "", selectors.fields.wants("metadata", "name") or "")
         return await watch(self.hub, kind, namespace, since, selectors, bookmarks, initial, timeout)
 
-    async def allow(self, user: Any, verb: str, kind: Kind, namespace: str, name: str) -> None:
+    def _asks(self, user: Any) -> bool:
+        return user is not None and self._authorize is not None
+
+    async def allow(self, user: Any, verb: str, kind: Kind, namespace: str, name: str, part: str = "") -> None:
         """Raises Forbidden unless `user` may; None (the service itself) always may."""
-        if user is None or self._authorize is None or await self._authorize(user, verb, kind, namespace, name):
+        if user is None or self._authorize is None or await self._authorize(user, verb, kind, namespace, name, part):
             return
-        who = getattr(user, "name", user)
+        who, what = getattr(user, "name", user), f"{kind.plural}/{part}" if part else kind.plural
         where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
-        told = f'User "{who}" cannot {verb} resource "{kind.plural}" in API group "{kind.group}"{where}'
-        raise Forbidden.about(kind.resource, name, f"is forbidden: {told}")
+        told = f'is forbidden: User "{who}" cannot {verb} resource "{what}" in API group "{kind.group}"{where}'
+        details = {"name": name, "group": kind.group, "kind": kind.plural}
+        raise Forbidden(" ".join((kind.resource, *([f'"{name}"'] if name else []), told)), details=details)
 
     def drain(self) -> None:
         """Ends every watch, so that a server can stop."""

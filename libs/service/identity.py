@@ -9,12 +9,13 @@ from libs.base.clock import Clock
 from libs.base.errors import Unauthorized
 from libs.service.asgi import ASGIApp, Receive, Scope, Send, header, headers_of, send_error
 from libs.service.manifest import RoutePattern
+from libs.service.peers import is_tls
 
 HEADER = "X-Millstream-Identity"
 AUDIENCE = "millstream"
 LIFETIME_S = 300
 LEEWAY_S = 30
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
 _REMEMBERED = 4096
 _REFRESH_BEFORE_S = 120
@@ -25,15 +26,21 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class User:
-    """An authenticated caller: the name and the groups that authorisation decides by."""
+    """An authenticated caller: the name and the groups that authorisation decides by, and what else a cluster knows
+    of it (`uid`, `extra`), which its authorisers may ask for.
+    """
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 INSECURE = User("system:insecure", ("system:masters", "system:authenticated"))
 
+FrontDoor = Callable[[Scope], Awaitable[User | None]]
+"""Says whom a request of the TLS listener speaks for, None without any credential; raises Unauthorized."""
 Authenticator = Callable[[Mapping[str, str]], Awaitable[User | None]]
 """Says whom a request's headers (lower-case names) speak for, None if it cannot tell; raises Unauthorized."""
 
@@ -49,7 +56,7 @@ class Signer:
         self._made: OrderedDict[User, tuple[str, float]] = OrderedDict()
 
     def sign(self, user: User) -> str:
-        """A JWT (EdDSA) {sub, groups, aud, iat, exp} good for at most LIFETIME_S seconds."""
+        """A JWT (EdDSA) {sub, groups, aud, iat, exp} good for at most LIFETIME_S seconds; uid and extra where known."""
         now = self._clock.now().timestamp()
         token, expires = self._made.get(user, ("", 0.0))
         if now < expires - _REFRESH_BEFORE_S:
@@ -59,7 +66,9 @@ class Signer:
     def _fresh(self, user: User, now: float) -> tuple[str, float]:
         import jwt
 
-        claims = {"sub": user.name, "groups": list(user.groups), "aud": AUDIENCE, "iat": int(now)}
+        claims: dict[str, Any] = {"sub": user.name, "groups": list(user.groups), "aud": AUDIENCE, "iat": int(now)}
+        claims |= {"uid": user.uid} if user.uid else {}
+        claims |= {"extra": {key: list(values) for key, values in user.extra}} if user.extra else {}
         expires = int(now) + LIFETIME_S
         return jwt.encode({**claims, "exp": expires}, self._key, algorithm="EdDSA"), float(expires)
 
@@ -96,8 +105,10 @@ class Verifier:
 def _read_claims(claims: Mapping[str, Any], now: float) -> tuple[User, float]:
     try:
         issued, expires = float(claims["iat"]), float(claims["exp"])
-        user = User(str(claims["sub"]), tuple(str(group) for group in claims.get("groups") or ()))
-    except (TypeError, ValueError) as error:
+        groups = tuple(str(group) for group in claims.get("groups") or ())
+        extra = tuple((key, tuple(map(str, values))) for key, values in (claims.get("extra") or {}).items())
+        user = User(str(claims["sub"]), groups, str(claims.get("uid") or ""), extra)
+    except (TypeError, ValueError, AttributeError) as error:
         raise Unauthorized("the identity's claims are not readable") from error
     if issued > now + LEEWAY_S or expires - issued > LIFETIME_S:
         raise Unauthorized(f"the identity must be issued in the past and live at most {LIFETIME_S} s")
@@ -128,6 +139,7 @@ class IdentityMiddleware:
 
     `verifier` None means no key is known (tests only): everyone is INSECURE. `open_routes` check a credential of their
     own; there the user is ANONYMOUS unless an identity came along. `also` is asked when no identity header is present.
+    On the TLS listener `front` alone says who asks: no header of the gateway's counts there, and nobody is INSECURE.
     """
 
     def __init__(
@@ -138,8 +150,9 @@ class IdentityMiddleware:
         open_routes: Sequence[RoutePattern] = (),
         open_paths: frozenset[str] = PROBES,
         also: Sequence[Authenticator] = (),
+        front: FrontDoor | None = None,
     ) -> None:
-        self._app, self._verifier, self._also = app, verifier, tuple(also)
+        self._app, self._verifier, self._also, self._front = app, verifier, tuple(also), front
         self._open_routes, self._open_paths = tuple(open_routes), open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -153,6 +166,8 @@ class IdentityMiddleware:
         await self._app(scope, receive, send)
 
     async def _who(self, scope: Scope) -> User:
+        if is_tls(scope):
+            return await self._who_in_front(scope)
         token = header(scope, HEADER.lower().encode())
         if token and self._verifier:
             return self._verifier.verify(token)
@@ -164,6 +179,13 @@ class IdentityMiddleware:
         if self._verifier is None:
             return INSECURE
         raise Unauthorized(f"no {HEADER}: ask through the gateway")
+
+    async def _who_in_front(self, scope: Scope) -> User:
+        if self._front and (user := await self._front(scope)):
+            return user
+        if self._is_open(scope):
+            return ANONYMOUS
+        raise Unauthorized("no credential: ask through the cluster's API server")
 
     def _is_open(self, scope: Scope) -> bool:
         path, method = scope["path"], scope.get("method", "GET")

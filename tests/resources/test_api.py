@@ -400,8 +400,11 @@ async def test_a_kind_without_a_model_takes_any_field_and_one_with_a_schema_chec
 async def test_only_who_may_can(resources: Resources) -> None:
     from libs.base import Forbidden
 
-    async def nobody_writes(user: Any, verb: str, kind: Any, namespace: str, name: str) -> bool:
-        return verb in ("get", "list", "watch")
+    asked: list[tuple[str, str, str]] = []
+
+    async def nobody_writes(user: Any, verb: str, kind: Any, namespace: str, name: str, part: str) -> bool:
+        asked.append((verb, name, part))
+        return verb in ("get", "list", "watch", "patch")
 
     guarded = Resources(
         resources.store,
@@ -415,6 +418,13 @@ async def test_only_who_may_can(resources: Resources) -> None:
         await guarded.create(WIDGET, widget("w"), user="ann")
     await guarded.create(WIDGET, widget("w"))
     assert (await guarded.get(WIDGET, "default", "w", user="ann"))["spec"]["size"] == 1
+    with pytest.raises(Forbidden, match='cannot update resource "widgets/status"'):
+        await guarded.replace(WIDGET, "default", "w", widget("w"), part="status", user="ann")
+    assert asked[-1] == ("update", "w", "status")
+    with pytest.raises(Forbidden, match=r'widgets\.\S+ "new" is forbidden: User "ann" cannot create'):
+        await guarded.apply(WIDGET, widget("new"), manager="m", user="ann")
+    await guarded.apply(WIDGET, widget("w"), manager="m", force=True, user="ann")
+    assert asked[-1][0] == "patch"
 
 
 async def test_two_writers_of_one_name_leave_one_object(resources: Resources) -> None:

@@ -49,7 +49,7 @@ class Access:
     def __init__(self, manifests: Sequence[Manifest]) -> None:
         self._rules: Mapping[str, list[Rule]] = {ACCOUNT_OF_PLATFORM + each.name: rules(each) for each in manifests}
 
-    async def __call__(self, user: Any, verb: str, kind: Kind, namespace: str, name: str) -> bool:
+    async def __call__(self, user: Any, verb: str, kind: Kind, namespace: str, name: str, part: str = "") -> bool:
         groups = getattr(user, "groups", ())
         if MASTERS in groups:
             return True
