@@ -56,6 +56,7 @@ def _of_all(manifests: list[Manifest]) -> dict[str, str]:
         f"{BASE}/kustomization.yaml": texts.kustomization(each.name for each in manifests),
         "deploy/components/roles/roles.yaml": yaml.safe_dump_all(roles, sort_keys=False),
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
+        "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
     }
 
 
