@@ -13,6 +13,7 @@ from libs.base.clock import Clock
 from libs.base.errors import ApiError, Unauthorized, Unavailable, error_from_status
 from libs.base.ids import chance
 from libs.cluster.patience import wait_before_again
+from libs.telemetry import SHORT_S, counter, histogram
 
 if TYPE_CHECKING:
     import aiohttp
@@ -25,6 +26,10 @@ TOKEN_AGE_S = 60
 """How old a token may grow before it is read again: bound tokens are rotated in their file (KEP-1205)."""
 CONNECT_TIMEOUT_S = 10
 CALL_TIMEOUT_S = 60
+CALLED = histogram("cluster_request_seconds", "Time until the cluster's API begins to answer", ("verb",), SHORT_S)
+ANSWERED = counter(
+    "cluster_requests", "Calls of the cluster's API; code 0: no answer, 429: throttled", ("verb", "code")
+)
 
 
 class Cut(Unavailable):
@@ -116,7 +121,14 @@ class Connection:
         """The answer's head; raises ApiError for one that is an error."""
         headers = {**fixed, **await self._credentials.headers()}
         url = self._credentials.host + target
-        answer = (await _careful(self._request(method, url, headers, body, _request_timeout=limits))).response
+        verb = "watch" if "watch=true" in target else method.lower()
+        began, code = self._clock.monotonic(), 0
+        try:
+            answer = (await _careful(self._request(method, url, headers, body, _request_timeout=limits))).response
+            code = answer.status
+        finally:
+            CALLED.labels(verb).observe(self._clock.monotonic() - began)
+            ANSWERED.labels(verb, str(code)).inc()
         if answer.status < 400:
             return answer
         try:

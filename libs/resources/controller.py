@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from libs.resources.reconcile import Context, Key, Owned, Reconciler, key_of
 from libs.resources.resources import Resources
 from libs.resources.selectors import selectors
 from libs.store import Leader, Store, Term
+from libs.telemetry import counter, gauge, histogram
 
 if TYPE_CHECKING:
     from libs.cluster import Cluster
@@ -22,6 +24,11 @@ RESYNC_S = 60.0
 _PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 Item = tuple[int, Key]
+RECONCILED = histogram("reconcile_seconds", "Time of one step towards what an object asks for", ("kind",))
+OUTCOMES = counter("reconciles", "Steps by what came of them: done, conflict or failed", ("kind", "outcome"))
+WAITING = gauge("reconcile_queue_objects", "Objects that wait for a step", ("kind",))
+FAILING = gauge("reconcile_failing_objects", "Objects whose last step failed and will be tried again", ("kind",))
+LEADING = gauge("controller_leading", "1 where this replica reconciles, 0 where it stands by")
 
 
 class Controller:
@@ -64,6 +71,14 @@ class Controller:
         for index, reconciler in enumerate(self._reconcilers):
             if reconciler.kind is kind:
                 self._queue.add_after((index, Key(namespace, name)), after)
+
+    async def measure(self) -> None:
+        """Sets the gauges to what is true now."""
+        LEADING.set(self._leading)
+        for meter, items in ((WAITING, self._queue.waiting()), (FAILING, self._queue.failing())):
+            counts = Counter(index for index, _ in items)
+            for index, reconciler in enumerate(self._reconcilers):
+                meter.labels(reconciler.kind.kind).set(counts[index])
 
     async def run(self) -> None:
         """Stands for the lease and works while it has it; returns at once when there is nothing to reconcile."""
@@ -146,15 +161,22 @@ class Controller:
 
     async def _reconcile(self, item: Item) -> None:
         reconciler, key = self._reconcilers[item[0]], item[1]
+        kind, clock = reconciler.kind.kind, self._context.clock
+        began, outcome = clock.monotonic(), "failed"
         try:
             again = await reconciler.reconcile(key, self._context)
         except Conflict as error:
+            outcome = "conflict"
             delay = self._queue.retry(item)
             _log.debug("%s %s/%s: %s, again in %.1f s", reconciler.kind.kind, *key, error, delay)
         except Exception as error:
             delay = self._queue.retry(item, float(getattr(error, "retry_after_s", None) or 0))
             _log.exception("reconciling %s %s/%s failed, again in %.1f s", reconciler.kind.kind, *key, delay)
         else:
+            outcome = "done"
             self._queue.forget(item)
             if again is not None:
                 self._queue.add_after(item, again.after)
+        finally:
+            RECONCILED.labels(kind).observe(clock.monotonic() - began)
+            OUTCOMES.labels(kind, outcome).inc()

@@ -78,6 +78,14 @@ class WorkQueue(Generic[K]):
         if key in self._wanted:
             self._ready.put_nowait(key)
 
+    def waiting(self) -> list[K]:
+        """Keys that want a worker now."""
+        return list(self._wanted)
+
+    def failing(self) -> list[K]:
+        """Keys whose last work failed."""
+        return list(self._failures)
+
     def clear(self) -> None:
         """Forgets all that waits; what is with workers stays with them."""
         for _, task in self._later.values():

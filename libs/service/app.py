@@ -30,6 +30,9 @@ Work = Callable[[], Awaitable[None]]
 Handler = Callable[[Any, Any], "Awaitable[Sequence[Event]]"]
 """when_<fact>(message, needs) -> the facts that follow."""
 
+Measures = Mapping[str, Callable[[], Awaitable[None]]]
+"""Looks that set gauges, by name, taken when /metrics is read; see libs.service.measures."""
+
 FaultPoint = Callable[[str], Awaitable[None]]
 """Awaited at every named step between commit, publish and ack; a test's may raise, hang or kill the process."""
 
@@ -40,6 +43,10 @@ async def no_fault(step: str) -> None:
 
 def _nothing(ports: Ports) -> Sequence[Any]:
     return ()
+
+
+def _no_measures(ports: Ports) -> Measures:
+    return {}
 
 
 def _no_needs(ports: Ports, uow: UnitOfWork) -> None:
@@ -67,6 +74,8 @@ class App:
     authorize: Callable[[Ports], Any] | None = None
     """Builds the `authorize` of Resources."""
     background: Callable[[Ports], Sequence[Work]] = _nothing
+    measures: Callable[[Ports], Measures] = _no_measures
+    """What the service itself looks up when its figures are read."""
     migrations: Path | None = None
     max_body_bytes: int = 32 * 2**20
 

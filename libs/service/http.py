@@ -12,6 +12,8 @@ from libs.service.app import App, Ports
 from libs.service.asgi import ASGIApp
 from libs.service.identity import IdentityMiddleware, Verifier
 from libs.service.limits import BodyLimit, Drain
+from libs.service.measured import Measured
+from libs.service.measures import measures_of
 from libs.service.probes import Check, Probes
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def build(
         _routes(app, ports), verifier, open_routes=app.manifest.open_routes, also=app.authenticators(ports)
     )
     drain = Drain(BodyLimit(inner, app.max_body_bytes))
-    return Probes(drain, needed, wished), drain
+    measures = {**measures_of(ports, hears_or_says="bus" in wished), **app.measures(ports)}
+    return Probes(Measured(drain, ports.clock), needed, wished, measures), drain
 
 
 def _routes(app: App, ports: Ports) -> FastAPI:

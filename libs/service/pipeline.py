@@ -16,6 +16,9 @@ from libs.store import UnitOfWork
 
 log = logging.getLogger(__name__)
 
+TAKEN = telemetry.counter("letters", "Letters taken from the bus", ("type", "outcome"))
+AGE = telemetry.histogram("letter_age_seconds", "Age of a letter when its effect is committed", ("type",))
+
 Effect = Callable[[Any, Letter, UnitOfWork], Awaitable[Sequence[Event]]]
 """What one message type does inside its transaction; returns the facts that follow."""
 
@@ -47,7 +50,9 @@ class Pipeline:
             await self._fault("received")
             first = await self._take(letter, message, effect)
             await self._fault("committed")
-            _count(letter.type, "handled" if first else "seen before")
+            TAKEN.labels(letter.type, "handled" if first else "seen before").inc()
+            if first and letter.time is not None:
+                AGE.labels(letter.type).observe(max(0.0, (self._ports.clock.now() - letter.time).total_seconds()))
 
     def _open(self, delivery: Delivery) -> tuple[Letter, Any, Effect] | None:
         """The letter, its message and what to do; None for what this service does not know and need not."""
@@ -90,12 +95,6 @@ async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork)
         return await effect(message, letter, uow)
     except (Invalid, BadRequest) as error:
         raise Poison(f"invalid: {error.message}", "invalid") from error
-
-
-def _count(letter_type: str, outcome: str) -> None:
-    telemetry.counter("letters_total", "Letters taken from the bus", ("type", "outcome")).labels(
-        letter_type, outcome
-    ).inc()
 
 
 def say(uow: UnitOfWork, fact: Event, ports: Ports, *, source: str, causation: Letter | None = None) -> None:

@@ -21,6 +21,7 @@ LOOK_S = 1.0
 SWEEP_S = 5.0
 """How often it looks, unwoken, for what a crash or a replica that stopped has left unsaid."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+UNSAYABLE = telemetry.counter("letters_unsayable", "Letters that the broker will never take")
 IDENTITY_KEY = "bus/stream"
 STRUCTURED = {"content-type": "application/cloudevents+json; charset=utf-8"}
 
@@ -117,7 +118,7 @@ def _is_settled(row: Change, result: object) -> bool:
         return not isinstance(result, BaseException)
     assert row.letter is not None
     log.error("letter %s (%s) can never be said: %s", row.letter["id"], row.letter.get("type"), result)
-    telemetry.counter("letters_unsayable_total", "Letters that the broker will never take").inc()
+    UNSAYABLE.inc()
     return True
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from libs.base import Clock, rfc3339_micro
 from libs.store import statements as sql
@@ -26,6 +26,14 @@ class Outbox:
         """The oldest letters that nobody has marked as said."""
         async with self._read() as reader:
             return [Change(*row) for row in await reader.rows(sql.UNSAID, limit)]
+
+    async def lag(self) -> tuple[int, float]:
+        """How many letters are unsaid, and the age of the oldest in seconds (0 where there is none)."""
+        async with self._read() as reader:
+            since = await reader.rows(sql.UNSAID_SINCE)
+            count = int((await reader.rows(sql.UNSAID_COUNT))[0][0]) if since else 0
+        age = (self._clock.now() - datetime.fromisoformat(str(since[0][0]))).total_seconds() if since else 0.0
+        return count, max(0.0, age)
 
     async def mark_said(self, seqs: Sequence[int]) -> None:
         """Notes that the broker has acknowledged these; marking twice keeps the first time."""

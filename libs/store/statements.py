@@ -23,6 +23,8 @@ CHANGES_SINCE = f"SELECT {COLUMNS} FROM changes WHERE seq > ?1 ORDER BY seq LIMI
 CHANGES_SINCE_OF = f"SELECT {COLUMNS} FROM changes WHERE seq > ?1 AND resource = ?3 ORDER BY seq LIMIT ?2"
 
 UNSAID = f"SELECT {COLUMNS} FROM changes WHERE letter IS NOT NULL AND said_at IS NULL ORDER BY seq LIMIT ?1"
+UNSAID_COUNT = "SELECT COUNT(*) FROM changes WHERE letter IS NOT NULL AND said_at IS NULL"
+UNSAID_SINCE = "SELECT at FROM changes WHERE letter IS NOT NULL AND said_at IS NULL ORDER BY seq LIMIT 1"
 MARK_SAID = "UPDATE changes SET said_at = ?2 WHERE seq = ?1 AND letter IS NOT NULL AND said_at IS NULL"
 FORGET_SAID = (
     "UPDATE changes SET said_at = NULL WHERE letter IS NOT NULL AND said_at IS NOT NULL AND seq > ?1 AND at >= ?2"

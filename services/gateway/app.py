@@ -15,6 +15,7 @@ from libs.service.asgi import ASGIApp
 from libs.service.identity import Signer, User
 from libs.service.limits import BodyLimit, Drain
 from libs.service.manifest import Manifest
+from libs.service.measured import Measured
 from libs.service.probes import Probes
 from libs.service.shell import Refused
 from services.gateway.adapters.tokens import BearerTokens
@@ -34,9 +35,9 @@ LOCAL_GROUPS = ("millstream:local", "system:authenticated")
 class Gateway:
     """The running gateway; see libs.service.runner.Hosted."""
 
-    def __init__(self, front: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, front: ASGIApp, max_body_bytes: int, clock: Clock) -> None:
         self._drain = Drain(BodyLimit(front, max_body_bytes))
-        self.asgi: ASGIApp = Probes(self._drain, {"stop": self._stop_check}, {})
+        self.asgi: ASGIApp = Probes(Measured(self._drain, clock), {"stop": self._stop_check}, {})
 
     def begin_stop(self) -> None:
         self._drain.begin()
@@ -67,7 +68,7 @@ async def open_gateway(
     door = Door(tokens, local if options.local_user else None, options.public_url)
     discovery = Discovery(table, upstreams, clock, has_node=bool(options.node_url), ttl_s=options.discovery_ttl_s)
     try:
-        yield Gateway(Front(table, door, discovery, upstreams), options.max_body_bytes)
+        yield Gateway(Front(table, door, discovery, upstreams), options.max_body_bytes, clock)
     finally:
         await upstreams.close()
 

@@ -21,6 +21,7 @@ from libs.service.manifest import load
 from libs.service.pipeline import say
 from libs.store import UnitOfWork
 from services.scheduler import handlers
+from services.scheduler.adapters.measures import WAITED, queue_measure
 from services.scheduler.adapters.workloads import SqlWorkloads
 from services.scheduler.domain.workloads import Demand
 
@@ -66,12 +67,13 @@ def build() -> App:
         },
         needs=_needs,
         background=lambda ports: [_sweeping(ports)],
+        measures=lambda ports: queue_measure(ports.store, ports.clock, capacity(ports.settings)),
         migrations=Path(__file__).parent / "adapters" / "migrations",
     )
 
 
 def _needs(ports: Ports, uow: UnitOfWork) -> Needs:
-    return Needs(SqlWorkloads(uow.session), capacity(ports.settings))
+    return Needs(SqlWorkloads(uow.session, ports.clock, WAITED.observe), capacity(ports.settings))
 
 
 def _sweeping(ports: Ports) -> Callable[[], Awaitable[None]]:

@@ -7,6 +7,7 @@ import logging
 from libs.base.errors import ApiError, Internal, MethodNotAllowed, NotFound
 from libs.service.asgi import Receive, Scope, Send, send_json
 from libs.service.identity import User
+from libs.telemetry import name_route
 from services.gateway.api.discovery import Discovery
 from services.gateway.api.door import Door
 from services.gateway.api.proxy import Broken, Exchange, answer_error
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024
+OWN = "gateway"
+"""How the gateway's own answers are called in its figures; the others go by their service."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 VERSION = {
     "major": "1",
@@ -59,6 +62,7 @@ class Front:
         if scope["method"] not in METHODS:
             raise MethodNotAllowed(f"{scope['method']} is not supported")
         target = None if self._is_own(path) else self._table.target(scope["method"], path)
+        name_route(scope, target.service if target is not None else OWN)
         if target is not None and target.self_authenticated:
             return await Exchange(scope, receive, send).run(self._upstreams, target, None)
         user = await self._door.user_of(scope)

@@ -19,3 +19,5 @@ class WorkloadRow(SQLModel, table=True):
     generation: int = Field(sa_column=Column(BigInteger, nullable=False))
     arrival: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
     told: str = Field(sa_column=Column(Text, nullable=False))
+    waiting_since: str | None = Field(default=None, sa_column=Column(Text))
+    """RFC 3339, while it waits; for figures alone."""

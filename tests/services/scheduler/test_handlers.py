@@ -18,7 +18,10 @@ from contracts.events.training.v1 import (
 from contracts.messages import Event
 from libs.base import SeededIds, SystemClock
 from libs.store import Store
+from libs.telemetry import metrics_text
+from libs.testing.clock import VirtualClock
 from services.scheduler import app as scheduler
+from services.scheduler.adapters.measures import queue_measure
 from services.scheduler.adapters.workloads import SqlWorkloads
 from services.scheduler.domain.workloads import Demand
 
@@ -30,10 +33,11 @@ class Desk:
 
     def __init__(self, store: Store) -> None:
         self.store, self.app, self.room = store, scheduler.build(), ROOM
+        self.waits: list[float] = []
 
     async def hear(self, fact: Event) -> Sequence[Event]:
         async with self.store.write() as uow:
-            needs = scheduler.Needs(SqlWorkloads(uow.session), self.room)
+            needs = scheduler.Needs(SqlWorkloads(uow.session, self.store.clock, self.waits.append), self.room)
             return await self.app.handlers[type(fact)](fact, needs)
 
 
@@ -136,7 +140,7 @@ async def test_more_room_after_a_restart_moves_the_queue(desk: Desk):
     await desk.hear(created("a", nodes=2))
     await desk.hear(created("b", nodes=2))
     async with desk.store.write() as uow:
-        needs = scheduler.Needs(SqlWorkloads(uow.session), ROOM + ROOM)
+        needs = scheduler.Needs(SqlWorkloads(uow.session, desk.store.clock, desk.waits.append), ROOM + ROOM)
         assert _names(await scheduler.handlers.when_capacity_changed(needs), WorkloadAdmitted) == ["b"]
 
 
@@ -145,3 +149,25 @@ def test_the_capacity_is_what_was_set_else_this_machine_with_overcommit():
     assert scheduler.capacity(given) == Demand(8000, 16 * 2**30)
     once, twice = (scheduler.SchedulerSettings(service="scheduler", overcommit=n) for n in (1.0, 2.0))
     assert scheduler.capacity(twice).cpu_milli == 2 * scheduler.capacity(once).cpu_milli > 0
+
+
+async def test_how_long_a_workload_waited_is_told_when_it_is_admitted(tmp_path: Path):
+    clock = VirtualClock()
+    migrations = [scheduler.build().migrations]
+    store = await Store.open(f"sqlite:///{tmp_path}/s.db", clock=clock, ids=SeededIds(1), migrations=migrations)
+    desk = Desk(store)
+    await desk.hear(created("a", nodes=2))
+    await desk.hear(created("b", nodes=2))
+    await clock.advance(30.0)
+    await desk.hear(created("b", nodes=2))  # it asks again, which is no new beginning
+    await clock.advance(12.0)
+    look = queue_measure(store, clock, ROOM)["queue"]
+    await look()
+    told = metrics_text()
+    assert "millstream_waiting_workloads 1.0" in told and "millstream_waiting_oldest_seconds 42.0" in told
+    assert 'millstream_admitted_resources{resource="cpu"} 2.0' in told
+    await desk.hear(TrainJobSucceeded(**_of("a")))
+    assert desk.waits == [0.0, 42.0]
+    await look()
+    assert "millstream_waiting_oldest_seconds 0.0" in metrics_text()
+    await store.close()
