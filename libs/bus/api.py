@@ -60,16 +60,25 @@ class Bus(ABC):
         ids: Ids,
         tuning: Tuning | None = None,
         monitor_url: str | None = None,
+        ca_file: str | None = None,
     ) -> Bus:
         """Connects to NATS at `url` and keeps trying for ever, now and after every loss.
 
         `monitor_url` is the broker's monitoring address, such as http://127.0.0.1:8222; with it the durability of the
-        broker is verified, see `Tuning.durability`. Raises :class:`Unsafe`.
+        broker is verified, see `Tuning.durability`. `ca_file` (PEM) holds the authorities that the broker and an https
+        monitoring address must be signed by; several servers of one cluster are a list with commas. Raises
+        :class:`Unsafe`.
         """
         from libs.bus.nats_bus import NatsBus  # its imports take a second: only who connects pays
 
         return await NatsBus.open(
-            url, service=service, clock=clock, ids=ids, tuning=tuning or Tuning(), monitor_url=monitor_url
+            url,
+            service=service,
+            clock=clock,
+            ids=ids,
+            tuning=tuning or Tuning(),
+            monitor_url=monitor_url,
+            ca_file=ca_file,
         )
 
     @abstractmethod

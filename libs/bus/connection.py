@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from faststream.nats import NatsBroker
+from faststream.nats.security import NatsSecurity
 from nats.aio.client import Client
 from nats.errors import MaxPayloadError
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -13,6 +14,7 @@ from nats.js.errors import NoStreamResponseError
 
 from libs.bus.errors import BusError, BusUnavailable
 from libs.bus.messages import PubAck, inbox_prefix
+from libs.bus.trust import Trust
 
 MSG_ID = "Nats-Msg-Id"
 LOG = logging.getLogger(__name__)
@@ -26,9 +28,14 @@ class StreamMissing(BusUnavailable):
 
 
 class Connection:
-    """FastStream's broker and the nats-py client beneath it."""
+    """FastStream's broker and the nats-py client beneath it.
 
-    def __init__(self, url: str, name: str) -> None:
+    With `ca_file` the broker must prove who it is. An address that begins with tls:// is spoken to in TLS from the
+    first byte on; with nats:// an attacker on the way could pretend that the broker wants none.
+    """
+
+    def __init__(self, url: str, name: str, ca_file: str | None = None) -> None:
+        self._trust = Trust(ca_file) if ca_file else None
         self._broker = NatsBroker(
             url.split(","),
             name=name,
@@ -40,6 +47,7 @@ class Connection:
             error_cb=self._on_error,
             reconnected_cb=self._on_reconnected,
             disconnected_cb=self._on_disconnected,
+            security=self._security(url),
             logger=None,
             apply_types=False,
         )
@@ -47,6 +55,11 @@ class Connection:
         self.nc: Client
         self.js: JetStreamContext
         self.when_renewed: list[Callable[[], None]] = []
+
+    def _security(self, url: str) -> NatsSecurity | None:
+        if self._trust is None:
+            return None
+        return NatsSecurity(ssl_context=self._trust.context, tls_handshake_first=url.startswith("tls://"))
 
     async def open(self) -> None:
         """Returns once the broker was reached, be that now or in an hour."""
@@ -111,10 +124,16 @@ class Connection:
     async def _on_error(self, error: Exception) -> None:
         LOG.log(logging.DEBUG if self._complained else logging.WARNING, "broker: %s: %s", type(error).__name__, error)
         self._complained = True  # while it stays away this comes several times a second
+        self._renew_trust()
 
     async def _on_disconnected(self) -> None:
         if not self._leaving:
             LOG.warning("the broker is gone; trying again every %.2g s", RECONNECT_WAIT_S)
+        self._renew_trust()
+
+    def _renew_trust(self) -> None:
+        if self._trust is not None:
+            self._trust.refresh()
 
     async def _on_reconnected(self) -> None:
         LOG.info("the broker is back")

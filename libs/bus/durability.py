@@ -7,9 +7,11 @@ NATS acknowledges before fsync unless `sync_interval: always` is set, and flushe
 import asyncio
 import json
 import logging
+import ssl
 from urllib.parse import urlsplit
 
 from libs.bus.errors import Unsafe
+from libs.bus.trust import Trust
 from libs.bus.tuning import Tuning
 
 LOG = logging.getLogger(__name__)
@@ -17,9 +19,9 @@ ASK_S = 3.0
 ADVICE = "set `jetstream { sync_interval: always }` in its configuration"
 
 
-async def check(monitor_url: str | None, tuning: Tuning) -> None:
+async def check(monitor_url: str | None, tuning: Tuning, ca_file: str | None = None) -> None:
     """Warns of a broker whose acks a power cut can undo, or raises :class:`Unsafe`, as `tuning.durability` says."""
-    finding = None if tuning.durability == "ignore" else await _finding(monitor_url)
+    finding = None if tuning.durability == "ignore" else await _finding(monitor_url, ca_file)
     if finding is None:
         return
     if tuning.durability == "refuse":
@@ -27,11 +29,11 @@ async def check(monitor_url: str | None, tuning: Tuning) -> None:
     LOG.warning("%s", finding)
 
 
-async def _finding(monitor_url: str | None) -> str | None:
+async def _finding(monitor_url: str | None, ca_file: str | None) -> str | None:
     if monitor_url is None:
         return "cannot tell whether the broker syncs before it acknowledges: no monitoring address is configured"
     try:
-        varz = json.loads(await _get(monitor_url, "/varz"))
+        varz = json.loads(await _get(monitor_url, "/varz", ca_file))
     except (OSError, ValueError, TimeoutError) as error:
         return f"cannot tell whether the broker syncs before it acknowledges: {monitor_url}/varz: {error!r}"
     jetstream = varz.get("jetstream", {}).get("config")
@@ -42,10 +44,11 @@ async def _finding(monitor_url: str | None) -> str | None:
     return None
 
 
-async def _get(url: str, path: str) -> bytes:
+async def _get(url: str, path: str, ca_file: str | None) -> bytes:
     parts = urlsplit(url)
     async with asyncio.timeout(ASK_S):
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 8222)
+        trust = _trust(ca_file) if parts.scheme == "https" else None
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 8222, ssl=trust)
         try:
             writer.write(f"GET {path} HTTP/1.0\r\nHost: {parts.hostname}\r\n\r\n".encode())
             answer = await reader.read()
@@ -55,3 +58,7 @@ async def _get(url: str, path: str) -> bytes:
     if b" 200 " not in head.split(b"\r\n", 1)[0]:
         raise ValueError(head.split(b"\r\n", 1)[0].decode(errors="replace"))
     return body
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    return Trust(ca_file).context if ca_file else ssl.create_default_context()

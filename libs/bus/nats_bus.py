@@ -50,12 +50,20 @@ class NatsBus(Bus):
 
     @classmethod
     async def open(
-        cls, url: str, *, service: str, clock: Clock, ids: Ids, tuning: Tuning, monitor_url: str | None
+        cls,
+        url: str,
+        *,
+        service: str,
+        clock: Clock,
+        ids: Ids,
+        tuning: Tuning,
+        monitor_url: str | None,
+        ca_file: str | None = None,
     ) -> Self:
         """Connects, however long it takes, and checks the broker's durability."""
-        connection = Connection(url, f"millstream/{service}")
+        connection = Connection(url, f"millstream/{service}", ca_file)
         await connection.open()
-        await durability.check(monitor_url, tuning)
+        await durability.check(monitor_url, tuning, ca_file)
         return cls(connection, service=service, clock=clock, ids=ids, tuning=tuning)
 
     async def ensure(self, manifest_name: str, hears: Sequence[str]) -> None:

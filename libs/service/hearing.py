@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.envelope import Event, Letter
-from libs.bus import Bus, BusError, Subscription
+from libs.bus import Bus, BusError, Subscription, Tuning
 from libs.service import commands
 from libs.service.app import App, Given, Handler, Ports
 from libs.service.pipeline import Effect, Pipeline
@@ -85,8 +85,9 @@ class Hearing:
             service=self._app.manifest.name,
             clock=self._ports.clock,
             ids=self._ports.ids,
-            tuning=self._given.tuning,
+            tuning=self._given.tuning or Tuning(replicas=self._ports.settings.nats_replicas),
             monitor_url=self._ports.settings.nats_monitor_url,
+            ca_file=self._ports.settings.nats_ca_file,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from libs.bus import inbox_prefix
@@ -38,25 +38,38 @@ def permissions(manifest: Manifest) -> dict[str, Any]:
     return {"publish": {"allow": subjects_said(manifest)}, "subscribe": {"allow": [f"{inbox}.>"]}}
 
 
-def broker_config(manifests: Iterable[Manifest], passwords: Mapping[str, str]) -> str:
-    """A nats-server configuration file (JSON is valid in that format). Raises KeyError for a user without a password.
+Login = tuple[str, str]
+"""A NATS user name and its password."""
+
+
+def users(manifests: Iterable[Manifest], logins: Mapping[str, Sequence[Login]]) -> list[dict[str, Any]]:
+    """The `users` of a configuration: whoever of a service has more than one login may do the same with each.
+
+    Raises KeyError for a service, or the person, without any.
+    """
+    services = [(permissions(m), logins[m.name]) for m in manifests if "bus" in m.needs]
+    # The owner may replay dead letters, which publishes the original again under any subject.
+    everything = {"publish": {"allow": [">"]}, "subscribe": {"allow": [">"]}}
+    return [
+        {"user": user, "password": password, "permissions": allowed}
+        for allowed, known in [*services, (everything, logins[PERSON])]
+        for user, password in known
+    ]
+
+
+def settings(users: Sequence[Mapping[str, Any]], file_store: int = 16 << 30) -> dict[str, Any]:
+    """What every server of the platform is told, alone or one of many; `file_store` in bytes.
 
     `sync_interval: always`: an acknowledged event is on the disk. Address, port and store folder come as arguments.
     """
-    users = [
-        {"user": m.name, "password": passwords[m.name], "permissions": permissions(m)}
-        for m in manifests
-        if "bus" in m.needs
-    ]
-    # The owner may replay dead letters, which publishes the original again under any subject.
-    everything = {"publish": {"allow": [">"]}, "subscribe": {"allow": [">"]}}
-    users.append({"user": PERSON, "password": passwords[PERSON], "permissions": everything})
-    return json.dumps(
-        {
-            "server_name": "millstream",
-            "max_payload": 8 * 1024 * 1024,
-            "jetstream": {"sync_interval": "always", "max_memory_store": 64 << 20, "max_file_store": 16 << 30},
-            "authorization": {"users": users},
-        },
-        indent=1,
-    )
+    return {
+        "max_payload": 8 * 1024 * 1024,
+        "jetstream": {"sync_interval": "always", "max_memory_store": 64 << 20, "max_file_store": file_store},
+        "authorization": {"users": list(users)},
+    }
+
+
+def broker_config(manifests: Iterable[Manifest], passwords: Mapping[str, str]) -> str:
+    """A nats-server file (JSON is valid in that format). Raises KeyError for a user without a password."""
+    logins = {user: [(user, password)] for user, password in passwords.items()}
+    return json.dumps({"server_name": "millstream", **settings(users(manifests, logins))}, indent=1)

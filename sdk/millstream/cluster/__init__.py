@@ -1,0 +1,1 @@
+"""What a cluster needs and no manifest can hold: keys, passwords, certificates, databases. Laptops need none of it."""
