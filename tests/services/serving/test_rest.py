@@ -117,7 +117,10 @@ async def test_plain_facts_of_the_server(client_of):
     assert (await client.get("/v1/models/m")).json() == {"name": "m", "ready": True}
     assert (await client.get("/v2")).json()["extensions"] == ["binary_tensor_data"]
     await client.post("/v2/models/m/infer", json={"inputs": [TENSOR]})
-    assert "millstream_model_requests_total" in (await client.get("/metrics")).text
+    told = (await client.get("/metrics")).text
+    assert "millstream_model_requests_total" in told
+    assert "millstream_model_ready 1.0" in told and 'millstream_model_info{model="' in told
+    assert "millstream_model_predictions_in_hand 0.0" in told
 
 
 def tensor(**change: object) -> dict:

@@ -30,6 +30,7 @@ class Engine:
     draining: bool = False
 
     def __post_init__(self) -> None:
+        self.metrics.serves(self.name, self.version)
         self._pool = ThreadPoolExecutor(max(1, self.threads), thread_name_prefix="infer")
 
     @property
@@ -69,9 +70,11 @@ class Engine:
         checked = check_inputs(model, inputs, datatypes)
         check_outputs(model, wanted)
         begin = perf_counter()
-        results = await asyncio.get_running_loop().run_in_executor(self._pool, _predict, model, checked, wanted)
-        self.metrics.predicted(perf_counter() - begin)
-        return results
+        self.metrics.begun()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, _predict, model, checked, wanted)
+        finally:
+            self.metrics.done(perf_counter() - begin)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)

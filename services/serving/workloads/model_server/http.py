@@ -146,7 +146,7 @@ async def repository_unload(engine: Engine, request: Request) -> Response:
 
 
 async def metrics(engine: Engine, request: Request) -> Response:
-    return Response(engine.metrics.text(), media_type="text/plain; version=0.0.4")
+    return Response(engine.metrics.text(ready=engine.ready), media_type="text/plain; version=0.0.4")
 
 
 ROUTES: tuple[tuple[str, str, Answer], ...] = (
