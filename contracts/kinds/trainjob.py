@@ -97,6 +97,16 @@ class Admission(_Wire):
     generation: int | None = None
 
 
+class Disruption(_Wire):
+    """Millstream's own: the newest time that the cluster took a pod of the running attempt away."""
+
+    job: str
+    node: str
+    reason: str
+    message: str = ""
+    time: datetime
+
+
 class TrainJobStatus(_Wire):
     conditions: list[_Condition] | None = None  # type: ignore[valid-type]
     jobs_status: list[_JobStatus] | None = Field(default=None, alias="jobsStatus")  # type: ignore[valid-type]
@@ -105,6 +115,10 @@ class TrainJobStatus(_Wire):
     admission: Admission | None = None
     environment: dict[str, str] | None = None
     started_at: datetime | None = Field(default=None, alias="startedAt")
+    restarts: int | None = None
+    """How often all nodes began again because the cluster took one away."""
+    restarted_from: str | None = Field(default=None, alias="restartedFrom")
+    disruption: Disruption | None = None
 
 
 class TrainJob(_Wire):

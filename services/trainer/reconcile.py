@@ -8,9 +8,11 @@ from typing import Any
 from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event
 from libs.base.clock import rfc3339
+from libs.base.errors import ApiError
 from libs.cluster import JOB, SECRET, SERVICE
+from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import announce, state, status, words, workload
+from services.trainer.domain import announce, disruption, starting, state, status, words, workload
 from services.trainer.domain.blueprint import Blueprint, blueprint
 from services.trainer.domain.frameworks import Framework, framework_for
 from services.trainer.domain.observed import Observed
@@ -19,12 +21,17 @@ from services.trainer.domain.outcome import Outcome, outcome
 ASK_AGAIN_S = 15.0
 RUNTIME_GRACE_S = 10.0
 LOOK_AGAIN_S = 1.0
+LOOK_FOR_PODS_S = 10.0
+"""How often pods that do not come are looked for: what is wrong with them may be told by Events alone."""
+TRY_AGAIN_S = 15.0
+"""How often a cluster that refuses the workloads is asked again; quota is freed and policies change."""
 
 
 @dataclass(frozen=True)
 class World:
     """All that a decision rests on. `runtime` is None when there is none of that name; `asked` says whether the
-    scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with."""
+    scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with; `known` are
+    the names of the runtimes that there are, for the sake of who named another one."""
 
     job: dict[str, Any]
     runtime: dict[str, Any] | None
@@ -34,10 +41,12 @@ class World:
     token: str
     now: datetime
     asked: bool = False
+    known: Sequence[str] = ()
 
 
 def plan(world: World) -> Plan:
-    """1. going away, 2. over, 3. no runtime, 4. just ended, 5. suspended, 6. not admitted, 7. to run."""
+    """1. going away, 2. over, 3. no runtime, 4. on the way to another attempt, 5. just ended, 6. suspended, 7. not
+    admitted, 8. never to start, 9. to run."""
     job = world.job
     if job["metadata"].get("deletionTimestamp"):
         return _tear_down(world)
@@ -46,13 +55,18 @@ def plan(world: World) -> Plan:
     if world.runtime is None:
         return _without_runtime(world)
     print_ = blueprint(job, world.runtime)
+    if disruption.is_restarting(job, world.observed):
+        return _make_room(world)
     ended = outcome(world.observed)
     if ended:
-        return _succeed(world, print_, ended) if ended.succeeded else _fail(world, print_.num_nodes, ended)
+        return _succeed(world, print_, ended) if ended.succeeded else _fail_or_restart(world, print_.num_nodes, ended)
     if state.is_suspended(job):
         return _suspend(world, print_)
     if not state.is_admitted(job):
         return _wait(world, print_)
+    told = starting.obstacle(world.observed, world.now)
+    if told and told.hopeless:
+        return _give_up(world, print_.num_nodes, told)
     return _run(world, print_)
 
 
@@ -81,17 +95,22 @@ def _without_runtime(world: World) -> Plan:
     if left > 0:
         return Plan(requeue_after=min(left, LOOK_AGAIN_S))
     ref = world.job["spec"]["runtimeRef"]
-    why = Outcome(False, "TrainingRuntimeNotFound", f"there is no {ref['kind']} named {ref['name']!r}")
+    choice = f"there are {', '.join(sorted(world.known))}" if world.known else "there is none at all"
+    why = Outcome(False, "TrainingRuntimeNotFound", f"there is no {ref['kind']} named {ref['name']!r}; {choice}")
     return _fail(world, 1, why)
 
 
-def refused(world: World, why: str) -> Plan | None:
-    """The cluster will not have the workloads: what they ask for is invalid, or their namespace is not there.
+def refused(world: World, error: ApiError) -> Plan | None:
+    """The cluster will not have the workloads: quota or policy forbid it, what they ask for is invalid, or their
+    namespace is not there. The first may change, so the job waits and says so; the others fail it.
 
     A namespace may come a moment after the job. None for a job that is going anyway.
     """
     if world.job["metadata"].get("deletionTimestamp"):
         return None
+    if told := refusal(error):
+        return _hindered(world, told)
+    why = error.message
     created = datetime.fromisoformat(world.job["metadata"]["creationTimestamp"])
     if (world.now - created).total_seconds() < RUNTIME_GRACE_S:
         return Plan(requeue_after=LOOK_AGAIN_S)
@@ -106,6 +125,49 @@ def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
         status=after,
         events=[announce.failed(world.job, why)],
     )
+
+
+def _fail_or_restart(world: World, num_nodes: int, why: Outcome) -> Plan:
+    """The mark of the failed attempt is stored before anything is removed: a crash between restarts nothing twice."""
+    note = disruption.cause(world.job, world.observed, why, num_nodes)
+    if note is None:
+        return _fail(world, num_nodes, why)
+    if not disruption.may_restart(world.job):
+        told = f"{disruption.sentence(note)}; after {disruption.restarts(world.job)} restarts the job is given up"
+        return _fail(world, num_nodes, replace(why, message=f"{told}; {why.message}"))
+    after = status.restarting(world.job, world.observed, num_nodes, note, world.now)
+    told = f"{disruption.sentence(note)}; all {num_nodes} nodes begin again, restart {after['restarts']}"
+    said = _note(world, "Restarting", told, "Warning", which=str(after["restarts"]))
+    return Plan(actions=[Ensure(said)], status=after, requeue_after=0.0)
+
+
+def _make_room(world: World) -> Plan:
+    """The failed attempt goes first. A pod on a node that does not answer holds the next one up: two must not meet."""
+    job, observed = world.job, world.observed
+    meta = job["metadata"]
+    actions = [Remove(JOB, meta["namespace"], words.child_job(meta["name"]))] if observed.job else []
+    told = starting.obstacle(observed, world.now)
+    after = status.hindered(job, told, world.now) if told and not told.hopeless else None
+    return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
+
+
+def _give_up(world: World, num_nodes: int, why: Obstacle) -> Plan:
+    """No waiting helps, and a job's own words cannot be changed; its quota is for others."""
+    failed = _fail(world, num_nodes, Outcome(False, why.reason, f"{why.message}; create a new job with a valid one"))
+    return replace(failed, actions=[*_removals(world, job=True), *(a for a in failed.actions if isinstance(a, Ensure))])
+
+
+def _hindered(world: World, why: Obstacle) -> Plan:
+    after = status.hindered(world.job, why, world.now)
+    return Plan(actions=_news(world, after), status=after, requeue_after=TRY_AGAIN_S)
+
+
+def _news(world: World, after: dict[str, Any]) -> list[Ensure]:
+    """An Event when the reason why pods do not run is another one than before."""
+    told = next((c for c in after["conditions"] if c["type"] == state.PODS_READY), None)
+    if told is None or told["reason"] == state.hindrance(world.job):
+        return []
+    return [Ensure(_note(world, told["reason"], told["message"], "Warning"))]
 
 
 def _suspend(world: World, print_: Blueprint) -> Plan:
@@ -127,10 +189,12 @@ def _wait(world: World, print_: Blueprint) -> Plan:
 def _run(world: World, print_: Blueprint) -> Plan:
     after = status.running(world.job, world.observed, print_.num_nodes, world.now)
     first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
+    notes = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
     return Plan(
-        actions=_ensure(world, print_) + ([Ensure(_note(world, "Started", "the first pod runs"))] if first else []),
+        actions=[*_ensure(world, print_), *notes, *_news(world, after)],
         status=after,
         events=[_started(world.job)] if first else [],
+        requeue_after=LOOK_FOR_PODS_S if starting.is_starting(world.observed, print_.num_nodes) else None,
     )
 
 
@@ -188,14 +252,17 @@ def _started(job: dict[str, Any]) -> Event:
     return TrainJobStarted(namespace=meta["namespace"], name=meta["name"], uid=meta["uid"])
 
 
-def _note(world: World, reason: str, message: str, kind: str = "Normal") -> dict[str, Any]:
-    """A core Event about the job; its name is fixed by job and reason, so that a retry writes no second one."""
+def _note(world: World, reason: str, message: str, kind: str = "Normal", which: str = "") -> dict[str, Any]:
+    """A core Event about the job; its name is fixed by job, reason and `which`, so a retry writes no second one."""
     meta, at = world.job["metadata"], rfc3339(world.now)
     about = {"apiVersion": world.job["apiVersion"], "kind": "TrainJob"}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{meta['name']}.{meta['uid'][:8]}.{reason.lower()}", "namespace": meta["namespace"]},
+        "metadata": {
+            "name": f"{meta['name']}.{meta['uid'][:8]}.{reason.lower()}{which and '.' + which}",
+            "namespace": meta["namespace"],
+        },
         "involvedObject": {**about, **{key: meta[key] for key in ("namespace", "name", "uid")}},
         "reason": reason,
         "message": message[:1024],

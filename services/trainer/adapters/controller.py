@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
-from libs.base.errors import ApiError, BadRequest, Conflict, Invalid, NotFound
-from libs.cluster import JOB, POD, SECRET, SERVICE
+from libs.base.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
+from libs.cluster import EVENT, JOB, POD, SECRET, SERVICE
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
@@ -16,6 +16,7 @@ from services.trainer.domain import words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container, failed_pods
+from services.trainer.domain.starting import unexplained
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
 from services.trainer.domain.tokens import token_for
 from services.trainer.domain.workload import Site
@@ -56,8 +57,8 @@ class TrainJobs:
             return await self._carry_out(pure.plan(world), job, ctx)
         except Conflict:
             return Requeue(0.02)
-        except (BadRequest, Invalid, NotFound) as error:
-            if (refused := pure.refused(world, error.message)) is None:
+        except (BadRequest, Forbidden, Invalid, NotFound) as error:
+            if (refused := pure.refused(world, error)) is None:
                 raise
             return await self._carry_out(refused, job, ctx)
 
@@ -74,23 +75,33 @@ class TrainJobs:
         return again
 
     async def _world(self, job: Job, ctx: Context) -> pure.World:
-        uid = job["metadata"]["uid"]
+        uid, runtime = job["metadata"]["uid"], await self._runtime(job, ctx)
         asked = ctx.clock.monotonic() - self._asked_at.get(uid, float("-inf")) < pure.ASK_AGAIN_S
         return pure.World(
             job=job,
-            runtime=await self._runtime(job, ctx),
+            runtime=runtime,
             observed=await _observe(job, ctx) if _may_run(job) else Observed(),
             frameworks=self._frameworks,
             site=self._site,
             token=token_for(await self._key(), uid),
             now=ctx.clock.now(),
             asked=asked,
+            known=() if runtime else await self._names(job, ctx),
         )
 
     async def _runtime(self, job: Job, ctx: Context) -> Job | None:
         ref = job["spec"]["runtimeRef"]
         kind = self._runtimes[ref.get("kind") or "ClusterTrainingRuntime"]
         return await ctx.resources.find(kind, job["metadata"]["namespace"] if kind.namespaced else "", ref["name"])
+
+    async def _names(self, job: Job, ctx: Context) -> list[str]:
+        """Of the runtimes that the job could have named, those of the other kind with their kind."""
+        wanted, names = job["spec"]["runtimeRef"].get("kind") or "ClusterTrainingRuntime", []
+        for kind in self._runtimes.values():
+            page = await ctx.resources.list(kind, job["metadata"]["namespace"] if kind.namespaced else None)
+            found = [runtime["metadata"]["name"] for runtime in page.items]
+            names += found if kind.kind == wanted else [f"{kind.kind} {name}" for name in found]
+        return names
 
 
 def _may_run(job: Job) -> bool:
@@ -108,7 +119,20 @@ async def _observe(job: Job, ctx: Context) -> Observed:
         cluster.get(SECRET, namespace, words.token_secret(name)),
     )
     seen = Observed(job=child, pods=tuple(pods), service=_is_ours(service), secret=_is_ours(secret))
-    return replace(seen, tails=await _tails(seen, ctx)) if pure.outcome(seen) else seen
+    if pure.outcome(seen):
+        return replace(seen, tails=await _tails(seen, ctx))
+    silent = unexplained(seen, ctx.clock.now())
+    return replace(seen, events=await _events(namespace, silent, ctx)) if silent else seen
+
+
+async def _events(namespace: str, uids: Sequence[str], ctx: Context) -> tuple[Job, ...]:
+    """What the cluster tells about these objects beyond their status; without leave to read it, nothing."""
+    assert ctx.cluster is not None
+    asked = [ctx.cluster.list(EVENT, namespace, fields=f"involvedObject.uid={uid}") for uid in uids]
+    try:
+        return tuple(event for found in await asyncio.gather(*asked) for event in found)
+    except ApiError:
+        return ()
 
 
 def _is_ours(found: Job | None) -> bool:

@@ -102,6 +102,9 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
     priority = words.annotation(job, words.PRIORITY)
     if priority and not re.fullmatch(r"-?\d{1,9}", priority):
         yield Cause(f"metadata.annotations[{words.PRIORITY}]", f"{priority!r} must be a whole number")
+    restarts = words.annotation(job, words.MAX_RESTARTS)
+    if restarts and not re.fullmatch(r"\d{1,3}", restarts):
+        yield Cause(f"metadata.annotations[{words.MAX_RESTARTS}]", f"{restarts!r} must be a whole number from 0 to 999")
 
 
 def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:

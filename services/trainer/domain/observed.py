@@ -9,13 +9,15 @@ from services.trainer.domain import words
 
 @dataclass(frozen=True)
 class Observed:
-    """`job` is the batch/v1 Job or None, `tails` the last log lines of failed pods by pod name."""
+    """`job` is the batch/v1 Job or None, `tails` the last log lines of failed pods by pod name, `events` the core
+    Events about a Job or pods that do not come to run."""
 
     job: dict[str, Any] | None = None
     pods: tuple[dict[str, Any], ...] = ()
     service: bool = False
     secret: bool = False
     tails: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[dict[str, Any], ...] = ()
 
     @property
     def nothing_left(self) -> bool:
@@ -25,6 +27,14 @@ class Observed:
 def job_condition(job: dict[str, Any] | None, kind: str) -> dict[str, Any] | None:
     found = ((job or {}).get("status") or {}).get("conditions") or []
     return next((c for c in found if c["type"] == kind and c["status"] == "True"), None)
+
+
+def uid(obj: dict[str, Any] | None) -> str:
+    return str(((obj or {}).get("metadata") or {}).get("uid") or "")
+
+
+def is_leaving(pod: dict[str, Any]) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def phase(pod: dict[str, Any]) -> str:
@@ -45,7 +55,7 @@ def jobs_status(observed: Observed, num_nodes: int) -> list[dict[str, Any]]:
         return []
     done = bool(job_condition(observed.job, "Complete"))
     failed = bool(job_condition(observed.job, "Failed"))
-    phases = [phase(pod) for pod in observed.pods if not pod["metadata"].get("deletionTimestamp")]
+    phases = [phase(pod) for pod in observed.pods if not is_leaving(pod)]
     active = any(p in ("Running", "Pending") for p in phases) and not (done or failed)
     ready = sum(p in ("Running", "Succeeded") for p in phases) >= num_nodes and not failed
     return [

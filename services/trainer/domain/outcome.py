@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from libs.cluster.obstacles import disruption
 from services.trainer.domain import words
 from services.trainer.domain.observed import Observed, index, job_condition
 
@@ -42,7 +43,7 @@ def failed_container(pod: dict[str, Any]) -> str:
 def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:
     if condition.get("reason") == "DeadlineExceeded":
         return Outcome(False, "DeadlineExceeded", condition.get("message") or "the job was active for too long")
-    for pod in failed_pods(observed):
+    for pod in sorted(failed_pods(observed), key=lambda pod: disruption(pod) is not None):
         told = _told(pod, observed.tails.get(pod["metadata"]["name"], ""))
         if told:
             return told
@@ -52,6 +53,8 @@ def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:
 
 
 def _told(pod: dict[str, Any], tail: str) -> Outcome | None:
+    if taken := disruption(pod):
+        return Outcome(False, "PodLost", f"node-{index(pod)} was taken away: {taken[1] or taken[0]}")
     ended = _terminated(pod)
     if not ended:
         status = pod.get("status") or {}

@@ -3,6 +3,8 @@
 from typing import Any
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
+PODS_READY = "PodsReady"
+"""Only ever False, with the reason why pods do not run: for the SDK a job with conditions is one that has to start."""
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
@@ -26,6 +28,12 @@ def is_parked(job: dict[str, Any]) -> bool:
 
 def is_admitted(job: dict[str, Any]) -> bool:
     return ((job.get("status") or {}).get("admission") or {}).get("state") == "Admitted"
+
+
+def hindrance(job: dict[str, Any]) -> str | None:
+    """The reason why an admitted job's pods do not run, None for one whose pods run or are on their way."""
+    found = (job.get("status") or {}).get("conditions") or []
+    return next((c["reason"] for c in found if c["type"] == PODS_READY and c["status"] == "False"), None)
 
 
 def phase(job: dict[str, Any]) -> str:

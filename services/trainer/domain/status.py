@@ -1,12 +1,15 @@
-"""The status of a TrainJob as it should be now. While a job runs its conditions are empty: the SDK demands it."""
+"""The status of a TrainJob as it should be now. While all its pods run its conditions are empty: the SDK demands it."""
 
 from datetime import datetime
 from typing import Any
 
 from libs.base.clock import rfc3339
-from services.trainer.domain.observed import Observed, jobs_status, phase
+from libs.cluster.obstacles import Obstacle, is_fleeting, steady
+from services.trainer.domain import disruption
+from services.trainer.domain.observed import Observed, jobs_status, phase, uid
 from services.trainer.domain.outcome import Outcome
-from services.trainer.domain.state import COMPLETE, FAILED, SUSPENDED
+from services.trainer.domain.starting import is_starting, obstacle
+from services.trainer.domain.state import COMPLETE, FAILED, PODS_READY, SUSPENDED
 
 Status = dict[str, Any]
 
@@ -35,20 +38,50 @@ def suspended(job: dict[str, Any], observed: Observed, num_nodes: int, now: date
 
 
 def running(job: dict[str, Any], observed: Observed, num_nodes: int, now: datetime) -> Status:
+    """With the condition PodsReady=False while something keeps pods from running that a person may have to see to."""
     status = {**of(job), "conditions": [], "jobsStatus": jobs_status(observed, num_nodes)}
     if not status.get("startedAt") and any(phase(pod) in ("Running", "Succeeded", "Failed") for pod in observed.pods):
         status["startedAt"] = rfc3339(now)
+    if is_starting(observed, num_nodes):
+        status["conditions"] = _not_ready(job, obstacle(observed, now), now)
+    if note := disruption.noted(job, observed):
+        status["disruption"] = note
     return status
+
+
+def hindered(job: dict[str, Any], why: Obstacle, now: datetime) -> Status:
+    """The cluster will not take the workloads as things are."""
+    return {**of(job), "conditions": _not_ready(job, why, now)}
+
+
+def restarting(job: dict[str, Any], observed: Observed, num_nodes: int, note: dict[str, Any], now: datetime) -> Status:
+    """The attempt that failed is marked to go, and counted once however often this is done."""
+    status = {**of(job), "jobsStatus": jobs_status(observed, num_nodes), "disruption": note}
+    counted = {"restarts": disruption.restarts(job) + 1, "restartedFrom": uid(observed.job)}
+    why = Obstacle("Restarting", f"{disruption.sentence(note)}; all nodes begin again")
+    return {**status, **counted, "conditions": _not_ready(job, why, now)}
 
 
 def finished(job: dict[str, Any], observed: Observed, num_nodes: int, why: Outcome, now: datetime) -> Status:
     status = running(job, observed, num_nodes, now)
+    status.pop("disruption", None)
     kind = COMPLETE if why.succeeded else FAILED
     status["conditions"] = [_condition(kind, why.reason, why.message, now)]
     reported = status.get("trainerStatus")
     if why.succeeded and reported:
         status["trainerStatus"] = {**reported, "progressPercentage": 100, "estimatedRemainingSeconds": 0}
     return status
+
+
+def _not_ready(job: dict[str, Any], why: Obstacle | None, now: datetime) -> list[dict[str, str]]:
+    """The present condition as long as it says the same; what only Events told stays until there are other news."""
+    found = (job.get("status") or {}).get("conditions") or []
+    before = next((c for c in found if c["type"] == PODS_READY), None)
+    if why is None:
+        return [before] if before and is_fleeting(before["reason"]) else []
+    told = steady(before, why)
+    made = {**_condition(PODS_READY, told.reason, told.message[:1024], now), "status": "False"}
+    return [{**made, "lastTransitionTime": before["lastTransitionTime"]} if before else made]
 
 
 def _condition(kind: str, reason: str, message: str, now: datetime) -> dict[str, str]:

@@ -16,6 +16,8 @@ MODEL_VERSION = "millstream.dev/model-version"
 DATASET_URI = "millstream.dev/dataset-uri"
 SERVE_AS = "millstream.dev/serve-as"
 PRIORITY = "millstream.dev/priority"
+MAX_RESTARTS = "millstream.dev/max-restarts"
+"""How often a job of several nodes begins again after the cluster took one of them away; 3 if absent, 0 for never."""
 FORMATS = ("pytorch", "sklearn", "xgboost", "onnx")
 
 NODE = "node"

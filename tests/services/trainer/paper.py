@@ -25,8 +25,11 @@ class PaperCluster:
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
     ) -> list[Object]:
-        key, _, value = (labels or "").partition("=")
         found = [o for (plural, _, _), o in self.objects.items() if plural == resource.plural]
+        if fields:
+            uid = fields.removeprefix("involvedObject.uid=")
+            return [deepcopy(o) for o in found if o["involvedObject"].get("uid") == uid]
+        key, _, value = (labels or "").partition("=")
         return [deepcopy(o) for o in found if o["metadata"].get("labels", {}).get(key) == value]
 
     async def create(self, obj: Mapping[str, Any]) -> Object:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from libs.base import NotFound
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer import reconcile
 from services.trainer.domain.observed import Observed
@@ -12,7 +13,8 @@ from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child,
 
 
 def _plan(trainjob: dict[str, Any], *, runtime: dict | None = RUNTIME, asked: bool = False, **seen: Any) -> Plan:
-    world = reconcile.World(trainjob, runtime, Observed(**seen), FRAMEWORKS, SITE, "token", NOW, asked)
+    known = ("torch", "python")
+    world = reconcile.World(trainjob, runtime, Observed(**seen), FRAMEWORKS, SITE, "token", NOW, asked, known)
     return reconcile.plan(world)
 
 
@@ -167,14 +169,14 @@ def test_a_job_waits_a_moment_for_its_runtime_and_then_fails_by_name():
     condition = plan.status["conditions"][0]
     assert (condition["reason"], condition["message"]) == (
         "TrainingRuntimeNotFound",
-        "there is no ClusterTrainingRuntime named 'torch-distributed'",
+        "there is no ClusterTrainingRuntime named 'torch-distributed'; there are python, torch",
     )
 
 
 def test_what_the_cluster_will_not_have_is_tried_for_a_moment_and_then_fails_the_job():
     def refused(trainjob: dict[str, Any]) -> Plan | None:
         world = reconcile.World(trainjob, RUNTIME, Observed(), FRAMEWORKS, SITE, "token", NOW, True)
-        return reconcile.refused(world, 'namespaces "team" not found')
+        return reconcile.refused(world, NotFound('namespaces "team" not found'))
 
     assert refused(admitted()) == Plan(requeue_after=reconcile.LOOK_AGAIN_S)
     created = (NOW - timedelta(seconds=11)).strftime("%Y-%m-%dT%H:%M:%SZ")

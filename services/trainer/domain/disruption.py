@@ -1,0 +1,92 @@
+"""Whether a job failed because the cluster took a node away from it, and may then begin again as a whole.
+
+The ranks of a distributed job end with connection errors when one of them is evicted or its node is lost. The child Job
+alone cannot know: it replaces the evicted pod (podFailurePolicy) and counts the others as failed. So the trainer notes
+each disruption when it sees it, since the pod that bore its mark is soon gone, and judges the failure by that note.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from libs.base.clock import rfc3339
+from libs.cluster.obstacles import disruption
+from services.trainer.domain import words
+from services.trainer.domain.observed import Observed, index, phase, uid
+from services.trainer.domain.outcome import Outcome
+
+MAX_RESTARTS = 3
+"""Restarts of a whole job when its annotation does not say."""
+
+Job = dict[str, Any]
+
+
+def noted(job: Job, observed: Observed) -> dict[str, Any] | None:
+    """The newest disruption of the present attempt: that of a pod which is still there, or the one noted before."""
+    told = (job.get("status") or {}).get("disruption")
+    known = [told] if told and told.get("job") == uid(observed.job) else []
+    return max([*known, *_seen(observed)], key=lambda note: str(note["time"]), default=told)
+
+
+def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int) -> dict[str, Any] | None:
+    """The disruption to which a failed attempt is owed; None for one that is the program's own.
+
+    A rank that was there when another one was taken away fails by that; one made afterwards fails by itself. Memory
+    limits and deadlines are no consequence of a disruption. A job of one node has nobody to wait for: its Job makes
+    the pod again.
+    """
+    note = noted(job, observed)
+    if num_nodes < 2 or not note or note.get("job") != uid(observed.job) or why.reason in _OWN_FAULT:
+        return None
+    own = [pod for pod in observed.pods if phase(pod) == "Failed" and disruption(pod) is None]
+    return note if not own or any(_made(pod) < str(note["time"]) for pod in own) else None
+
+
+_OWN_FAULT = ("OOMKilled", "DeadlineExceeded")
+
+
+def restarts(job: Job) -> int:
+    return int((job.get("status") or {}).get("restarts") or 0)
+
+
+def may_restart(job: Job) -> bool:
+    given = words.annotation(job, words.MAX_RESTARTS)
+    return restarts(job) < (int(given) if given is not None else MAX_RESTARTS)
+
+
+def is_restarting(job: Job, observed: Observed) -> bool:
+    """While the failed attempt is not gone to its last pod: two attempts must not meet under one host name."""
+    from_uid = (job.get("status") or {}).get("restartedFrom")
+    if not from_uid:
+        return False
+    return uid(observed.job) == from_uid or (observed.job is None and bool(observed.pods))
+
+
+def sentence(note: dict[str, Any]) -> str:
+    """The disruption as people read it."""
+    why = note.get("message") or "no reason given"
+    return f"{note['node']} was taken away ({note['reason']}: {why})"
+
+
+def _seen(observed: Observed) -> list[dict[str, Any]]:
+    notes = []
+    for pod in observed.pods:
+        told = disruption(pod)
+        if told and observed.job is not None and _is_of(pod, observed.job):
+            reason, message, time = told
+            entry = {"job": uid(observed.job), "node": f"node-{index(pod)}", "reason": reason, "time": _seconds(time)}
+            notes.append({**entry, "message": message[:512]})
+    return notes
+
+
+def _is_of(pod: Job, child: Job) -> bool:
+    owners = [owner.get("uid") for owner in pod["metadata"].get("ownerReferences") or []]
+    return not owners or uid(child) in owners
+
+
+def _made(pod: Job) -> str:
+    return str(pod["metadata"].get("creationTimestamp") or "")
+
+
+def _seconds(time: str) -> str:
+    """In whole seconds, as creation times are: the two are compared."""
+    return rfc3339(datetime.fromisoformat(time)) if time else ""
