@@ -1,12 +1,13 @@
 """Who is asking: signs and verifies the identity the gateway hands on; trusts no header its key did not sign."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from libs.base.clock import Clock
-from libs.base.errors import Unauthorized
+from libs.base.errors import ApiError, Unauthorized
 from libs.service.asgi import ASGIApp, Receive, Scope, Send, header, headers_of, send_error
 from libs.service.manifest import RoutePattern
 from libs.service.peers import is_tls
@@ -17,6 +18,7 @@ LIFETIME_S = 300
 LEEWAY_S = 30
 PROBES = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
 
+_PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----.+?-----END PUBLIC KEY-----", re.DOTALL)
 _REMEMBERED = 4096
 _REFRESH_BEFORE_S = 120
 
@@ -74,12 +76,17 @@ class Signer:
 
 
 class Verifier:
-    """Checks identities against the gateway's public key (PEM text); remembers those it has seen."""
+    """Checks identities against the gateway's public keys; remembers those it has seen.
+
+    The PEM text may hold several keys: while one follows the other, both are believed. Raises ValueError for none.
+    """
 
     def __init__(self, public_pem: str, clock: Clock) -> None:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-        self._key: Any = load_pem_public_key(public_pem.encode())
+        self._keys: list[Any] = [load_pem_public_key(each.encode()) for each in _PUBLIC_KEY.findall(public_pem)]
+        if not self._keys:
+            raise ValueError("there is no public key in PEM form")
         self._clock = clock
         self._known: OrderedDict[str, tuple[User, float]] = OrderedDict()
 
@@ -95,11 +102,15 @@ class Verifier:
         import jwt
 
         checks: Any = {"verify_exp": False, "verify_iat": False, "require": ["sub", "iat", "exp"]}
-        try:
-            claims = jwt.decode(token, self._key, algorithms=["EdDSA"], audience=AUDIENCE, options=checks)
-        except jwt.PyJWTError as error:
-            raise Unauthorized(f"the identity is not the gateway's: {error}") from error
-        return _read_claims(claims, now)
+        why: Exception | None = None
+        for key in self._keys:
+            try:
+                claims = jwt.decode(token, key, algorithms=["EdDSA"], audience=AUDIENCE, options=checks)
+            except jwt.PyJWTError as error:
+                why = error
+            else:
+                return _read_claims(claims, now)
+        raise Unauthorized(f"the identity is not the gateway's: {why}") from why
 
 
 def _read_claims(claims: Mapping[str, Any], now: float) -> tuple[User, float]:
@@ -135,7 +146,7 @@ def make_keys() -> tuple[str, str]:
 
 
 class IdentityMiddleware:
-    """Sets `request.state.user`, or answers 401.
+    """Sets `request.state.user`, or answers 401 (503 when nobody can tell).
 
     `verifier` None means no key is known (tests only): everyone is INSECURE. `open_routes` check a credential of their
     own; there the user is ANONYMOUS unless an identity came along. `also` is asked when no identity header is present.
@@ -160,7 +171,7 @@ class IdentityMiddleware:
             return await self._app(scope, receive, send)
         try:
             user = await self._who(scope)
-        except Unauthorized as error:
+        except ApiError as error:
             return await _refuse(scope, send, error)
         scope.setdefault("state", {})["user"] = user
         await self._app(scope, receive, send)
@@ -181,10 +192,10 @@ class IdentityMiddleware:
         raise Unauthorized(f"no {HEADER}: ask through the gateway")
 
     async def _who_in_front(self, scope: Scope) -> User:
-        if self._front and (user := await self._front(scope)):
-            return user
         if self._is_open(scope):
             return ANONYMOUS
+        if self._front and (user := await self._front(scope)):
+            return user
         raise Unauthorized("no credential: ask through the cluster's API server")
 
     def _is_open(self, scope: Scope) -> bool:
@@ -192,7 +203,7 @@ class IdentityMiddleware:
         return path in self._open_paths or any(route.matches(method, path) for route in self._open_routes)
 
 
-async def _refuse(scope: Scope, send: Send, error: Unauthorized) -> None:
+async def _refuse(scope: Scope, send: Send, error: ApiError) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": error.message})
     else:

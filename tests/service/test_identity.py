@@ -50,6 +50,24 @@ def test_an_identity_expires_even_when_it_is_remembered() -> None:
         verifier.verify(token)
 
 
+def test_while_one_key_follows_the_other_both_are_believed_and_afterwards_only_the_new_one() -> None:
+    clock, (next_private, next_public) = Hands(), identity.make_keys()
+    before, after = Signer(PRIVATE, clock).sign(ADA), Signer(next_private, clock).sign(ADA)
+    for announced in (PUBLIC + next_public, next_public + PUBLIC):
+        verifier = Verifier(announced, clock)
+        assert verifier.verify(before) == verifier.verify(after) == ADA
+    with pytest.raises(Unauthorized, match="not the gateway's"):
+        Verifier(PUBLIC, clock).verify(after)
+    with pytest.raises(Unauthorized, match="not the gateway's"):
+        Verifier(next_public, clock).verify(before)
+
+
+def test_a_text_without_a_public_key_is_refused_at_the_start() -> None:
+    for text in ("", "not a key", PRIVATE):
+        with pytest.raises(ValueError, match="no public key"):
+            Verifier(text, Hands())
+
+
 def test_a_signer_reuses_a_token_only_while_it_is_good_for_long() -> None:
     clock = Hands()
     signer = Signer(PRIVATE, clock)
