@@ -13,15 +13,20 @@ from urllib.parse import urlsplit
 from libs.bus.errors import Unsafe
 from libs.bus.trust import Trust
 from libs.bus.tuning import Tuning
+from libs.telemetry import gauge
 
 LOG = logging.getLogger(__name__)
 ASK_S = 3.0
+DURABLE = gauge("bus_durable", "1 where the broker was seen to sync before it acknowledges, 0 where not or unknown")
 ADVICE = "set `jetstream { sync_interval: always }` in its configuration"
 
 
 async def check(monitor_url: str | None, tuning: Tuning, ca_file: str | None = None) -> None:
     """Warns of a broker whose acks a power cut can undo, or raises :class:`Unsafe`, as `tuning.durability` says."""
-    finding = None if tuning.durability == "ignore" else await _finding(monitor_url, ca_file)
+    if tuning.durability == "ignore":
+        return
+    finding = await _finding(monitor_url, ca_file)
+    DURABLE.set(float(finding is None))
     if finding is None:
         return
     if tuning.durability == "refuse":

@@ -17,7 +17,7 @@ from libs.bus.attempt import Failures, attempt
 from libs.bus.dead import text_headers
 from libs.bus.limit import cancelled
 from libs.bus.messages import Delivery
-from libs.bus.tuning import Bury, Retry, Tuning, describe
+from libs.bus.tuning import CAUSES, Bury, Retry, Tuning, describe
 from libs.telemetry import counter
 
 LOG = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ class Handler:
         self._clock, self._tuning = clock, tuning
         self._failures = Failures()
         self._in_hand: dict[asyncio.Task[None], Msg] = {}
+        for cause in CAUSES:  # from the start, so that the first dead letter is seen as a rise from 0
+            BURIED.labels(cause)
         self.when_free: Callable[[], None] = lambda: None
 
     @property

@@ -7,6 +7,11 @@ from typing import Literal
 from libs.bus.errors import Poison
 
 
+CAUSES = ("malformed", "invalid", "poison", "failed", "killer")
+"""The sorts of reason for which a message is given up: no letter, no valid object, refused by its handler, failed too
+often, or delivered too often without any result."""
+
+
 @dataclass(frozen=True)
 class Tuning:
     """How patient the bus is. All times in seconds."""
@@ -43,7 +48,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Bury:
-    """Put the message with the dead letters, for `reason`; `cause` is the sort of reason, one of few."""
+    """Put the message with the dead letters, for `reason`; `cause` is the sort of reason, one of `CAUSES`."""
 
     reason: str
     cause: str = field(default="failed", compare=False)

@@ -107,6 +107,9 @@ def metrics_text() -> str:
     """Everything measured so far, and the process's own memory and CPU, in Prometheus' text format."""
     from prometheus_client import REGISTRY, generate_latest
 
+    for meter in _declared.values():  # what was never counted is 0, so that its first rise is seen as one
+        if not meter.about.labels and meter.about.kind != "Gauge":
+            _ = meter.real
     return generate_latest(REGISTRY).decode()
 
 
