@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from libs.bus import Bus, Tuning
     from libs.cluster import Cluster
     from libs.resources import Controller, Kind, Reconciler, Resources, Subresource
+    from libs.service.delegation import Delegation
     from libs.store import Store, UnitOfWork
     from libs.telemetry import Telemetry
 
@@ -94,6 +95,8 @@ class Ports:
     cluster: Cluster | None = None
     blobs: Blobs | None = None
     controller: Controller | None = None
+    front: Delegation | None = None
+    """What is left to the cluster: who asks on the TLS listener, who may do what."""
 
 
 @dataclass(kw_only=True)

@@ -29,7 +29,11 @@ def build(
 ) -> tuple[ASGIApp, Drain]:
     """The service's ASGI app, outermost layer first: probes, drain, body limit, identity, routes."""
     inner = IdentityMiddleware(
-        _routes(app, ports), verifier, open_routes=app.manifest.open_routes, also=app.authenticators(ports)
+        _routes(app, ports),
+        verifier,
+        open_routes=app.manifest.open_routes,
+        also=app.authenticators(ports),
+        front=ports.front.user_of if ports.front else None,
     )
     drain = Drain(BodyLimit(inner, app.max_body_bytes))
     measures = {**measures_of(ports, hears_or_says="bus" in wished), **app.measures(ports)}

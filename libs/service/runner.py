@@ -21,7 +21,11 @@ from libs.service.farewell import Farewell
 from libs.service.shell import serve
 
 if TYPE_CHECKING:
+    import ssl
+
     import uvicorn
+
+    from libs.service.delegation import Delegation
 
 KEEP_ALIVE_S = 75
 """Longer than the gateway keeps an idle connection, so that it never writes into one that we are closing."""
@@ -30,9 +34,13 @@ DRAIN_S = 8
 
 
 class Hosted(Protocol):
-    """Something that answers HTTP and can be told that its end is near."""
+    """Something that answers HTTP and can be told that its end is near.
+
+    `front` tells who asks on the TLS listener; without it there is none, whatever the settings say.
+    """
 
     asgi: ASGIApp
+    front: Delegation | None
 
     def begin_stop(self) -> None: ...
 
@@ -123,7 +131,7 @@ async def _life(settings: S, open_: Callable[[S], AbstractAsyncContextManager[Ho
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     async with open_(settings) as service:
         farewell = Farewell(service.asgi, SystemClock())
-        async with listen(farewell, settings.host, settings.port):
+        async with listen(farewell, settings.host, settings.port), _aggregated(farewell, settings, service.front):
             gc.collect()
             gc.freeze()
             await ending.wait()
@@ -132,25 +140,48 @@ async def _life(settings: S, open_: Callable[[S], AbstractAsyncContextManager[Ho
 
 
 @asynccontextmanager
+async def _aggregated(app: ASGIApp, settings: Settings, front: Delegation | None) -> AsyncIterator[None]:
+    if not settings.tls_port or front is None:
+        yield
+        return
+    from libs.service.tls import Files, listen_tls
+
+    files = Files(settings.tls_cert_file, settings.tls_key_file)
+    async with listen_tls(app, settings.host, settings.tls_port, files, front, SystemClock()):
+        yield
+
+
+@asynccontextmanager
 async def listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serves `app` over HTTP/1.1 and gives its base URL; port 0 takes a free one. Ends when requests under way have."""
-    bound = _bind(host, port)
+    async with listen_on(app, bind(host, port)) as address:
+        yield f"http://{address}"
+
+
+@asynccontextmanager
+async def listen_on(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """The same on a bound socket, which it closes; with a context over TLS. Gives host and port as one text."""
     up, ending = asyncio.Event(), asyncio.Event()
     server = _server(app, up, ending)
+    if context is not None:
+        from libs.service.tls import secure
+
+        secure(server.config, context)
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         starting = asyncio.create_task(up.wait())
         await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
         starting.cancel()
         address = bound.getsockname()
-        yield f"http://{address[0]}:{address[1]}"
+        yield f"{address[0]}:{address[1]}"
     finally:
         server.should_exit = True
         ending.set()
         await serving
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet. Raises OSError naming the address."""
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

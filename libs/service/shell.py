@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from libs import telemetry
 from libs.base.clock import SystemClock
@@ -21,6 +22,9 @@ from libs.service.limits import Drain
 from libs.service.tasks import Tasks
 from libs.store import Store, trim
 
+if TYPE_CHECKING:
+    from libs.service.delegation import Delegation
+
 log = logging.getLogger(__name__)
 
 TRIM_EVERY_S = 600.0
@@ -31,16 +35,18 @@ class Refused(MillstreamError):
 
 
 class Service:
-    """A running service: `asgi` answers HTTP; `ports` are its means."""
+    """A running service: `asgi` answers HTTP; `ports` are its means; `front` knows who asks on the TLS listener."""
 
     def __init__(self, app: App, ports: Ports, given: Given, verifier: Verifier | None) -> None:
-        self.app, self.ports = app, ports
+        self.app, self.ports, self.front = app, ports, ports.front
         self.tasks = Tasks(ports.clock)
         self.hearing = Hearing(app, ports, given)
         needed = {"store": self._store_check, "stop": self._stop_check}
         wished = {"tasks": self.tasks.check}
         if self.hearing.wanted:
             wished["bus"] = self.hearing.check
+        if ports.front is not None and ports.settings.tls_port:
+            wished["front-proxy"] = ports.front.check
         self.asgi: ASGIApp
         self.drain: Drain
         self.asgi, self.drain = http.build(app, ports, verifier, needed, wished)
@@ -50,6 +56,8 @@ class Service:
             self.tasks.start("bus", self.hearing.run)
         if self.ports.controller is not None:
             self.tasks.start("controller", self.ports.controller.run)
+        if self.front is not None and self.ports.settings.tls_port:
+            self.tasks.start("front-proxy", self.front.keep)
         self.tasks.start("trim", self._trim)
         for number, work in enumerate(self.app.background(self.ports)):
             self.tasks.start(getattr(work, "__name__", f"background-{number}"), work)
@@ -132,8 +140,11 @@ async def _open(app: App, settings: Settings, given: Given, stack: AsyncExitStac
         cluster=given.cluster,
         blobs=given.blobs,
     )
-    if "cluster" in needs and ports.cluster is None:
+    asks_cluster = bool(app.kinds) and (settings.tls_port > 0 or settings.authorization == "cluster")
+    if ("cluster" in needs or asks_cluster) and ports.cluster is None:
         await _open_cluster(ports, settings, stack)
+    if asks_cluster:
+        ports.front = _delegation(ports)
     if "blobs" in needs and ports.blobs is None:
         await _open_blobs(ports, settings, stack)
     return _with_decisions(app, ports, given)
@@ -144,6 +155,13 @@ async def _open_cluster(ports: Ports, settings: Settings, stack: AsyncExitStack)
 
     ports.cluster = await Cluster.connect(settings.kubeconfig, clock=ports.clock)
     stack.push_async_callback(ports.cluster.close)
+
+
+def _delegation(ports: Ports) -> Delegation:
+    from libs.service.delegation import Delegation
+
+    assert ports.cluster is not None
+    return Delegation(ports.cluster, ports.clock)
 
 
 async def _open_blobs(ports: Ports, settings: Settings, stack: AsyncExitStack) -> None:
@@ -159,14 +177,19 @@ def _with_decisions(app: App, ports: Ports, given: Given) -> Ports:
     """Adds what is built from the other ports: the authoriser and the controller."""
     from libs.resources import Controller, Resources
 
-    if app.authorize is not None:
+    authorize = app.authorize(ports) if app.authorize is not None else None
+    if ports.front is not None and ports.settings.authorization == "cluster":
+        from libs.service.rights import cluster_rights
+
+        authorize = cluster_rights(ports.front.reviews)
+    if authorize is not None:
         ports.resources = Resources(
             ports.store,
             app.kinds,
             clock=ports.clock,
             ids=ports.ids,
             source=f"millstream/{app.manifest.name}",
-            authorize=app.authorize(ports),
+            authorize=authorize,
         )
     reconcilers = app.reconcilers(ports)
     if reconcilers:

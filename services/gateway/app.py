@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from libs import telemetry
 from libs.base.clock import Clock, SystemClock
@@ -26,6 +27,9 @@ from services.gateway.api.front import Front
 from services.gateway.domain.options import Options
 from services.gateway.domain.table import NODE, Table
 
+if TYPE_CHECKING:
+    from libs.service.delegation import Delegation
+
 SERVICES = Path(__file__).resolve().parent.parent
 OWNER_GROUPS = ("system:masters", "system:authenticated")
 LOCAL_GROUPS = ("millstream:local", "system:authenticated")
@@ -34,6 +38,8 @@ LOCAL_GROUPS = ("millstream:local", "system:authenticated")
 
 class Gateway:
     """The running gateway; see libs.service.runner.Hosted."""
+
+    front: Delegation | None = None
 
     def __init__(self, front: ASGIApp, max_body_bytes: int, clock: Clock) -> None:
         self._drain = Drain(BodyLimit(front, max_body_bytes))
