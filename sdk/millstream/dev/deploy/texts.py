@@ -47,3 +47,8 @@ def deployment(manifest: Manifest) -> str:
 
 def kustomization(resources: Iterable[str]) -> str:
     return fill("kustomization", resources="\n".join(f"  - {name}" for name in resources))
+
+
+def images(names: Iterable[str], version: str) -> str:
+    lines = (f'  - {{name: millstream/{name}, newTag: "{version}"}}' for name in names)
+    return fill("images", images="\n".join(lines), version=version)

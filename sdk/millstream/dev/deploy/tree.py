@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from millstream.home import SYSTEM_NAMESPACE
 
 NODE = "node"
 """The laptop's Kubernetes: what a cluster is itself, it does not run."""
+TOOLS = "tools"
+"""The image of the jobs that set a cluster up and look after it."""
 BASE = "deploy/base"
 ALL = "services/*/service.yaml"
 
@@ -28,12 +31,12 @@ class Made:
     source: str
 
 
-def everything(manifests: Iterable[Manifest]) -> Iterator[Made]:
+def everything(manifests: Iterable[Manifest], version: str) -> Iterator[Made]:
     """All files, those of each service first, then those that follow from all manifests together."""
     deployed = [each for each in manifests if each.name != NODE]
     for manifest in deployed:
         yield from of_service(manifest)
-    for path, text in _of_all(deployed).items():
+    for path, text in _of_all(deployed, version).items():
         yield Made(path, texts.header(ALL) + text, ALL)
 
 
@@ -50,10 +53,13 @@ def of_service(manifest: Manifest) -> Iterator[Made]:
         yield Made(f"{folder}/{name}", texts.header(source) + text, source)
 
 
-def _of_all(manifests: list[Manifest]) -> dict[str, str]:
+def _of_all(manifests: list[Manifest], version: str) -> dict[str, str]:
     roles = [obj for each in manifests for obj in role_objects(each, SYSTEM_NAMESPACE)]
     return {
         f"{BASE}/kustomization.yaml": texts.kustomization(each.name for each in manifests),
+        "deploy/components/images/kustomization.yaml": texts.images(
+            [*(each.name for each in manifests), TOOLS], version
+        ),
         "deploy/components/roles/roles.yaml": yaml.safe_dump_all(roles, sort_keys=False),
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
         "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
@@ -62,7 +68,8 @@ def _of_all(manifests: list[Manifest]) -> dict[str, str]:
 
 def read(root: Path) -> list[Made]:
     """What the manifests of the checkout at `root` say that there should be."""
-    return list(everything(load_all(root / "services")))
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return list(everything(load_all(root / "services"), project["version"]))
 
 
 def write(root: Path) -> list[str]:
