@@ -6,7 +6,6 @@ from typing import Literal
 
 from libs.bus.errors import Poison
 
-
 CAUSES = ("malformed", "invalid", "poison", "failed", "killer")
 """The sorts of reason for which a message is given up: no letter, no valid object, refused by its handler, failed too
 often, or delivered too often without any result."""
