@@ -11,6 +11,7 @@ import yaml
 
 from libs.service.manifest import Manifest, load_all
 from libs.service.roles import role_objects
+from millstream.dev import apiservices
 from millstream.dev.deploy import network, stores, texts
 from millstream.home import SYSTEM_NAMESPACE
 
@@ -55,12 +56,14 @@ def of_service(manifest: Manifest) -> Iterator[Made]:
 
 def _of_all(manifests: list[Manifest], version: str) -> dict[str, str]:
     roles = [obj for each in manifests for obj in role_objects(each, SYSTEM_NAMESPACE)]
+    aggregated = apiservices.texts(manifests, SYSTEM_NAMESPACE)
     return {
         f"{BASE}/kustomization.yaml": texts.kustomization(each.name for each in manifests),
         "deploy/components/images/kustomization.yaml": texts.images(
             [*(each.name for each in manifests), TOOLS], version
         ),
         "deploy/components/roles/roles.yaml": yaml.safe_dump_all(roles, sort_keys=False),
+        **{f"deploy/components/aggregated-apis/{name}": text for name, text in aggregated.items()},
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
         "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
     }

@@ -1,0 +1,98 @@
+"""APIServices and rights of the aggregated APIs: what the manifests make of them, and that kustomize takes it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from millstream.dev.apiservices import api_services, backends, delegation, people, priority
+
+from libs.service.manifest import Manifest, load_all
+
+ROOT = Path(__file__).resolve().parents[2]
+KUBECTL = Path(sys.executable).parent / "kubectl"
+BOATS = Manifest(name="boats", owns=("boats.toys.example.org/v1", "oars.sea.example.org/v1beta1"))
+TRAINS = Manifest(name="trains", owns=("trains.toys.example.org/v1", "rails.toys.example.org/v2"))
+GATEWAY, PLAIN = Manifest(name="gateway"), Manifest(name="plain")
+TOYS = (BOATS, TRAINS, GATEWAY, PLAIN)
+
+
+def test_the_only_owner_of_a_group_version_answers_itself_and_the_gateway_where_there_are_more() -> None:
+    assert backends(TOYS) == {
+        ("toys.example.org", "v1"): "gateway",
+        ("toys.example.org", "v2"): "trains",
+        ("sea.example.org", "v1beta1"): "boats",
+    }
+
+
+def test_an_api_service_leads_to_the_tls_port_of_its_backend() -> None:
+    [sea, *_] = api_services(TOYS, "ml")
+    assert sea["metadata"]["name"] == "v1beta1.sea.example.org"
+    assert sea["spec"]["service"] == {"name": "boats", "namespace": "ml", "port": 8443}
+    assert sea["metadata"]["labels"]["app.kubernetes.io/part-of"] == "millstream"
+    assert "insecureSkipTLSVerify" not in sea["spec"]
+
+
+def test_versions_come_in_the_order_of_kubernetes() -> None:
+    ordered = ["v12", "v2", "v1", "v2beta1", "v1beta2", "v1beta1", "v2alpha1", "v1alpha1", "strange"]
+    priorities = [priority(version) for version in ordered]
+    assert priorities == sorted(priorities, reverse=True)
+    assert len(set(priorities)) == len(priorities)
+    assert all(1 <= each < 1000 for each in priorities)
+
+
+def test_who_serves_kinds_may_ask_the_cluster_and_nobody_else() -> None:
+    for binding in delegation(TOYS, "ml"):
+        assert [subject["name"] for subject in binding["subjects"]] == ["boats", "trains", "gateway"]
+    reader = delegation(TOYS, "ml")[1]
+    assert reader["metadata"]["namespace"] == "kube-system"
+    assert reader["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "Role",
+        "name": "extension-apiserver-authentication-reader",
+    }
+
+
+def test_people_with_the_clusters_own_roles_reach_every_kind_and_viewers_change_none() -> None:
+    view, edit = people(TOYS)
+    for role in (view, edit):
+        named = {(rule["apiGroups"][0], plural) for rule in role["rules"] for plural in rule["resources"]}
+        assert named == {(kind.group, kind.plural) for each in TOYS for kind in each.kinds}
+    assert all(rule["verbs"] == ["get", "list", "watch"] for rule in view["rules"])
+    assert "rbac.authorization.k8s.io/aggregate-to-view" not in edit["metadata"]["labels"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The component on top of the cluster's, as an overlay of one's own would use it."""
+    folder = ROOT / "deploy" / "components"
+    place = tmp_path_factory.mktemp("overlay")
+    words = {"components": [f"../{each}" for each in ("cluster", "aggregated-apis")]}
+    (place / "kustomization.yaml").write_text(
+        yaml.safe_dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **words})
+    )
+    for each in ("cluster", "aggregated-apis", "roles"):
+        (place.parent / each).symlink_to(folder / each)
+    done = subprocess.run(
+        [KUBECTL, "kustomize", "--load-restrictor=LoadRestrictionsNone", place], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_the_component_switches_the_listener_and_the_clusters_rights_on(built: list[dict[str, Any]]) -> None:
+    [config] = [
+        each for each in built if each["kind"] == "ConfigMap" and each["metadata"]["name"] == "millstream-config"
+    ]
+    told = config["data"]
+    assert (told["MILLSTREAM_TLS_PORT"], told["MILLSTREAM_AUTHORIZATION"]) == ("8443", "cluster")
+
+
+def test_every_kind_of_every_service_is_registered(built: list[dict[str, Any]]) -> None:
+    wanted = {
+        (kind.group, kind.version) for each in load_all(ROOT / "services") if each.name != "node" for kind in each.kinds
+    }
+    found = {(each["spec"]["group"], each["spec"]["version"]) for each in built if each["kind"] == "APIService"}
+    assert found == wanted
