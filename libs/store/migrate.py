@@ -9,7 +9,7 @@ import asyncio
 import fcntl
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ async def migrate(where: Database, folders: Sequence[Path]) -> bool:
     away what this one needs, Unavailable when the database cannot be reached.
     """
     everything = (OWN, *folders)
-    async with _file_lock(where), _line(where) as line:
+    async with line_to(where, lock=True) as line:
         if where.is_sqlite:
             await line.run([("PRAGMA journal_mode=WAL", ())])
         if await _suffices(where, line, everything):
@@ -52,7 +52,7 @@ async def migrate(where: Database, folders: Sequence[Path]) -> bool:
         if missing := not await _suffices(where, line, everything):
             # SQLAlchemy is told of a transaction, which is ours: otherwise Alembic would begin and commit its own.
             await line.connection.begin()
-            await line.connection.run_sync(_upgrade, everything)
+            await line.connection.run_sync(upgrade, folders)
             await line.run([(sql.SET_META, (PASSED + name, phase)) for name, phase in _phases(everything).items()])
         await line.run([("COMMIT", ())])
         return missing
@@ -62,23 +62,30 @@ async def check(where: Database, folders: Sequence[Path]) -> None:
     """Raises SchemaMismatch unless the tables have at least what this code needs; changes nothing."""
     if where.path is not None and not where.path.exists():
         raise SchemaMismatch(f"the store {where.path} does not exist yet: run the service's `migrate` command first")
-    async with _line(where) as line:
+    async with line_to(where) as line:
         if not await _suffices(where, line, (OWN, *folders)):
             lacking = ", ".join(sorted(_heads((OWN, *folders)) - await _passed(where, line)))
             raise SchemaMismatch(f"the store's tables lack {lacking}: run the service's `migrate` command first")
 
 
 @asynccontextmanager
-async def _line(where: Database) -> AsyncIterator[Line]:
+async def line_to(where: Database, *, lock: bool = False) -> AsyncIterator[Line]:
+    """A line of its own for one errand; with `lock` no other such errand runs on the same SQLite file."""
     engine = where.engine(read_only=False)
     try:
-        line = await where.connect(engine)
-        try:
-            yield line
-        finally:
-            await line.connection.close()
+        async with _file_lock(where) if lock else nullcontext():
+            line = await where.connect(engine)
+            try:
+                yield line
+            finally:
+                await line.connection.close()
     finally:
         await engine.dispose()
+
+
+def unknown(folders: Sequence[Path], revisions: Sequence[str]) -> list[str]:
+    """Which of `revisions` are in none of the folders, nor the store's own."""
+    return sorted(set(revisions) - set(_phases((OWN, *folders))))
 
 
 async def _suffices(where: Database, line: Line, folders: Sequence[Path]) -> bool:
@@ -141,7 +148,8 @@ def _heads(folders: Sequence[Path]) -> set[str]:
     return set(_phases(folders)) - followed
 
 
-def _upgrade(connection: "Connection", folders: Sequence[Path]) -> None:
+def upgrade(connection: "Connection", folders: Sequence[Path], to: Sequence[str] = ("heads",)) -> None:
+    """Runs revisions of the store's own and the given folders up to those in `to`, in a transaction of the caller."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -149,11 +157,11 @@ def _upgrade(connection: "Connection", folders: Sequence[Path]) -> None:
     config = Config()
     config.set_main_option("path_separator", "newline")
     config.set_main_option("script_location", _escaped(OWN))
-    config.set_main_option("version_locations", "\n".join(_escaped(folder) for folder in folders))
+    config.set_main_option("version_locations", "\n".join(_escaped(folder) for folder in (OWN, *folders)))
     scripts = ScriptDirectory.from_config(config)
 
     def steps(present: Any, _context: Any) -> Any:
-        return scripts._upgrade_revs("heads", present)
+        return scripts._upgrade_revs(tuple(to), present)  # type: ignore[arg-type]
 
     with EnvironmentContext(config, scripts, fn=steps) as environment:
         environment.configure(connection=connection, transactional_ddl=False)
