@@ -12,6 +12,7 @@ import yaml
 from libs.service.manifest import Manifest
 
 FOLDER = Path(__file__).parent / "templates"
+SERVICE_LABEL = "app.kubernetes.io/component: service"
 STORE_LABEL = 'millstream.dev/store: "true"'
 
 
@@ -32,7 +33,7 @@ def data(template: str) -> dict[str, Any]:
 
 def about(manifest: Manifest) -> dict[str, str]:
     """The words that every template may use."""
-    labels = [f"app.kubernetes.io/name: {manifest.name}", "app.kubernetes.io/part-of: millstream"]
+    labels = [f"app.kubernetes.io/name: {manifest.name}", "app.kubernetes.io/part-of: millstream", SERVICE_LABEL]
     if "store" in manifest.needs:
         labels.append(STORE_LABEL)
     return {"name": manifest.name, "port": str(manifest.port), "labels": ", ".join(labels)}
