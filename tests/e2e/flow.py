@@ -20,14 +20,14 @@ MARK = "a small job of tests/e2e"
 CODE = f"import time; time.sleep({{seconds}}); print('done', flush=True)  # {MARK}"
 
 
-def small_job(name: str, model: str = MODEL, seconds: float = 0.3) -> dict[str, Any]:
+def small_job(name: str, model: str = MODEL, seconds: float = 0.3, namespace: str = "default") -> dict[str, Any]:
     """One node, no torch, a fraction of a second; asks for registration."""
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {
             "name": name,
-            "namespace": "default",
+            "namespace": namespace,
             "annotations": {
                 "millstream.dev/model-name": model,
                 "millstream.dev/model-format": "pytorch",
@@ -53,13 +53,13 @@ def insist(client: Client, manifest: dict[str, Any], timeout_s: float = 60) -> s
             time.sleep(0.2)
 
 
-def wait_all_over(client: Client, names: list[str], timeout_s: float) -> dict[str, str]:
+def wait_all_over(client: Client, names: list[str], timeout_s: float, namespace: str = "default") -> dict[str, str]:
     """Name -> Complete or Failed, once every job is over."""
     end = time.monotonic() + timeout_s
     ended: dict[str, str] = {}
     while time.monotonic() < end:
         try:
-            jobs = client.list("trainjobs")
+            jobs = client.list("trainjobs", namespace)
         except ClientError:
             time.sleep(0.5)
             continue

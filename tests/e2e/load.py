@@ -14,20 +14,45 @@ import httpx
 
 from tests.e2e.flow import small_job
 
-RUNTIMES = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainingruntimes"
-JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/default/trainjobs"
-SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices"
+RUNTIMES = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/{}/trainingruntimes"
+JOBS = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/{}/trainjobs"
+SERVICES = "/apis/serving.kserve.io/v1beta1/namespaces/{}/inferenceservices"
 MODELS = "/api/model_registry/v1/registered_models"
 COUNT = "millstream.dev/count"
 MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
+def service(name: str, uri: str) -> dict[str, Any]:
+    """An InferenceService of a scikit-learn model."""
+    model = {"modelFormat": {"name": "sklearn"}, "storageUri": uri}
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"name": name},
+        "spec": {"predictor": {"model": model}},
+    }
+
+
+def runtime(name: str) -> dict[str, Any]:
+    """A TrainingRuntime of a namespace, which nothing runs."""
+    container = {"name": "node", "image": "python:3.11", "command": ["true"]}
+    labels = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+    job = {"template": {"metadata": {"labels": labels}, "spec": {"template": {"spec": {"containers": [container]}}}}}
+    return {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainingRuntime",
+        "metadata": {"name": name, "labels": {"trainer.kubeflow.org/framework": "python"}},
+        "spec": {"mlPolicy": {"numNodes": 1}, "template": {"spec": {"replicatedJobs": [{"name": "node", **job}]}}},
+    }
+
+
 @dataclass(frozen=True)
 class Door:
-    """Where the platform is and who asks."""
+    """Where the platform is, who asks, and in which namespace."""
 
     url: str
     token: str
+    namespace: str = "default"
 
     def client(self, timeout_s: float = 20) -> httpx.Client:
         """One caller with connections of its own, kept between requests."""
@@ -78,7 +103,8 @@ class Jobs(Load):
         self.uids: dict[str, str] = {}
 
     def step(self, http: httpx.Client, number: int) -> None:
-        answer = self.ask(http, "POST", JOBS, 201, json=small_job(f"{self.model}-{number:03d}", self.model, 0.1))
+        job = small_job(f"{self.model}-{number:03d}", self.model, 0.1, self.door.namespace)
+        answer = self.ask(http, "POST", JOBS.format(self.door.namespace), 201, json=job)
         meta = answer.json()["metadata"]
         self.uids[meta["name"]] = meta["uid"]
 
@@ -107,10 +133,11 @@ class Changes(Load):
 
     def __init__(self, door: Door, path: str, manifest: dict[str, Any]) -> None:
         super().__init__(door)
-        self.path, self.manifest = path, manifest
+        self.path, self.manifest = path.format(door.namespace), manifest
         self.name = f"changes of {path.rpartition('/')[2]}"
         self.object_path = f"{path}/{manifest['metadata']['name']}"
         self.version = ""
+        self.written: list[int] = []
 
     def create(self) -> None:
         """Makes the object before the load begins."""
@@ -121,6 +148,7 @@ class Changes(Load):
     def step(self, http: httpx.Client, number: int) -> None:
         change = {"metadata": {"annotations": {COUNT: str(number)}}}
         stored = self.ask(http, "PATCH", self.object_path, 200, json=change, headers=MERGE).json()
+        self.written.append(number)
         if stored["metadata"]["annotations"][COUNT] != str(number):
             self.wrong.append(f"{self.name}: wrote {number}, reads {stored['metadata']['annotations']}")
 

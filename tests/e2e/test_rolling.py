@@ -9,34 +9,24 @@ from millstream.client import Client
 
 from tests.clients.models import store_iris
 from tests.e2e import broker, flow
-from tests.e2e.load import RUNTIMES, SERVICES, Changes, Door, Jobs, Load, Predictions, Registrations, Watch
+from tests.e2e.load import (
+    RUNTIMES,
+    SERVICES,
+    Changes,
+    Door,
+    Jobs,
+    Load,
+    Predictions,
+    Registrations,
+    Watch,
+    runtime,
+    service,
+)
 from tests.platform import MILLSTREAM, Platform, run, until
 
 REPLACED = ("gateway", "trainer", "scheduler", "registry", "serving")
 STORED = ("trainer", "scheduler", "registry", "serving")
 MODEL = "rolling"
-
-
-def service(name: str, uri: str) -> dict[str, object]:
-    model = {"modelFormat": {"name": "sklearn"}, "storageUri": uri}
-    return {
-        "apiVersion": "serving.kserve.io/v1beta1",
-        "kind": "InferenceService",
-        "metadata": {"name": name},
-        "spec": {"predictor": {"model": model}},
-    }
-
-
-def runtime(name: str) -> dict[str, object]:
-    container = {"name": "node", "image": "python:3.11", "command": ["true"]}
-    labels = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
-    job = {"template": {"metadata": {"labels": labels}, "spec": {"template": {"spec": {"containers": [container]}}}}}
-    return {
-        "apiVersion": "trainer.kubeflow.org/v1alpha1",
-        "kind": "TrainingRuntime",
-        "metadata": {"name": name, "labels": {"trainer.kubeflow.org/framework": "python"}},
-        "spec": {"mlPolicy": {"numNodes": 1}, "template": {"spec": {"replicatedJobs": [{"name": "node", **job}]}}},
-    }
 
 
 @pytest.mark.timeout(300)

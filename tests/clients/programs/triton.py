@@ -25,5 +25,5 @@ def ask(module, url, headers, **options):
 
 auth = {"Authorization": "Bearer " + given["token"]}
 http = ask(triton_http, given["url"].split("//", 1)[1], auth, binary_data=True)
-grpc = ask(triton_grpc, given["grpc_url"].split("//")[-1], None)
+grpc = ask(triton_grpc, given["grpc_url"].split("//")[-1], None) if given["grpc_url"] else None
 print("RESULT " + json.dumps({"http": http, "grpc": grpc}))
