@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from libs.base.clock import Clock
 from libs.base.errors import ApiError, Unauthorized
+from libs.base.settings import Settings
 from libs.cluster import CONFIGMAP, Cluster
 from libs.service.asgi import Scope, header
 from libs.service.identity import User
@@ -17,6 +20,16 @@ log = logging.getLogger(__name__)
 
 LOOK_S, RETRY_S = 20.0, 2.0
 """How often the ConfigMap is read; a cluster gives both the old and the new root for much longer than that."""
+
+
+@asynccontextmanager
+async def delegating(settings: Settings, clock: Clock) -> AsyncIterator[Delegation]:
+    """For what has no cluster of its own: a connection as the settings say, closed at the end."""
+    cluster = await Cluster.connect(settings.kubeconfig, clock=clock)
+    try:
+        yield Delegation(cluster, clock)
+    finally:
+        await cluster.close()
 
 
 class Delegation:
@@ -60,14 +73,19 @@ class Delegation:
         peer = peer_of(scope)
         return peer is not None and self.trust.is_front_proxy(peer)
 
+    def certified(self, scope: Scope) -> User | None:
+        """Whom the client certificate makes this request speak for, None without one. Raises Unauthorized."""
+        peer = peer_of(scope)
+        return self.trust.user_of(peer, scope["headers"], self._clock.now().timestamp()) if peer else None
+
     async def user_of(self, scope: Scope) -> User | None:
         """See identity.FrontDoor. A certificate first, then a bearer token."""
-        peer, refused = peer_of(scope), None
-        if peer is not None:
-            try:
-                return self.trust.user_of(peer, scope["headers"], self._clock.now().timestamp())
-            except Unauthorized as error:
-                refused = error
+        refused: Unauthorized | None = None
+        try:
+            if user := self.certified(scope):
+                return user
+        except Unauthorized as error:
+            refused = error
         scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return await self.reviews.user_of(token.strip())

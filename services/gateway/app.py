@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,13 @@ from libs.service.manifest import Manifest
 from libs.service.measured import Measured
 from libs.service.probes import Probes
 from libs.service.shell import Refused
+from libs.service.tasks import Tasks
 from services.gateway.adapters.tokens import BearerTokens
 from services.gateway.adapters.upstreams import HttpUpstreams
 from services.gateway.api.discovery import Discovery
 from services.gateway.api.door import Door
-from services.gateway.api.front import Front
+from services.gateway.api.front import Behind, Front
+from services.gateway.api.serving import Serving
 from services.gateway.domain.options import Options
 from services.gateway.domain.table import NODE, Table
 
@@ -39,11 +41,11 @@ LOCAL_GROUPS = ("millstream:local", "system:authenticated")
 class Gateway:
     """The running gateway; see libs.service.runner.Hosted."""
 
-    front: Delegation | None = None
-
-    def __init__(self, front: ASGIApp, max_body_bytes: int, clock: Clock) -> None:
-        self._drain = Drain(BodyLimit(front, max_body_bytes))
-        self.asgi: ASGIApp = Probes(Measured(self._drain, clock), {"stop": self._stop_check}, {})
+    def __init__(self, answering: ASGIApp, max_body_bytes: int, clock: Clock, front: Delegation | None = None) -> None:
+        self.front = front
+        self._drain = Drain(BodyLimit(answering, max_body_bytes))
+        wished = {"front-proxy": front.check} if front else {}
+        self.asgi: ASGIApp = Probes(Measured(self._drain, clock), {"stop": self._stop_check}, wished)
 
     def begin_stop(self) -> None:
         self._drain.begin()
@@ -61,22 +63,53 @@ async def open_gateway(
     telemetry.setup("gateway", options)
     known = manifest.load_all(SERVICES) if manifests is None else manifests
     table = Table.of(each for each in known if each.name not in ("gateway", NODE))
-    upstreams = HttpUpstreams(
-        _urls(table, options),
-        Signer(_text(options.identity_private_key, "MILLSTREAM_IDENTITY_PRIVATE_KEY"), clock),
-        clock,
-        node_token_file=options.node_token_file,
-        node_ca_file=options.node_ca_file,
-    )
+    signer = Signer(_text(options.identity_private_key, "MILLSTREAM_IDENTITY_PRIVATE_KEY"), clock)
+    async with AsyncExitStack() as stack:
+        upstreams = HttpUpstreams(
+            _urls(table, options),
+            signer,
+            clock,
+            node_token_file=options.node_token_file,
+            node_ca_file=options.node_ca_file,
+        )
+        stack.push_async_callback(upstreams.close)
+        delegation = await _delegation(options, clock, stack)
+        front = _front(table, options, upstreams, delegation, clock)
+        yield Gateway(front, options.max_body_bytes, clock, delegation if options.tls_port else None)
+
+
+async def _delegation(options: Options, clock: Clock, stack: AsyncExitStack) -> Delegation | None:
+    """What the gateway leaves to the cluster; nothing of it is imported where there is no cluster to ask."""
+    if not (options.tls_port or options.token_review):
+        return None
+    from libs.service.delegation import delegating
+
+    found = await stack.enter_async_context(delegating(options, clock))
+    if options.tls_port:
+        tasks = Tasks(clock)
+        tasks.start("front-proxy", found.keep)
+        stack.push_async_callback(tasks.stop)
+    return found
+
+
+def _front(
+    table: Table, options: Options, upstreams: HttpUpstreams, delegation: Delegation | None, clock: Clock
+) -> Front:
     owner, local = (User(options.local_user_name, groups) for groups in (OWNER_GROUPS, LOCAL_GROUPS))
     token = _text(options.local_token, "MILLSTREAM_LOCAL_TOKEN").strip() if options.local_token else None
-    tokens = BearerTokens(options.issuers, token, owner, _fetch(), clock)
-    door = Door(tokens, local if options.local_user else None, options.public_url)
-    discovery = Discovery(table, upstreams, clock, has_node=bool(options.node_url), ttl_s=options.discovery_ttl_s)
-    try:
-        yield Gateway(Front(table, door, discovery, upstreams), options.max_body_bytes, clock)
-    finally:
-        await upstreams.close()
+    review = delegation.reviews.user_of if delegation and options.token_review else None
+    tokens = BearerTokens(options.issuers, token, owner, _fetch(), clock, review)
+    ttl_s, has_node = options.discovery_ttl_s, bool(options.node_url)
+    inner = Discovery(table, upstreams, clock, has_node=False, ttl_s=ttl_s)
+    return Front(
+        table,
+        Door(tokens, local if options.local_user else None, options.public_url, delegation),
+        Discovery(table, upstreams, clock, has_node=has_node, ttl_s=ttl_s),
+        upstreams,
+        behind=Behind(delegation, inner) if delegation else None,
+        serving=Serving(table, upstreams, clock) if options.serving_proxy else None,
+        asks_cluster=has_node and options.authorization == "cluster",
+    )
 
 
 def _urls(table: Table, options: Options) -> Callable[[str], str]:
@@ -85,6 +118,9 @@ def _urls(table: Table, options: Options) -> Callable[[str], str]:
         known[NODE] = options.node_url.rstrip("/")
 
     def url_of(service: str) -> str:
+        namespace, slash, name = service.partition("/")
+        if slash:
+            return options.predictor_url.format(namespace=namespace, name=name).rstrip("/")
         if service not in known:
             raise NotFound("the built-in kinds are not served here: MILLSTREAM_NODE_URL is not set")
         return known[service]

@@ -1,7 +1,7 @@
 """Two toy services that share one group and version, a node, and a gateway before them, on loopback sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import Any
 
 from aiohttp import web
 
-from libs.base import Settings
+from libs.base import Settings, SystemClock
 from libs.resources import Kind
 from libs.service import identity
 from libs.service.app import App
 from libs.service.manifest import Manifest
 from libs.service.runner import listen
 from libs.service.shell import serve
+from libs.service.tls import Files, listen_tls
 from services.gateway.app import open_gateway
 from services.gateway.domain.options import Options
 
@@ -92,7 +93,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, **options: Any) -> AsyncIterator[World]:
+async def world(
+    folder: Path, *, apps: Sequence[App] = (), of_services: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[World]:
+    """With `apps` beside the two; `of_services` are further settings of all services, `options` the gateway's."""
     async with AsyncExitStack() as stack:
         node, pipelines = Echo(), Echo()
         upstreams = {"pipelines": await pipelines.start(stack)}
@@ -105,9 +109,9 @@ async def world(folder: Path, **options: Any) -> AsyncIterator[World]:
             )
         ]
         stops: dict[str, AsyncExitStack] = {}
-        for each in (app("boats", "boat"), app("trains", "train")):
+        for each in (app("boats", "boat"), app("trains", "train"), *apps):
             stops[each.manifest.name] = inner = await stack.enter_async_context(AsyncExitStack())
-            upstreams[each.manifest.name] = await _start(each, folder, inner)
+            upstreams[each.manifest.name] = await _start(each, folder, inner, of_services or {})
             manifests.append(each.manifest)
         given = {
             "service": "gateway",
@@ -132,16 +136,21 @@ async def _gateway(
 ) -> World:
     gateway = await stack.enter_async_context(open_gateway(options, manifests=manifests))
     url = await stack.enter_async_context(listen(gateway.asgi, "127.0.0.1", 0))
+    if gateway.front is not None:
+        files = Files(options.tls_cert_file, options.tls_key_file)
+        second = listen_tls(gateway.asgi, "127.0.0.1", options.tls_port, files, gateway.front, SystemClock())
+        await stack.enter_async_context(second)
     stack.callback(gateway.begin_stop)
     return World(url, node, pipelines, stops)
 
 
-async def _start(each: App, folder: Path, stack: AsyncExitStack) -> str:
+async def _start(each: App, folder: Path, stack: AsyncExitStack, more: Mapping[str, Any]) -> str:
     settings = Settings(
         service=each.manifest.name,
         store_url=f"sqlite:///{folder}/{each.manifest.name}.db",
         identity_public_key=PUBLIC,
         log_level="warning",
+        **more,
     )
     service = await stack.enter_async_context(serve(each, settings))
     url = await stack.enter_async_context(listen(service.asgi, "127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""Judges bearer tokens: the local one, and the JWTs of configured issuers; what is not signed is not believed."""
+"""Judges bearer tokens: the local one and the JWTs of configured issuers; the cluster judges the others."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ AUTHENTICATED = "system:authenticated"
 
 Fetch = Callable[[str], Awaitable[str]]
 """The text at a URL; raises OSError."""
+Review = Callable[[str], Awaitable[User]]
+"""Whom the cluster says that a token speaks for; raises Unauthorized, or Unavailable when it cannot be asked."""
 
 
 class KeySet:
@@ -75,9 +77,15 @@ class BearerTokens:
     """See ports.Tokens."""
 
     def __init__(
-        self, issuers: Sequence[Issuer], local_token: str | None, local_user: User, fetch: Fetch, clock: Clock
+        self,
+        issuers: Sequence[Issuer],
+        local_token: str | None,
+        local_user: User,
+        fetch: Fetch,
+        clock: Clock,
+        review: Review | None = None,
     ) -> None:
-        self._local_token, self._local_user, self._clock = local_token, local_user, clock
+        self._local_token, self._local_user, self._clock, self._review = local_token, local_user, clock, review
         self._issuers = {issuer.issuer: (issuer, KeySet(issuer, fetch, clock)) for issuer in issuers}
 
     async def user_of(self, token: str) -> User:
@@ -85,10 +93,20 @@ class BearerTokens:
             raise Unauthorized("the bearer token is too long")
         if self._local_token and hmac.compare_digest(token.encode(), self._local_token.encode()):
             return self._local_user
+        if self._review and self._issuer_of(token) is None:
+            return await self._review(token)
         try:
             return await self._user_of_jwt(token)
         except jwt.PyJWTError as error:
             raise Unauthorized(f"the bearer token is not valid: {error}") from error
+
+    def _issuer_of(self, token: str) -> str | None:
+        """The configured issuer that an unverified token names, if any."""
+        try:
+            name = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except jwt.PyJWTError:
+            return None
+        return name if isinstance(name, str) and name in self._issuers else None
 
     async def _user_of_jwt(self, token: str) -> User:
         issuer_name = jwt.decode(token, options={"verify_signature": False}).get("iss")

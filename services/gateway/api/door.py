@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from libs.base.errors import Unauthorized
 from libs.service.asgi import Scope, header
 from libs.service.identity import User
+from libs.service.peers import is_tls
 from services.gateway.ports import Tokens
+
+if TYPE_CHECKING:
+    from libs.service.delegation import Delegation
 
 
 class Door:
@@ -18,18 +23,22 @@ class Door:
     that it was led to by its own DNS, gives it away.
     """
 
-    def __init__(self, tokens: Tokens, local_user: User | None, public_url: str) -> None:
-        self._tokens, self._local_user = tokens, local_user
+    def __init__(
+        self, tokens: Tokens, local_user: User | None, public_url: str, front: Delegation | None = None
+    ) -> None:
+        self._tokens, self._local_user, self._front = tokens, local_user, front
         self._public_host = urlsplit(public_url).hostname or ""
 
     async def user_of(self, scope: Scope) -> User:
-        """Raises Unauthorized."""
+        """Raises Unauthorized. On the TLS listener a client certificate decides, if there is one."""
+        if self._front and (user := self._front.certified(scope)):
+            return user
         if any(name == b"authorization" for name, _ in scope["headers"]):
             scheme, _, token = (header(scope, b"authorization") or "").partition(" ")
             if scheme.lower() != "bearer" or not token.strip():
                 raise Unauthorized("send one credential: Authorization: Bearer <token>")
             return await self._tokens.user_of(token.strip())
-        if self._local_user is None or not self._sits_here(scope):
+        if self._local_user is None or is_tls(scope) or not self._sits_here(scope):
             raise Unauthorized("no credential: send Authorization: Bearer <token>")
         return self._local_user
 

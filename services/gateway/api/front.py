@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from libs.base.errors import ApiError, Internal, MethodNotAllowed, NotFound
 from libs.service.asgi import Receive, Scope, Send, send_json
@@ -12,13 +14,18 @@ from services.gateway.api.discovery import Discovery
 from services.gateway.api.door import Door
 from services.gateway.api.proxy import Broken, Exchange, answer_error
 from services.gateway.api.reviews import CAN_I, WHOAMI, review
-from services.gateway.domain.table import Table
+from services.gateway.api.serving import Serving
+from services.gateway.domain.table import NODE, Table
 from services.gateway.ports import Upstreams
+
+if TYPE_CHECKING:
+    from libs.service.delegation import Delegation
 
 log = logging.getLogger(__name__)
 
 MAX_TARGET_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024
+PREDICTIONS = "predictors"
 OWN = "gateway"
 """How the gateway's own answers are called in its figures; the others go by their service."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -35,11 +42,39 @@ VERSION = {
 }
 
 
+@dataclass(frozen=True)
+class Behind:
+    """What the cluster's API server gets to see, as whose aggregated API the gateway stands in for several services.
+
+    Its own groups must not come back to it, or it would ask us for them and we it.
+    """
+
+    front: Delegation
+    discovery: Discovery
+    """Of the services alone."""
+
+    def is_asked(self, scope: Scope) -> bool:
+        return self.front.through_front_proxy(scope)
+
+
 class Front:
     """Answers what is the gateway's own and passes on the rest; every failure is a Status."""
 
-    def __init__(self, table: Table, door: Door, discovery: Discovery, upstreams: Upstreams) -> None:
+    def __init__(
+        self,
+        table: Table,
+        door: Door,
+        discovery: Discovery,
+        upstreams: Upstreams,
+        *,
+        behind: Behind | None = None,
+        serving: Serving | None = None,
+        asks_cluster: bool = False,
+    ) -> None:
         self._table, self._door, self._discovery, self._upstreams = table, door, discovery, upstreams
+        self._behind, self._serving = behind, serving
+        self._reviews = () if asks_cluster else (WHOAMI, CAN_I)
+        """What is answered here; on a cluster its API server answers, asked in the user's name."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,22 +96,33 @@ class Front:
             return await send_json(send, 200, VERSION)
         if scope["method"] not in METHODS:
             raise MethodNotAllowed(f"{scope['method']} is not supported")
+        if self._serving and self._serving.claims(path):
+            return await self._predict(self._serving, scope, receive, send)
+        discovery = self._behind.discovery if self._behind and self._behind.is_asked(scope) else self._discovery
         target = None if self._is_own(path) else self._table.target(scope["method"], path)
         name_route(scope, target.service if target is not None else OWN)
+        if target is not None and target.service == NODE and discovery is not self._discovery:
+            raise NotFound(f"nothing of the cluster's own is served to the cluster: {path}")
         if target is not None and target.self_authenticated:
             return await Exchange(scope, receive, send).run(self._upstreams, target, None)
         user = await self._door.user_of(scope)
         if target is not None:
             return await Exchange(scope, receive, send).run(self._upstreams, target, user)
-        await self._own(scope, receive, send, user)
+        await self._own(scope, receive, send, user, discovery)
+
+    async def _predict(self, serving: Serving, scope: Scope, receive: Receive, send: Send) -> None:
+        name_route(scope, PREDICTIONS)
+        user = await self._door.user_of(scope)
+        inner, target = await serving.lead(scope, user)
+        await Exchange(inner, receive, send).run(self._upstreams, target, None)
 
     def _is_own(self, path: str) -> bool:
-        ours = path in (WHOAMI, CAN_I) or path.startswith("/openapi/v2") or self._discovery.answers(path)
+        ours = path in self._reviews or path.startswith("/openapi/v2") or self._discovery.answers(path)
         return ours and not self._table.claims(path)
 
-    async def _own(self, scope: Scope, receive: Receive, send: Send, user: User) -> None:
+    async def _own(self, scope: Scope, receive: Receive, send: Send, user: User, discovery: Discovery) -> None:
         path, method = scope["path"], scope["method"]
-        if path in (WHOAMI, CAN_I):
+        if path in self._reviews:
             if method != "POST":
                 raise MethodNotAllowed(f"{method} is not supported on {path}: POST a review")
             return await send_json(send, 201, review(path, await _whole(receive), user))
@@ -84,7 +130,7 @@ class Front:
             raise NotFound("OpenAPI v2 is not served; /openapi/v3 is")
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{method} is not supported on {path}")
-        await self._discovery.answer(scope, send)
+        await discovery.answer(scope, send)
 
 
 def check_size(scope: Scope) -> None:

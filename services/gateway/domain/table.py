@@ -10,6 +10,8 @@ from libs.base.errors import BadRequest, NotFound
 from libs.service.manifest import Manifest
 
 NODE = "node"
+PREDICTOR = "{namespace}/{name}"
+"""What stands for the predictor of an inference service where a service's name is wanted; none of those has a slash."""
 _PROXY = re.compile(
     r"^/api/v1/namespaces/[^/]+/services/(?:https?:)?(?P<service>[^/:]+)(?::[^/]*)?/proxy(?P<rest>/.*|)$"
 )
