@@ -88,7 +88,8 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await _store(options.home, clock, ids)
         stack.push_async_callback(store.close)
-        resources = Resources(store, KINDS, clock=clock, ids=ids, source="millstream/node", authorize=_access())
+        access = _access()
+        resources = Resources(store, KINDS, clock=clock, ids=ids, source="millstream/node", authorize=access)
         tokens = AccountTokens(options.home / "node" / "keys", url, clock)
         mirror = Mirror(store, KINDS)
         controllers = _controllers(options, resources, mirror, runtime, tokens, facts, clock, ids)
@@ -99,7 +100,7 @@ async def running(
         verifier = Verifier(_gateway_key(options.home), clock)
         logs = PodLogs(runtime.log_path, lambda ns, name: mirror.get(POD, ns, name), clock)
         ask = bearer(tokens, _owner_token(options.home), _still_there(mirror))
-        asgi, drain = http.build(resources, logs, tokens, verifier, ask, {"store": _ping(store)})
+        asgi, drain = http.build(resources, logs, tokens, verifier, ask, access, {"store": _ping(store)})
         await stack.enter_async_context(listen(asgi, host, options.port))
         stack.callback(drain.begin)
         stack.callback(resources.drain)
@@ -111,7 +112,7 @@ async def running(
 
 
 def _access() -> Access:
-    return Access(manifest.load_all(Path(__file__).resolve().parent.parent))
+    return Access(manifest.load_all(Path(__file__).resolve().parent.parent), KINDS)
 
 
 async def _store(home: Path, clock: Clock, ids: Ids) -> Store:

@@ -11,7 +11,9 @@ from libs.service.asgi import ASGIApp
 from libs.service.identity import IdentityMiddleware, User, Verifier
 from libs.service.limits import BodyLimit, Drain
 from libs.service.probes import Check, Probes
+from services.node.api.access import Access
 from services.node.api.logs import PodLogs
+from services.node.api.reviews import Reviews
 from services.node.api.tokens import AccountTokens
 from services.node.domain.protobuf import MESSAGES
 from services.node.reconcile.kinds import ACCOUNT, KINDS, POD
@@ -26,6 +28,7 @@ def build(
     tokens: AccountTokens,
     verifier: Verifier,
     ask: Ask,
+    access: Access,
     needed: Mapping[str, Check],
 ) -> tuple[ASGIApp, Drain]:
     """The app and what ends its streams."""
@@ -33,7 +36,9 @@ def build(
         Subresource(POD, "log", ("GET",), logs.answer),
         Subresource(ACCOUNT, "token", ("POST",), _token_maker(tokens), returns="TokenRequest"),
     )
-    inner = IdentityMiddleware(routes(resources, KINDS, extra_subresources=extra), verifier, also=(ask,))
+    api = routes(resources, KINDS, extra_subresources=extra)
+    api.routes[:0] = Reviews(ask, access).routes()
+    inner = IdentityMiddleware(api, verifier, also=(ask,))
     drain = Drain(BodyLimit(inner, BODY_BYTES))
     return Probes(drain, needed, {}), drain
 

@@ -110,6 +110,60 @@ async def test_who_shows_no_token_may_not_reach_into_the_platform(verb, kind, na
     assert await Access(())(local, verb, kind, namespace, name) is allowed
 
 
+SAR = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+
+
+def may(user, groups, verb, resource, group="trainer.kubeflow.org", namespace="default", name=""):
+    wish = {"verb": verb, "group": group, "resource": resource, "namespace": namespace, "name": name}
+    return {"spec": {"user": user, "groups": groups, "resourceAttributes": wish}}
+
+
+@pytest.mark.parametrize(
+    ("review", "allowed"),
+    [
+        (may("ann", ["system:masters"], "delete", "trainjobs"), True),
+        (may("ann", ["system:authenticated"], "get", "trainjobs"), False),
+        (may("local-user", ["millstream:local"], "create", "trainjobs"), True),
+        (may("local-user", ["millstream:local"], "create", "clustertrainingruntimes", namespace=""), True),
+        (may("local-user", ["millstream:local"], "create", "trainjobs", namespace="millstream-system"), False),
+        (may("local-user", ["millstream:local"], "get", "secrets", "", "millstream-system", "s"), False),
+        (may("system:serviceaccount:millstream-system:trainer", [], "create", "jobs", "batch"), True),
+        (may("system:serviceaccount:millstream-system:trainer", [], "create", "pods", ""), False),
+        (may("system:serviceaccount:team:trainer", [], "create", "jobs", "batch"), False),
+    ],
+)
+async def test_a_review_says_what_the_node_itself_would_let_somebody_do(review, allowed):
+    from services.node.api.access import Wish
+    from services.node.app import _access
+
+    spec = review["spec"]
+    assert _access().allows(User(spec["user"], tuple(spec["groups"])), Wish.of(spec["resourceAttributes"])) is allowed
+
+
+async def test_the_owner_may_ask_who_a_token_is_and_what_somebody_may_and_users_may_not(desk, client):
+    where = {"name": "bot", "namespace": "default"}
+    account = await desk.make({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": where})
+    path = "/api/v1/namespaces/default/serviceaccounts/bot/token"
+    bot = json.loads((await client.ask("POST", path, {"spec": {}}))[2])["status"]["token"]
+    assert account["metadata"]["uid"]
+
+    async def review(token, kind="authentication.k8s.io/v1/tokenreviews", asker="owner"):
+        code, _, text = await client.ask("POST", f"/apis/{kind}", {"spec": {"token": token}}, token=asker)
+        return code, json.loads(text)
+
+    code, told = await review(bot)
+    assert (code, told["status"]["user"]["username"]) == (201, "system:serviceaccount:default:bot")
+    assert "system:serviceaccounts:default" in told["status"]["user"]["groups"]
+    assert (await review("nonsense"))[1]["status"]["authenticated"] is False
+    assert (await review(bot, asker=bot))[0] == 403
+    assert (await client.ask("POST", SAR, may("ann", ["system:masters"], "get", "pods", ""), token=bot))[0] == 403
+    code, _, text = await client.ask("POST", SAR, may("ann", ["system:masters"], "get", "pods", ""))
+    assert (code, json.loads(text)["status"]) == (201, {"allowed": True})
+    assert (await client.ask("POST", SAR, {"spec": None}))[0] == 400
+    told = (await review("", "authentication.k8s.io/v1/selfsubjectreviews", asker=bot))[1]
+    assert told["status"]["userInfo"]["username"] == "system:serviceaccount:default:bot"
+
+
 async def test_logs_come_as_text_whole_by_tail_with_times_followed_and_of_the_attempt_before(desk, client):
     await desk.make(pod("p", "echo one; echo two; echo three"))
     await desk.until("Pod", "p", phase("Succeeded"))
