@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from contracts.commands.serving.v1 import ApplyInferenceService, DeleteInferenceService
 from contracts.events.registry.v1 import ModelVersionCreated
-from libs.base.settings import Settings
+from libs.base.workload_images import WorkloadSettings
 from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
 from libs.service.manifest import load
@@ -25,9 +26,17 @@ HERE = Path(__file__).parent
 MIGRATIONS = HERE / "adapters" / "migrations"
 
 
+class ServingSettings(WorkloadSettings):
+    """`routes` says how requests reach predictors: by HTTPRoutes of the Gateway API, or `none` where the cluster has no
+    such API: then the gateway passes them on itself."""
+
+    routes: Literal["httproute", "none"] = "httproute"
+
+
 def build() -> App:
     return App(
         manifest=load(HERE / "service.yaml"),
+        settings=ServingSettings,
         kinds=(INFERENCESERVICE,),
         handlers={ModelVersionCreated: when_model_version_created},
         command_kinds={ApplyInferenceService: INFERENCESERVICE, DeleteInferenceService: INFERENCESERVICE},
@@ -47,10 +56,10 @@ def _reconcilers(ports: Ports) -> Sequence[Reconciler]:
             await reader.last_seq()  # takes the snapshot before the session's first query
             return await SqlVersions(reader.session).get(model, version)
 
-    return (Predictors(lookup, surroundings(ports.settings)),)
+    return (Predictors.of(lookup, surroundings(ports.settings)),)
 
 
-def surroundings(settings: Settings) -> Surroundings:
+def surroundings(settings: Any) -> Surroundings:
     """Predictors read models from the platform's S3 store with the platform's keys."""
     storage = {
         "AWS_ENDPOINT_URL": settings.s3_endpoint,
@@ -59,4 +68,10 @@ def surroundings(settings: Settings) -> Surroundings:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     given = tuple((name, value) for name, value in storage.items() if value) if settings.s3_endpoint else ()
-    return Surroundings(settings.public_url, settings.namespace, storage_env=given)
+    return Surroundings(
+        settings.public_url,
+        settings.namespace,
+        storage_env=given,
+        image=settings.workload_image("model-server"),
+        has_routes=settings.routes == "httproute",
+    )

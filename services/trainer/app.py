@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
-from libs.base.settings import Settings
+from libs.base.workload_images import WorkloadSettings
 from libs.service.app import App, Ports
 from libs.service.manifest import load
 from libs.store import UnitOfWork
 from services.trainer.adapters.controller import TrainJobs
+from services.trainer.adapters.given import given
 from services.trainer.adapters.jobs import StoredJobs
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
 from services.trainer.adapters.secret import TokenKey
-from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes
+from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.domain.workload import Site
 from services.trainer.handlers import when_workload_admitted, when_workload_queued
 from services.trainer.plugins import FRAMEWORKS
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 RENEW_EVERY_S = 600.0
 
 
-class TrainerSettings(Settings):
-    """`trainer_url` is how a job's pods reach this service; by default its Service in the platform's namespace."""
+class TrainerSettings(WorkloadSettings):
+    """`trainer_url` is how a job's pods reach this service; by default its Service in the platform's namespace.
+    `runtimes_folder` holds runtimes of the place of installation, stored beside those that the trainer brings along."""
 
     trainer_url: str = ""
+    runtimes_folder: str = ""
     s3_region: str = "us-east-1"
 
 
 def build() -> App:
-    runtimes = runtime_kinds([framework.policy for framework in FRAMEWORKS if framework.policy])
+    policies = [framework.policy for framework in FRAMEWORKS if framework.policy]
+    runtimes = runtime_kinds(policies)
     keys: dict[int, TokenKey] = {}
 
     def key_of(ports: Ports) -> Callable[[], Awaitable[bytes]]:
@@ -60,7 +64,7 @@ def build() -> App:
         needs=needs,
         reconcilers=reconcilers,
         routers=routers,
-        background=lambda ports: [_shipping(ports, runtimes[1])],
+        background=lambda ports: [_shipping(ports, runtimes[1], given(ports.settings.runtimes_folder, policies))],
     )
 
 
@@ -74,14 +78,23 @@ def site(settings: Any) -> Site:
         "AWS_DEFAULT_REGION": settings.s3_region,
     }
     known = {name: value for name, value in s3.items() if value} if settings.s3_endpoint else {}
-    return Site(progress_url=f"{url}/training/v1/namespaces", s3=known, bucket=settings.s3_bucket)
+    return Site(
+        progress_url=f"{url}/training/v1/namespaces",
+        s3=known,
+        bucket=settings.s3_bucket,
+        initializer_image=settings.workload_image("initializer"),
+    )
 
 
-def _shipping(ports: Ports, kind: Any) -> Callable[[], Awaitable[None]]:
+def _shipping(ports: Ports, kind: Any, more: Sequence[dict[str, Any]]) -> Callable[[], Awaitable[None]]:
     async def ship_defaults() -> None:
         """At start and from time to time: who deleted a default gets it back, and so does a cluster made anew."""
+        wanted = [
+            *shipped(ports.settings.workload_image if ports.settings.has_own_images else None),
+            *map(marked, more),
+        ]
         while True:
-            await ensure_runtimes(ports.resources, kind)
+            await ensure_runtimes(ports.resources, kind, wanted)
             if ports.cluster is not None:
                 await ensure_public_note(ports.cluster)
             await ports.clock.sleep(RENEW_EVERY_S)

@@ -31,7 +31,8 @@ TRY_AGAIN_S = 15.0
 class World:
     """All that a decision rests on. `runtime` is None when there is none of that name; `asked` says whether the
     scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with; `known` are
-    the names of the runtimes that there are, for the sake of who named another one."""
+    the names of the runtimes that there are, for the sake of who named another one; `restricted` tells that the
+    namespace enforces the Pod Security level of that name."""
 
     job: dict[str, Any]
     runtime: dict[str, Any] | None
@@ -42,6 +43,7 @@ class World:
     now: datetime
     asked: bool = False
     known: Sequence[str] = ()
+    restricted: bool = False
 
 
 def plan(world: World) -> Plan:
@@ -216,7 +218,8 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
         actions.append(Ensure(workload.secret(job, world.token, world.site)))
     if seen.job is None:
         framework = framework_for(print_.policy, world.frameworks)
-        actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job))))
+        more = {"restricted": world.restricted}
+        actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job), **more)))
     elif _differs(seen.job, job):
         actions.append(_apply(_adjusted(seen.job, job)))
     return actions

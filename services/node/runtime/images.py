@@ -17,6 +17,8 @@ from services.node.runtime.paths import SYSTEM_PATH, HomePaths
 from services.node.runtime.pyargs import python_script
 
 PLATFORM_IMAGES = ("millstream/*", "nats", "nats:*", "caddy", "caddy:*", "rclone/*", "rclone", "rclone:*")
+USERS_IMAGES = ("millstream/torch", "millstream/torch:*", "millstream/python", "millstream/python:*")
+"""Made by the platform for users' code, which may install into its environment: foreign, like any other of theirs."""
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/{VERSION}/site-packages"
 OWN_FILE = "millstream_platform.pth"
@@ -26,7 +28,8 @@ _SCRIPT = '#!/bin/sh\nexec "$(dirname "$0")/python" {} "$@"\n'
 def is_platform(image: str) -> bool:
     """Registry host and digest do not matter: `docker.io/library/nats:2` is nats."""
     name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
-    return any(fnmatch(name, pattern) for pattern in PLATFORM_IMAGES)
+    own = any(fnmatch(name, pattern) for pattern in PLATFORM_IMAGES)
+    return own and not any(fnmatch(name, pattern) for pattern in USERS_IMAGES)
 
 
 def has_torch(image: str) -> bool:

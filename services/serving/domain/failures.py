@@ -26,7 +26,7 @@ _REASONS = {code: reason for reason, code in EXIT_CODES.items()}
 
 @dataclass(frozen=True)
 class Failure:
-    """One failed container. `reason` is the model server's word or the kubelet's (OOMKilled, ImagePullBackOff)."""
+    """One failed container. `reason` is the model server's word or the kubelet's (OOMKilled)."""
 
     reason: str
     message: str
@@ -54,14 +54,12 @@ class Failure:
 
 
 def read_container(pod: str, status: dict[str, Any], log_tail: str = "") -> Failure | None:
-    """The failure that a container status tells of, if it does; `log_tail` helps where there is no message."""
+    """The failure of a container that ran and ended, if its status tells of one; `log_tail` helps where there is no
+    message. What keeps a container from running at all is no failure yet: see services.serving.domain.starting."""
     state, last = status.get("state") or {}, status.get("lastState") or {}
     for ended in (state.get("terminated"), last.get("terminated")):
         if ended and ended.get("exitCode") not in (None, 0) and not status.get("ready"):
             return _of_exit(pod, ended, log_tail)
-    waiting = state.get("waiting") or {}
-    if waiting.get("reason") in ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError"):
-        return Failure(waiting["reason"], waiting.get("message") or "the container cannot start", pod)
     return None
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from libs.base.clock import rfc3339
+from libs.cluster.obstacles import Obstacle
 from services.serving.domain.failures import Failure
 from services.serving.domain.workloads import GRPC_PORT, REVISION_LABEL, predictor_name
 
@@ -15,12 +16,14 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Observed:
-    """The cluster objects of one InferenceService as they are now, and the newest failure of its newest revision."""
+    """The cluster objects of one InferenceService as they are now, and what stands in the way of its newest revision:
+    a failure of its program, or an obstacle before it could begin."""
 
     deployment: Object | None = None
     service: Object | None = None
     route: Object | None = None
     failure: Failure | None = None
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,10 @@ def is_revision(deployment: Object | None, revision: str) -> bool:
 def predictor_verdict(observed: Observed, revision: str, replicas: int) -> Verdict:
     if rolled_out(observed, revision, replicas):
         return Verdict("True")
+    rest = " The previous revision still answers." if answers(observed) else ""
+    if observed.failure is None and observed.obstacle is not None:
+        return Verdict("False", observed.obstacle.reason, observed.obstacle.message[:1024] + rest)
     if observed.failure is not None:
-        rest = " The previous revision still answers." if answers(observed) else ""
         message = f"{observed.failure.reason}: {observed.failure.message}{rest}"
         return Verdict("False", observed.failure.kserve_reason, message)
     if answers(observed):
@@ -69,7 +74,9 @@ def predictor_verdict(observed: Observed, revision: str, replicas: int) -> Verdi
     return Verdict("False", "MinimumReplicasUnavailable", f"waiting for {revision} to load its model")
 
 
-def ingress_verdict(observed: Observed) -> Verdict:
+def ingress_verdict(observed: Observed, *, has_routes: bool = True) -> Verdict:
+    if not has_routes:
+        return Verdict("True") if observed.service else Verdict("False", "ServiceMissing", "the Service is being made")
     if observed.route is None or observed.service is None:
         return Verdict("False", "RouteMissing", "the route is being made")
     for parent in (observed.route.get("status") or {}).get("parents") or []:

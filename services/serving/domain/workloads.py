@@ -7,13 +7,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from libs.cluster import security
 from services.serving.domain.predictor import CLAIM_FOLDER, Predictor
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
 ISVC_LABEL = "serving.kserve.io/inferenceservice"
 REVISION_LABEL = "serving.millstream.dev/revision"
 CONTAINER = "kserve-container"
-IMAGE = "millstream/model-server"
+SCRATCH = "/scratch"
+"""The one folder that a predictor writes to: models are downloaded there. Not /tmp, which a model may be read from."""
 DRAIN_S, GRACE_S, TERMINATION_S = 3, 20, 30
 
 Object = dict[str, Any]
@@ -21,12 +23,17 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is the same for all predictors: where routes attach, the public address, and the S3 store's variables."""
+    """What is the same for all predictors: where routes attach, the public address, and the S3 store's variables.
+
+    Without `has_routes` no HTTPRoutes are made: the gateway itself passes requests on to predictors.
+    """
 
     public_url: str
     edge_namespace: str
     edge_name: str = "edge"
     storage_env: tuple[tuple[str, str], ...] = ()
+    image: str = "millstream/model-server"
+    has_routes: bool = True
 
 
 def predictor_name(name: str) -> str:
@@ -43,7 +50,8 @@ def url_of(isvc: Object, around: Surroundings) -> str:
 
 def workloads(isvc: Object, wanted: Predictor, around: Surroundings) -> list[Object]:
     """In the order in which they should be made: routes last, so none leads nowhere for long."""
-    return [_deployment(isvc, wanted, around), _service(isvc), _route(isvc, wanted, around)]
+    made = [_deployment(isvc, wanted, around), _service(isvc)]
+    return [*made, _route(isvc, wanted, around)] if around.has_routes else made
 
 
 def revision_of(deployment: Object) -> str:
@@ -53,7 +61,8 @@ def revision_of(deployment: Object) -> str:
 
 def _labels(isvc: Object) -> dict[str, str]:
     name = isvc["metadata"]["name"]
-    return {"app": f"isvc.{name}-predictor", ISVC_LABEL: name, "component": "predictor"}
+    # KServe's label, as long as a label may be; which service it is, the second one tells.
+    return {"app": f"isvc.{name}-predictor"[:63].rstrip("-."), ISVC_LABEL: name, "component": "predictor"}
 
 
 def _metadata(isvc: Object) -> Object:
@@ -94,11 +103,14 @@ def _template(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
     pod: Object = {
         **wanted.pod,
         "terminationGracePeriodSeconds": TERMINATION_S,
+        "automountServiceAccountToken": False,
+        "securityContext": security.platform_pod(),
         "containers": [_container(isvc, wanted, around)],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
     if wanted.claim:
         claim = {"claimName": wanted.claim, "readOnly": True}
-        pod["volumes"] = [{"name": "model", "persistentVolumeClaim": claim}]
+        pod["volumes"].append({"name": "model", "persistentVolumeClaim": claim})
     labels = {**wanted.labels, **_labels(isvc)}
     metadata: Object = {"labels": labels}
     if wanted.annotations:
@@ -109,7 +121,7 @@ def _template(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
 def _container(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
     made: Object = {
         "name": CONTAINER,
-        "image": IMAGE,
+        "image": around.image,
         "command": ["python", "-m", "services.serving.workloads.model_server"],
         "args": _arguments(isvc, wanted),
         "env": _environment(wanted, around),
@@ -121,9 +133,11 @@ def _container(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
         "readinessProbe": _probe("/v2/health/ready", period_s=1, failures=3),
         "livenessProbe": _probe("/v2/health/live", period_s=10, failures=12),
         "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
+        "securityContext": security.platform_container(),
     }
     if wanted.claim:
-        made["volumeMounts"] = [{"name": "model", "mountPath": CLAIM_FOLDER, "readOnly": True}]
+        made["volumeMounts"].append({"name": "model", "mountPath": CLAIM_FOLDER, "readOnly": True})
     return made
 
 
@@ -146,7 +160,7 @@ def _environment(wanted: Predictor, around: Surroundings) -> list[Object]:
     """The user's own variables win over the platform's."""
     own = {entry["name"] for entry in wanted.env}
     storage = around.storage_env if wanted.uri.startswith("s3://") else ()
-    given = [("OMP_NUM_THREADS", str(wanted.threads)), *storage]
+    given = [("OMP_NUM_THREADS", str(wanted.threads)), ("TMPDIR", SCRATCH), *storage]
     made: list[Object] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
     made += [{"name": name, "value": value} for name, value in given if name not in own]
     return [*made, *wanted.env]

@@ -10,6 +10,7 @@ from typing import Any
 from contracts.envelope import Event
 from contracts.events.serving.v1 import InferenceServiceFailed, InferenceServiceReady
 from libs.base.clock import rfc3339
+from libs.cluster.obstacles import Obstacle, steady
 from services.serving.domain import status as say
 from services.serving.domain.predictor import Predictor
 from services.serving.domain.status import Observed, Verdict
@@ -30,13 +31,15 @@ class Decision:
 def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundings, now: datetime) -> Decision:
     """One step towards a predictor whose model is known."""
     objects = workloads(isvc, wanted, around)
-    present = (observed.deployment, observed.service, observed.route)
+    present = (observed.deployment, observed.service, observed.route)[: len(objects)]
     differing = [made for made, found in zip(objects, present, strict=True) if not covers(found, made)]
     revision = revision_of(objects[0])
-    if observed.failure and not say.is_revision(observed.deployment, revision):
-        observed = replace(observed, failure=None)  # what went wrong was the revision before
+    if not say.is_revision(observed.deployment, revision):
+        observed = replace(observed, failure=None, obstacle=None)  # what went wrong was the revision before
+    if observed.obstacle:
+        observed = replace(observed, obstacle=steady(_told_before(isvc), observed.obstacle))
     predictor = say.predictor_verdict(observed, revision, wanted.replicas)
-    ingress = say.ingress_verdict(observed)
+    ingress = say.ingress_verdict(observed, has_routes=around.has_routes)
     ready = say.ready_verdict(predictor, ingress)
     verdicts = {"IngressReady": ingress, "PredictorReady": predictor, "Ready": ready}
     status = {
@@ -68,6 +71,20 @@ def plan_refused(isvc: Object, reason: str, why: str, now: datetime) -> Decision
     return Decision((), {**_common(isvc, verdicts, now), **kept, "modelStatus": model})
 
 
+def plan_hindered(isvc: Object, why: Obstacle, now: datetime) -> Decision:
+    """Quota or policy forbid what is asked for; either may change, and what runs already keeps running."""
+    decision = plan_refused(isvc, why.reason, why.message, now)
+    old = (isvc.get("status") or {}).get("modelStatus") or {}
+    states = {**(old.get("states") or {}), "targetModelState": "Pending"}
+    model = {**old, "states": states, "transitionStatus": "InProgress"}
+    return replace(decision, status={**decision.status, "modelStatus": model})
+
+
+def _told_before(isvc: Object) -> Object | None:
+    found = (isvc.get("status") or {}).get("conditions") or []
+    return next((c for c in found if c["type"] == "PredictorReady"), None)
+
+
 def _common(isvc: Object, verdicts: dict[str, Verdict], now: datetime) -> Object:
     return {
         "observedGeneration": isvc["metadata"].get("generation", 1),
@@ -85,7 +102,7 @@ def _where(isvc: Object, observed: Observed, around: Surroundings, revision: str
         component["latestReadyRevision"] = latest
         component["traffic"] = [{"latestRevision": latest == revision, "percent": 100, "revisionName": latest}]
     shown: Object = {"components": {"predictor": component}}
-    if observed.route is not None:
+    if observed.route is not None or (observed.service is not None and not around.has_routes):
         shown |= {"url": addresses["url"], "address": addresses["address"]}
     return shown
 
@@ -123,5 +140,5 @@ def covers(found: Any, made: Any) -> bool:
 
 
 def names_of(isvc: Object) -> tuple[str, str]:
-    """Namespace and name that the three cluster objects share."""
+    """Namespace and name that the cluster objects share."""
     return isvc["metadata"]["namespace"], predictor_name(isvc["metadata"]["name"])

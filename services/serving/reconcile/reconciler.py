@@ -3,56 +3,81 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.kinds.inferenceservice import predictor_model
-from libs.base import ApiError, BadRequest, Invalid, NotFound
-from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE
+from libs.base import ApiError, BadRequest, Forbidden, Invalid, NotFound
+from libs.cluster import DEPLOYMENT, EVENT, HTTPROUTE, POD, SERVICE, Resource
+from libs.cluster.obstacles import refusal
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.serving.domain.failures import Failure, read_container
 from services.serving.domain.predictor import KnownVersion, predictor, registry_name
+from services.serving.domain.starting import obstacle, present, unexplained
 from services.serving.domain.status import Observed
 from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings
 from services.serving.reconcile.kind import INFERENCESERVICE
-from services.serving.reconcile.plan import Decision, names_of, plan, plan_refused, plan_unknown_version
+from services.serving.reconcile.plan import Decision, names_of, plan, plan_hindered, plan_refused, plan_unknown_version
 
 Object = dict[str, Any]
 Lookup = Callable[[str, str | None], Awaitable[KnownVersion | None]]
 """(model, version or None for the newest) -> what the registry announced."""
 RESOURCES = (DEPLOYMENT, SERVICE, HTTPROUTE)
 REGISTRY_POLL_S = 2.0
+LOOK_FOR_PODS_S = 10.0
+"""How often pods that do not come are looked for: what is wrong with them may be told by Events alone."""
 GONE_POLL_S = 1.0
 REFUSED_POLL_S = 10.0
 
 
 @dataclass(frozen=True)
 class Predictors:
-    """The reconciler of InferenceServices."""
+    """The reconciler of InferenceServices. It asks for no HTTPRoutes where there are to be none: the cluster may not
+    know the kind."""
 
     lookup: Lookup
     around: Surroundings
+    resources: tuple[Resource, ...] = RESOURCES
     kind: Kind = INFERENCESERVICE
-    owned: tuple[Owned, ...] = tuple(Owned(r, by_label(ISVC_LABEL), ISVC_LABEL) for r in (*RESOURCES, POD))
+
+    @classmethod
+    def of(cls, lookup: Lookup, around: Surroundings) -> Predictors:
+        return cls(lookup, around, RESOURCES if around.has_routes else (DEPLOYMENT, SERVICE))
+
+    @property
+    def owned(self) -> tuple[Owned, ...]:
+        return tuple(Owned(r, by_label(ISVC_LABEL), ISVC_LABEL) for r in (*self.resources, POD))
 
     async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
         isvc = await ctx.resources.find(self.kind, key.namespace, key.name)
         if isvc is None:
             return None
         if isvc["metadata"].get("deletionTimestamp"):
-            return await carry_out(await _removal(isvc, ctx), isvc, ctx)
+            return await carry_out(await self._removal(isvc, ctx), isvc, ctx)
         decision, follow = await self._decide(isvc, ctx)
         # Routes come last and status after all: a status never tells of what was not yet asked for.
         actions = [Ensure(made, apply=True) for made in decision.ensure]
-        done = Plan(actions, decision.status, decision.events, REGISTRY_POLL_S if follow else None)
+        later = REGISTRY_POLL_S if follow else None if _is_ready(decision) else LOOK_FOR_PODS_S
         try:
-            return await carry_out(done, isvc, ctx)
-        except (BadRequest, Invalid, NotFound) as error:
-            decision = plan_refused(isvc, "WorkloadsRefused", error.message, ctx.clock.now())
+            return await carry_out(Plan(actions, decision.status, decision.events, later), isvc, ctx)
+        except (BadRequest, Forbidden, Invalid, NotFound) as error:
+            decision = _refused(isvc, error, ctx)
         return await carry_out(Plan((), decision.status, decision.events, REFUSED_POLL_S), isvc, ctx)
+
+    async def _removal(self, isvc: Object, ctx: Context) -> Plan:
+        """Remove what is left; the finalizer goes when the last pod is gone."""
+        assert ctx.cluster is not None
+        namespace, name = names_of(isvc)
+        # The route first: no request should be sent to pods that are about to end.
+        left = [r for r in reversed(self.resources) if await ctx.cluster.get(r, namespace, name)]
+        labels = f"{ISVC_LABEL}={isvc['metadata']['name']},component=predictor"
+        pods = await ctx.cluster.list(POD, namespace, labels=labels)
+        if not left and not pods:
+            return Plan(done_finalizer=True)
+        return Plan([Remove(r, namespace, name) for r in left], requeue_after=GONE_POLL_S)
 
     async def _decide(self, isvc: Object, ctx: Context) -> tuple[Decision, bool]:
         """The decision, and whether to look again soon because the registry may say something new."""
@@ -64,30 +89,48 @@ class Predictors:
                 why = f"{uri}: the registry has not announced such a version"
                 return plan_unknown_version(isvc, why, ctx.clock.now()), True
         wanted = predictor(isvc["spec"], known)
-        observed = await observe(isvc, ctx)
+        observed = await observe(isvc, ctx, self.resources)
         return plan(isvc, wanted, observed, self.around, ctx.clock.now()), bool(named and named[1] is None)
 
 
-async def observe(isvc: Object, ctx: Context) -> Observed:
+async def observe(isvc: Object, ctx: Context, resources: Sequence[Resource] = RESOURCES) -> Observed:
     assert ctx.cluster is not None
     namespace, name = names_of(isvc)
-    deployment, service, route = await asyncio.gather(*(ctx.cluster.get(r, namespace, name) for r in RESOURCES))
-    failure = await _failure(isvc, deployment, ctx) if deployment else None
-    return Observed(deployment, service, route, failure)
+    deployment, service, *route = await asyncio.gather(*(ctx.cluster.get(r, namespace, name) for r in resources))
+    seen = Observed(deployment, service, *route)
+    return await _looked_into(isvc, seen, ctx) if deployment else seen
 
 
-async def _failure(isvc: Object, deployment: Object, ctx: Context) -> Failure | None:
-    """What went wrong in a pod of the newest revision, if something did."""
-    assert ctx.cluster is not None
-    metadata = isvc["metadata"]
-    revision = deployment["spec"]["template"]["metadata"]["labels"].get(REVISION_LABEL)
+async def _looked_into(isvc: Object, seen: Observed, ctx: Context) -> Observed:
+    """With what went wrong in pods of the newest revision, or keeps them from running, if something does."""
+    assert ctx.cluster is not None and seen.deployment is not None
+    metadata, now = isvc["metadata"], ctx.clock.now()
+    revision = seen.deployment["spec"]["template"]["metadata"]["labels"].get(REVISION_LABEL)
     labels = f"{ISVC_LABEL}={metadata['name']},{REVISION_LABEL}={revision}"
-    for pod in await ctx.cluster.list(POD, metadata["namespace"], labels=labels):
+    pods = present(await ctx.cluster.list(POD, metadata["namespace"], labels=labels))
+    if failure := await _failure(pods, ctx):
+        return replace(seen, failure=failure)
+    events = await _events(metadata["namespace"], unexplained(pods, now), ctx)
+    return replace(seen, obstacle=obstacle(seen.deployment, pods, events, now))
+
+
+async def _failure(pods: Sequence[Object], ctx: Context) -> Failure | None:
+    for pod in pods:
         for status in (pod.get("status") or {}).get("containerStatuses") or []:
             found = read_container(pod["metadata"]["name"], status)
             if found is not None:
                 return await _explained(pod, status, ctx) if found.exit_code is not None else found
     return None
+
+
+async def _events(namespace: str, uids: Sequence[str], ctx: Context) -> list[Object]:
+    """What the cluster tells of these pods beyond their status; without leave to read it, nothing."""
+    assert ctx.cluster is not None
+    asked = [ctx.cluster.list(EVENT, namespace, fields=f"involvedObject.uid={uid}") for uid in uids]
+    try:
+        return [event for found in await asyncio.gather(*asked) for event in found]
+    except ApiError:
+        return []
 
 
 async def _explained(pod: Object, status: Object, ctx: Context) -> Failure | None:
@@ -106,14 +149,10 @@ async def _explained(pod: Object, status: Object, ctx: Context) -> Failure | Non
     return read_container(metadata["name"], status, "\n".join(tail))
 
 
-async def _removal(isvc: Object, ctx: Context) -> Plan:
-    """Remove what is left; the finalizer goes when the last pod is gone."""
-    assert ctx.cluster is not None
-    namespace, name = names_of(isvc)
-    # The route first: no request should be sent to pods that are about to end.
-    left = [r for r in reversed(RESOURCES) if await ctx.cluster.get(r, namespace, name)]
-    labels = f"{ISVC_LABEL}={isvc['metadata']['name']},component=predictor"
-    pods = await ctx.cluster.list(POD, namespace, labels=labels)
-    if not left and not pods:
-        return Plan(done_finalizer=True)
-    return Plan([Remove(r, namespace, name) for r in left], requeue_after=GONE_POLL_S)
+def _refused(isvc: Object, error: ApiError, ctx: Context) -> Decision:
+    told, now = refusal(error), ctx.clock.now()
+    return plan_hindered(isvc, told, now) if told else plan_refused(isvc, "WorkloadsRefused", error.message, now)
+
+
+def _is_ready(decision: Decision) -> bool:
+    return any(c["type"] == "PredictorReady" and c["status"] == "True" for c in decision.status["conditions"])

@@ -7,7 +7,8 @@ from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
 from libs.base.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
-from libs.cluster import EVENT, JOB, POD, SECRET, SERVICE
+from libs.cluster import EVENT, JOB, NAMESPACE, POD, SECRET, SERVICE
+from libs.cluster.security import enforces_restricted
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
@@ -77,16 +78,18 @@ class TrainJobs:
     async def _world(self, job: Job, ctx: Context) -> pure.World:
         uid, runtime = job["metadata"]["uid"], await self._runtime(job, ctx)
         asked = ctx.clock.monotonic() - self._asked_at.get(uid, float("-inf")) < pure.ASK_AGAIN_S
+        observed = await _observe(job, ctx) if _may_run(job) else Observed()
         return pure.World(
             job=job,
             runtime=runtime,
-            observed=await _observe(job, ctx) if _may_run(job) else Observed(),
+            observed=observed,
             frameworks=self._frameworks,
             site=self._site,
             token=token_for(await self._key(), uid),
             now=ctx.clock.now(),
             asked=asked,
             known=() if runtime else await self._names(job, ctx),
+            restricted=is_admitted(job) and observed.job is None and await _is_restricted(job, ctx),
         )
 
     async def _runtime(self, job: Job, ctx: Context) -> Job | None:
@@ -133,6 +136,11 @@ async def _events(namespace: str, uids: Sequence[str], ctx: Context) -> tuple[Jo
         return tuple(event for found in await asyncio.gather(*asked) for event in found)
     except ApiError:
         return ()
+
+
+async def _is_restricted(job: Job, ctx: Context) -> bool:
+    assert ctx.cluster is not None
+    return enforces_restricted(await ctx.cluster.get(NAMESPACE, None, job["metadata"]["namespace"]))
 
 
 def _is_ours(found: Job | None) -> bool:

@@ -1,5 +1,6 @@
 """What the trainer brings along: its default runtimes, and the note by which the Kubeflow SDK knows its version."""
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,33 @@ VERSION = "2.3.0"
 """The API that is served: that of kubeflow-trainer-api, whose models we use."""
 
 
-def shipped() -> list[dict[str, Any]]:
-    """The runtimes as they are stored: marked with their spec's digest, so that a user's edit is told from ours."""
+OWN_IMAGES = {"python": "python", "torch-distributed": "torch"}
+"""The platform's own images by runtime: they bring what the files' public ones lack, the SDK's helper for one."""
+
+
+def shipped(image: Callable[[str], str] | None = None) -> list[dict[str, Any]]:
+    """The runtimes as they are stored: marked with their spec's digest, so that a user's edit is told from ours.
+
+    `image` gives the platform's own image by its name, where there is a registry that has them; without it the runtimes
+    name the public ones of their files.
+    """
     found = [yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))]
-    return [_marked(runtime) for runtime in found]
+    for runtime in found if image else ():
+        if (name := OWN_IMAGES.get(runtime["metadata"]["name"])) is not None:
+            _node_of(runtime)["image"] = image(name)
+    return [marked(runtime) for runtime in found]
 
 
-async def ensure_runtimes(resources: Resources, kind: Kind) -> int:
+def _node_of(runtime: dict[str, Any]) -> dict[str, Any]:
+    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
+    return container
+
+
+async def ensure_runtimes(resources: Resources, kind: Kind, runtimes: Sequence[dict[str, Any]]) -> int:
     """Stores missing runtimes and renews those that nobody edited; answers how many it wrote."""
     written = 0
-    for wanted in shipped():
+    for wanted in runtimes:
         stored = await resources.find(kind, "", wanted["metadata"]["name"])
         if stored is None:
             written += await _create(resources, kind, wanted)
@@ -47,7 +65,8 @@ async def ensure_public_note(cluster: Cluster) -> None:
     await cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": note, "data": data})
 
 
-def _marked(runtime: dict[str, Any]) -> dict[str, Any]:
+def marked(runtime: dict[str, Any]) -> dict[str, Any]:
+    """With the digest of its spec, by which an edit is told from what was stored."""
     meta = runtime["metadata"]
     return {**runtime, "metadata": {**meta, "annotations": {DIGEST: digest(runtime["spec"])}}}
 

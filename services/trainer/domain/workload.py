@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from libs.cluster import security
 from services.trainer.domain import words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.frameworks import Framework, Layout, Shape
@@ -18,7 +19,9 @@ WORKSPACE = "/workspace"
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What pods get from the job's Secret, so that who may read pods reads no keys."""
 
-RUN_AGAIN_IF_LOST = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+RUN_AGAIN_IF_LOST = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
 """A pod that its node lost or drained did not fail: it is made again, and `backoffLimit` does not count it."""
 
 PORT_FIRST, PORT_COUNT = 20000, 10000
@@ -49,8 +52,11 @@ def secret(job: dict[str, Any], token: str, site: Site) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "stringData": data}
 
 
-def child_job(job: dict[str, Any], plan: Blueprint, framework: Framework, site: Site, ticket: int) -> dict[str, Any]:
-    """`ticket` is a number that no other job running now has; it gives the rendezvous port (pods may share a host)."""
+def child_job(
+    job: dict[str, Any], plan: Blueprint, framework: Framework, site: Site, ticket: int, *, restricted: bool = False
+) -> dict[str, Any]:
+    """`ticket` is a number that no other job running now has; it gives the rendezvous port (pods may share a host).
+    `restricted` tells that the namespace lets no root in."""
     meta = job["metadata"]
     shape = framework.shape(_layout(job, plan, ticket))
     spec = {
@@ -61,7 +67,7 @@ def child_job(job: dict[str, Any], plan: Blueprint, framework: Framework, site: 
         "backoffLimit": 0,
         "podFailurePolicy": RUN_AGAIN_IF_LOST,
         **plan.job,
-        "template": _pod(job, plan, shape, site),
+        "template": _pod(job, plan, shape, site, restricted),
     }
     deadline = job["spec"].get("activeDeadlineSeconds")
     if deadline:
@@ -114,12 +120,14 @@ def _meta(job: dict[str, Any], name: str) -> dict[str, Any]:
     return {"name": name, "namespace": job["metadata"]["namespace"], "labels": labels(job)}
 
 
-def _pod(job: dict[str, Any], plan: Blueprint, shape: Shape, site: Site) -> dict[str, Any]:
-    spec = {**plan.pod["spec"], "restartPolicy": "Never", "subdomain": job["metadata"]["name"]}
+def _pod(job: dict[str, Any], plan: Blueprint, shape: Shape, site: Site, restricted: bool) -> dict[str, Any]:
+    """Users' code gets no key to the API unless it brings an account: reporting progress takes the job's own token."""
+    spec = security.with_defaults(plan.pod["spec"], restricted=restricted)
+    spec |= {"restartPolicy": "Never", "subdomain": job["metadata"]["name"]}
     spec.setdefault("terminationGracePeriodSeconds", 10)
-    spec["containers"] = [
-        _node(job, c, shape, site) if c["name"] == words.NODE else c for c in plan.pod["spec"]["containers"]
-    ]
+    if not spec.get("serviceAccountName"):
+        spec.setdefault("automountServiceAccountToken", False)
+    spec["containers"] = [_node(job, c, shape, site) if c["name"] == words.NODE else c for c in spec["containers"]]
     spec["volumes"] = by_key(spec.get("volumes") or [], _volumes(job), "name")
     downloads = _initializers(job, site)
     if downloads:
@@ -208,4 +216,5 @@ def _download(job: dict[str, Any], part: str, source: dict[str, Any], site: Site
         **({"envFrom": [{"secretRef": {"name": secret_name}}]} if secret_name else {}),
         "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}],
         "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
+        "securityContext": security.platform_container(),
     }

@@ -17,6 +17,7 @@ from minio import Minio
 
 def main(argv: list[str], environ: Mapping[str, str]) -> int:
     uri, folder = argv
+    os.umask(0)  # the folder is the pod's own, and who trains on it may be any user
     fetched = fetch(client(environ), uri, Path(folder), environ.get("IGNORE_PATTERNS", "").split(","))
     print(f"{fetched} files of {uri} are in {folder}", flush=True)
     if not fetched:

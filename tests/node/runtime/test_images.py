@@ -118,6 +118,7 @@ def test_a_layer_is_made_in_milliseconds_and_made_again_is_the_same(tmp_path: Pa
             for name in ("millstream/trainer", "millstream/trainer:1", "nats:2.15", "docker.io/library/caddy")
         ],
         *[(name, False) for name in ("python:3.11", "evil/nats", "pytorch/pytorch", "evil.io/millstream/trainer", "")],
+        *[(name, False) for name in ("millstream/torch", "millstream/torch:2", "millstream/python:3")],
     ],
 )
 def test_only_the_platforms_own_images_get_its_environment(image: str, own: bool) -> None:

@@ -16,17 +16,23 @@ class SmallCluster:
         self.objects: dict[Any, dict[str, Any]] = {}
         self.applied: list[str] = []
         self.log: list[str] = []
+        self.refusal: Exception | None = None
         self._watchers: list[tuple[Any, asyncio.Queue]] = []
 
     async def get(self, resource, namespace, name):
         return copy.deepcopy(self.objects.get((resource, namespace, name)))
 
     async def list(self, resource, namespace=None, *, labels=None, fields=None):
+        if fields:
+            uid = fields.removeprefix("involvedObject.uid=")
+            return [o for (r, _, _), o in self.objects.items() if r == resource and o["involvedObject"]["uid"] == uid]
         wanted = dict(pair.split("=") for pair in labels.split(",")) if labels else {}
         found = [obj for (r, space, _), obj in self.objects.items() if (r, space) == (resource, namespace)]
         return [obj for obj in found if wanted.items() <= (obj["metadata"].get("labels") or {}).items()]
 
     async def apply(self, obj, *, manager="millstream"):
+        if self.refusal:
+            raise self.refusal
         metadata, resource = obj["metadata"], resource_of(obj)
         self.applied.append(obj["kind"])
         old = self.objects.get((resource, metadata["namespace"], metadata["name"])) or {"metadata": {"generation": 0}}
@@ -88,6 +94,15 @@ class SmallCluster:
         metadata = {"name": name, "namespace": "team", "labels": labels}
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}}
         self.put(pod)
+
+    def pend(self, **status) -> dict[str, Any]:
+        """A pod of the newest revision that does not run."""
+        labels = self.deployment()["spec"]["template"]["metadata"]["labels"]
+        metadata = {"name": "pod-a", "namespace": "team", "labels": labels, "uid": "u-a"}
+        metadata["creationTimestamp"] = "2026-11-22T09:00:00Z"
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
+        self.put({**pod, "status": {"phase": "Pending", **status}})
+        return pod
 
     async def lose_pods(self) -> None:
         for resource, namespace, name in list(self.objects):

@@ -9,14 +9,13 @@ import pytest
 
 from contracts.envelope import letter_for, structured, subject_for
 from contracts.events.registry.v1 import ModelVersionCreated
-from libs.base.settings import Settings
 from libs.bus import Delivery
 from libs.cluster import DEPLOYMENT, HTTPROUTE, SERVICE
 from libs.service.app import Given
 from libs.service.hearing import effects_of
 from libs.service.pipeline import Pipeline
 from libs.service.shell import serve
-from services.serving.app import build
+from services.serving.app import ServingSettings, build
 from tests.services.serving.cluster import SmallCluster
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -42,7 +41,7 @@ def cluster():
 
 @pytest.fixture
 async def service(tmp_path, cluster):
-    settings = Settings(
+    settings = ServingSettings(
         service="serving",
         store_url=f"sqlite:///{tmp_path}/serving.db",
         insecure=True,
@@ -195,7 +194,8 @@ async def test_the_older_form_is_read_alike_and_kept_as_sent(client, cluster):
     await made(client, cluster)
     pod = cluster.deployment()["spec"]["template"]["spec"]
     assert {"--format=onnx", "--storage-uri=/mnt/pvc/digits/model.onnx"} <= set(pod["containers"][0]["args"])
-    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == "models"
+    (claim,) = [volume["persistentVolumeClaim"] for volume in pod["volumes"] if volume["name"] == "model"]
+    assert claim["claimName"] == "models"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_a_lost_pod_is_made_again_although_a_failed_one_ends_the_job():
     spec = _child(job())["spec"]
     assert spec["backoffLimit"] == 0
     assert spec["podFailurePolicy"]["rules"] == [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     ]
 
 
