@@ -29,7 +29,7 @@ class NatsCluster:
     def __init__(self, home: Path, manifests: list[Manifest]) -> None:
         self._home, self._manifests = home, manifests
         number = os.getpid() % 250 + 2
-        self.hosts = [f"127.77.{number}.{server + 1}" for server in range(SERVERS)]
+        self.hosts = [f"127.251.{number}.{server + 1}" for server in range(SERVERS)]
         self.logins: dict[str, list[Login]] = {
             user: [(user, f"secret-of-{user}")] for user in (*(m.name for m in manifests), PERSON)
         }

@@ -1,0 +1,72 @@
+"""What the bootstrap is told, by arguments or by the ConfigMap millstream-bootstrap; it decides nothing itself."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PREFIX = "MILLSTREAM_BOOTSTRAP_"
+SERVERS = {"single": 1, "cluster": 3}
+CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "nats": (("single", "cluster", "external"), "the broker: one server, three in a cluster, or somebody else's"),
+    "postgres": (("internal", "external"), "external: the Secret millstream-postgres holds a URL per service"),
+    "s3": (("internal", "external"), "external: the Secret millstream-s3 holds endpoint, keys and bucket"),
+    "certificates": (("self-signed", "off"), "off: somebody else, such as cert-manager, makes the certificates"),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which engines the cluster has and who makes its certificates; how long to wait for PostgreSQL, in seconds."""
+
+    namespace: str = "millstream-system"
+    nats: str = "single"
+    postgres: str = "internal"
+    s3: str = "internal"
+    certificates: str = "self-signed"
+    kubeconfig: str | None = None
+    postgres_at: str | None = None
+    wait_s: float = 300.0
+
+    @property
+    def servers(self) -> int:
+        """How many servers the broker has."""
+        return SERVERS[self.nats]
+
+
+def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    """Every choice as an option whose default is the environment's word."""
+    parser.add_argument("--namespace", default=environ.get("MILLSTREAM_NAMESPACE") or Options.namespace)
+    for name, (words, why) in CHOICES.items():
+        told = environ.get(PREFIX + name.upper()) or words[0]
+        if told not in words:
+            parser.error(f"{PREFIX}{name.upper()} is {told!r}: choose from {', '.join(words)}")
+        parser.add_argument(f"--{name}", choices=words, default=told, help=f"{why} (default: {told})")
+    parser.add_argument(
+        "--kubeconfig", default=environ.get("KUBECONFIG") or None, help="default: the pod's own account"
+    )
+    parser.add_argument(
+        "--postgres-at", metavar="HOST:PORT", help="where the administrator reaches it, if not by its Service's name"
+    )
+    parser.add_argument("--wait", type=float, default=Options.wait_s, help="seconds to wait for PostgreSQL")
+
+
+def options(found: argparse.Namespace) -> Options:
+    """The options out of parsed arguments."""
+    return Options(
+        namespace=found.namespace,
+        nats=found.nats,
+        postgres=found.postgres,
+        s3=found.s3,
+        certificates=found.certificates,
+        kubeconfig=found.kubeconfig,
+        postgres_at=found.postgres_at,
+        wait_s=found.wait,
+    )
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
+    """Parsed arguments; ends the process with 2 for words that it does not know."""
+    add_arguments(parser, environ)
+    return parser.parse_args(arguments)
