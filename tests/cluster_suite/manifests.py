@@ -96,7 +96,9 @@ def with_settings(documents: list[Object], prefix: str, tag: str) -> list[Object
     for document in documents:
         if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "millstream-config":
             data = document.setdefault("data", {})
-            data["MILLSTREAM_WORKLOAD_IMAGE_PREFIX"], data["MILLSTREAM_WORKLOAD_IMAGE_TAG"] = prefix, tag
+            data["MILLSTREAM_WORKLOAD_IMAGE_PREFIX"] = prefix
+            if tag:  # else they have that of the overlay, as the services do
+                data["MILLSTREAM_WORKLOAD_IMAGE_TAG"] = tag
     return documents
 
 

@@ -27,7 +27,7 @@ ENGINES = ("nats", "postgres", "s3")
 
 def names(folder: str, root: Path = ROOT) -> list[str]:
     """The kustomizations of deploy/<folder>."""
-    return sorted(path.parent.name for path in (root / "deploy" / folder).glob("*/kustomization.yaml"))
+    return sorted(path.parent.name for path in (root / "deploy" / folder).glob("[!.]*/kustomization.yaml"))
 
 
 def ordered(components: list[str]) -> list[str]:

@@ -115,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make images", description="Build Millstream's container images.")
     parser.add_argument("images", nargs="*", help="which (all)")
     parser.add_argument("--prefix", default="millstream/", help="what stands before an image's name (millstream/)")
-    parser.add_argument("--tag", default="latest")
+    parser.add_argument("--tag", default=_version(), help="the version, which the manifests name too (%(default)s)")
     parser.add_argument("--base", default="", help="another base image with Python 3.11 (the Dockerfile's)")
     parser.add_argument("--engine", default="", help="docker, podman or buildah (the first that works)")
     parser.add_argument("--push", action="store_true", help="push each image when it is built")
