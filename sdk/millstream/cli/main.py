@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from millstream.cli import events, objects, platform
+from millstream.cli import backup, events, objects, platform
 from millstream.errors import ClientError
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app = typer.Typer(
 for command in (platform.up, platform.down, platform.status, platform.kubeconfig):
     app.command()(command)
 for command in (objects.apply, objects.get, objects.describe, objects.delete, objects.logs):
+    app.command()(command)
+for command in (backup.backup, backup.restore):
     app.command()(command)
 app.add_typer(events.app, name="events")
 
