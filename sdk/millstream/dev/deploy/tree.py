@@ -12,7 +12,7 @@ import yaml
 from libs.service.manifest import Manifest, load_all
 from libs.service.roles import role_objects
 from millstream.dev import apiservices
-from millstream.dev.deploy import network, stores, texts
+from millstream.dev.deploy import certificates, network, stores, texts
 from millstream.home import SYSTEM_NAMESPACE
 
 NODE = "node"
@@ -64,6 +64,7 @@ def _of_all(manifests: list[Manifest], version: str) -> dict[str, str]:
         ),
         "deploy/components/roles/roles.yaml": yaml.safe_dump_all(roles, sort_keys=False),
         **{f"deploy/components/aggregated-apis/{name}": text for name, text in aggregated.items()},
+        "deploy/components/cert-manager/certificates.yaml": certificates.text(manifests, SYSTEM_NAMESPACE),
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
         "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
     }
