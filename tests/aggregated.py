@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, SSLContext
+from ssl import CERT_NONE, PROTOCOL_TLS_CLIENT, PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any
 
 import aiohttp
@@ -91,6 +91,13 @@ def _sign(
     return made.sign(issuer_key, hashes.SHA256())
 
 
+def server_context(pair: Pair, folder: Path) -> SSLContext:
+    """TLS of a plain server."""
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair.write(folder, f"server-{abs(hash(pair))}"))
+    return context
+
+
 def client_context(pair: Pair | None, folder: Path, roots: str | None = None) -> SSLContext:
     """TLS of a client that shows `pair`; with `roots` it checks the server, as a front proxy with a caBundle does."""
     context = SSLContext(PROTOCOL_TLS_CLIENT)
@@ -130,15 +137,15 @@ class ApiServer:
         return web.json_response({**review, "status": status}, status=201)
 
 
-async def answering(stack: AsyncExitStack, handle: Any) -> str:
-    """Serves `handle` on loopback over plain HTTP; its base URL."""
+async def answering(stack: AsyncExitStack, handle: Any, tls: SSLContext | None = None) -> str:
+    """Serves `handle` on loopback, over TLS if given; its base URL."""
     application = web.Application(client_max_size=64 * 2**20)
     application.router.add_route("*", "/{rest:.*}", handle)
     runner = web.AppRunner(application, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    return f"{'https' if tls else 'http'}://localhost:{runner.addresses[0][1]}"
 
 
 @asynccontextmanager

@@ -45,15 +45,26 @@ class Attributes:
         return {key: value for key, value in vars(self).items() if value}
 
 
+@dataclass(frozen=True)
+class Path:
+    """A request to what is no object: a service's own routes. `verb` is the HTTP method in lower case."""
+
+    verb: str
+    path: str
+
+    def told(self) -> dict[str, str]:
+        return {"path": self.path, "verb": self.verb}
+
+
 class Reviews:
     """Asks with the service's own account."""
 
     def __init__(self, create: Create, clock: Clock) -> None:
         self._create = create
-        self._rights: Remembered[tuple[User, Attributes], bool] = Remembered(clock, GOOD_S)
+        self._rights: Remembered[tuple[User, Attributes | Path], bool] = Remembered(clock, GOOD_S)
         self._users: Remembered[bytes, User | None] = Remembered(clock, GOOD_S)
 
-    async def allows(self, user: User, wanted: Attributes) -> bool:
+    async def allows(self, user: User, wanted: Attributes | Path) -> bool:
         """Whether the cluster's authorisers let `user` do it. Raises Unavailable."""
         return await self._rights.get((user, wanted), lambda: self._ask_rights(user, wanted))
 
@@ -66,8 +77,9 @@ class Reviews:
             raise Unauthorized("the bearer token is not one of this cluster's")
         return user
 
-    async def _ask_rights(self, user: User, wanted: Attributes) -> bool:
-        spec: dict[str, Any] = {"user": user.name, "groups": list(user.groups), "resourceAttributes": wanted.told()}
+    async def _ask_rights(self, user: User, wanted: Attributes | Path) -> bool:
+        what = "resourceAttributes" if isinstance(wanted, Attributes) else "nonResourceAttributes"
+        spec: dict[str, Any] = {"user": user.name, "groups": list(user.groups), what: wanted.told()}
         spec |= {"uid": user.uid} if user.uid else {}
         spec |= {"extra": {key: list(values) for key, values in user.extra}} if user.extra else {}
         status = await self._ask("authorization.k8s.io/v1", "SubjectAccessReview", spec)

@@ -80,7 +80,7 @@ async def open_gateway(
 
 async def _delegation(options: Options, clock: Clock, stack: AsyncExitStack) -> Delegation | None:
     """What the gateway leaves to the cluster; nothing of it is imported where there is no cluster to ask."""
-    if not (options.tls_port or options.token_review):
+    if not (options.tls_port or options.token_review or options.authorization == "cluster"):
         return None
     from libs.service.delegation import delegating
 
@@ -108,7 +108,7 @@ def _front(
         upstreams,
         behind=Behind(delegation, inner) if delegation else None,
         serving=Serving(table, upstreams, clock) if options.serving_proxy else None,
-        asks_cluster=has_node and options.authorization == "cluster",
+        rights=delegation.reviews if delegation and options.authorization == "cluster" else None,
     )
 
 

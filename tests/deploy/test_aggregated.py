@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = Path(sys.executable).parent / "kubectl"
 BOATS = Manifest(name="boats", owns=("boats.toys.example.org/v1", "oars.sea.example.org/v1beta1"))
 TRAINS = Manifest(name="trains", owns=("trains.toys.example.org/v1", "rails.toys.example.org/v2"))
-GATEWAY, PLAIN = Manifest(name="gateway"), Manifest(name="plain")
+GATEWAY, PLAIN = Manifest(name="gateway"), Manifest(name="plain", routes=("/api/plain/v1",))
 TOYS = (BOATS, TRAINS, GATEWAY, PLAIN)
 
 
@@ -58,9 +58,15 @@ def test_who_serves_kinds_may_ask_the_cluster_and_nobody_else() -> None:
 def test_people_with_the_clusters_own_roles_reach_every_kind_and_viewers_change_none() -> None:
     view, edit = people(TOYS)
     for role in (view, edit):
-        named = {(rule["apiGroups"][0], plural) for rule in role["rules"] for plural in rule["resources"]}
+        *kinds, paths = role["rules"]
+        named = {(rule["apiGroups"][0], plural) for rule in kinds for plural in rule["resources"]}
         assert named == {(kind.group, kind.plural) for each in TOYS for kind in each.kinds}
-    assert all(rule["verbs"] == ["get", "list", "watch"] for rule in view["rules"])
+        assert paths["nonResourceURLs"] == ["/api/plain/v1", "/api/plain/v1/*"]
+    assert [rule["verbs"] for rule in view["rules"]] == [
+        ["get", "list", "watch"],
+        ["get", "list", "watch"],
+        ["get", "head"],
+    ]
     assert "rbac.authorization.k8s.io/aggregate-to-view" not in edit["metadata"]["labels"]
 
 

@@ -159,15 +159,36 @@ async def test_the_clusters_own_tokens_are_believed_as_the_cluster_says(gate: Ga
 
 async def test_with_the_clusters_rights_its_api_server_answers_what_one_may_in_the_users_name(tmp_path: Path) -> None:
     token = tmp_path / "token"
-    token.write_text("first\n")
     path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-    async with world(tmp_path, authorization="cluster", node_token_file=str(token)) as running:
-        for shown in ("first", "second"):
-            token.write_text(f"{shown}\n")
-            async with aiohttp.ClientSession() as session, session.post(running.url + path, data=b"k8s\0x") as answer:
+    async with api_server(tmp_path) as (_, kubeconfig):
+        options = {"kubeconfig": kubeconfig, "authorization": "cluster", "node_token_file": str(token)}
+        async with world(tmp_path, **options) as running, aiohttp.ClientSession() as session:
+            for shown in ("first", "second"):
+                token.write_text(f"{shown}\n")
+                async with session.post(running.url + path, data=b"k8s\0x") as answer:
+                    assert answer.status == 200
+                [*_, asked] = running.node.asked
+                assert asked.path == path
+                assert asked.headers["Authorization"] == f"Bearer {shown}"
+                assert asked.headers["Impersonate-User"] == "local-user"
+                assert asked.headers.getall("Impersonate-Group") == ["millstream:local", "system:authenticated"]
+
+
+async def test_with_the_clusters_rights_a_services_own_routes_need_leave_for_the_path(tmp_path: Path) -> None:
+    async with api_server(tmp_path) as (cluster, kubeconfig), aiohttp.ClientSession() as session:
+        cluster.may = lambda spec: spec["nonResourceAttributes"]["verb"] == "get"
+        async with world(tmp_path, kubeconfig=kubeconfig, authorization="cluster") as running:
+            url = running.url + "/api/model_registry/v1/models"
+            async with session.get(url) as answer:
                 assert answer.status == 200
-            [*_, asked] = running.node.asked
-            assert asked.path == path
-            assert asked.headers["Authorization"] == f"Bearer {shown}"
-            assert asked.headers["Impersonate-User"] == "local-user"
-            assert asked.headers.getall("Impersonate-Group") == ["millstream:local", "system:authenticated"]
+            for path in (url, f"{running.url}/api/v1/namespaces/x/services/ml-pipeline/proxy/apis/v2beta1/runs"):
+                async with session.post(path) as answer:
+                    told = await answer.json()
+                    assert (answer.status, told["reason"]) == (403, "Forbidden")
+            assert told["message"] == 'forbidden: User "local-user" cannot post path "/apis/v2beta1/runs"'
+            # It checks a credential of its own, which is nobody's at the cluster.
+            async with session.post(f"{running.url}/apis/v2beta1/jobs/x/progress") as answer:
+                assert answer.status == 200
+            async with session.get(f"{running.url}/apis") as answer:
+                assert answer.status == 200
+    assert cluster.asked[0]["nonResourceAttributes"] == {"path": "/api/model_registry/v1/models", "verb": "get"}

@@ -7,7 +7,7 @@ certificates. Source: https://kubernetes.io/docs/tasks/extend-kubernetes/configu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
@@ -97,15 +97,21 @@ def delegation(manifests: Iterable[Manifest], namespace: str) -> list[Object]:
 
 
 def people(manifests: Iterable[Manifest]) -> list[Object]:
-    """Rules that become a part of the cluster's own roles view, edit and admin."""
+    """Rules that become a part of the cluster's own roles view, edit and admin.
+
+    Those for paths (the registry's API) count where a role is given cluster-wide: what is there has no namespace.
+    """
     known = list(manifests)
     return [
-        _aggregated("view", READ, known, ("view", "edit", "admin")),
-        _aggregated("edit", WRITE, known, ("edit", "admin")),
+        _aggregated("view", READ, ("get", "head"), known, ("view", "edit", "admin")),
+        _aggregated("edit", WRITE, ("post", "put", "patch", "delete"), known, ("edit", "admin")),
     ]
 
 
-def _aggregated(name: str, verbs: Iterable[str], manifests: Iterable[Manifest], roles: Iterable[str]) -> Object:
+def _aggregated(
+    name: str, verbs: Iterable[str], methods: Iterable[str], manifests: Sequence[Manifest], roles: Iterable[str]
+) -> Object:
+    paths = [path for manifest in manifests for route in manifest.routes for path in (route, f"{route}/*")]
     plurals: dict[str, list[str]] = {}
     for kind in (kind for manifest in manifests for kind in manifest.kinds):
         known = plurals.setdefault(kind.group, [])
@@ -119,7 +125,8 @@ def _aggregated(name: str, verbs: Iterable[str], manifests: Iterable[Manifest], 
         "rules": [
             {"apiGroups": [group], "resources": resources, "verbs": list(verbs)}
             for group, resources in sorted(plurals.items())
-        ],
+        ]
+        + ([{"nonResourceURLs": paths, "verbs": list(methods)}] if paths else []),
     }
 
 

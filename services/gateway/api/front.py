@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from libs.base.errors import ApiError, Internal, MethodNotAllowed, NotFound
+from libs.base.errors import ApiError, Forbidden, Internal, MethodNotAllowed, NotFound
 from libs.service.asgi import Receive, Scope, Send, send_json
 from libs.service.identity import User
 from libs.telemetry import name_route
@@ -15,11 +15,12 @@ from services.gateway.api.door import Door
 from services.gateway.api.proxy import Broken, Exchange, answer_error
 from services.gateway.api.reviews import CAN_I, WHOAMI, review
 from services.gateway.api.serving import Serving
-from services.gateway.domain.table import NODE, Table
+from services.gateway.domain.table import NODE, Table, Target
 from services.gateway.ports import Upstreams
 
 if TYPE_CHECKING:
     from libs.service.delegation import Delegation
+    from libs.service.reviews import Reviews
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +70,12 @@ class Front:
         *,
         behind: Behind | None = None,
         serving: Serving | None = None,
-        asks_cluster: bool = False,
+        rights: Reviews | None = None,
     ) -> None:
         self._table, self._door, self._discovery, self._upstreams = table, door, discovery, upstreams
-        self._behind, self._serving = behind, serving
-        self._reviews = () if asks_cluster else (WHOAMI, CAN_I)
-        """What is answered here; on a cluster its API server answers, asked in the user's name."""
+        self._behind, self._serving, self._rights = behind, serving, rights
+        self._reviews = () if rights else (WHOAMI, CAN_I)
+        """What is answered here; where the cluster's rights count its API server answers, in the user's name."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,6 +108,7 @@ class Front:
             return await Exchange(scope, receive, send).run(self._upstreams, target, None)
         user = await self._door.user_of(scope)
         if target is not None:
+            await self._allow(user, scope["method"], target)
             return await Exchange(scope, receive, send).run(self._upstreams, target, user)
         await self._own(scope, receive, send, user, discovery)
 
@@ -115,6 +117,15 @@ class Front:
         user = await self._door.user_of(scope)
         inner, target = await serving.lead(scope, user)
         await Exchange(inner, receive, send).run(self._upstreams, target, None)
+
+    async def _allow(self, user: User, method: str, target: Target) -> None:
+        """Raises Forbidden. What is no kind has nobody else to ask for leave; about kinds their services ask."""
+        if self._rights is None or not self._table.claims(target.path):
+            return
+        from libs.service.reviews import Path
+
+        if not await self._rights.allows(user, Path(method.lower(), target.path)):
+            raise Forbidden(f'forbidden: User "{user.name}" cannot {method.lower()} path "{target.path}"')
 
     def _is_own(self, path: str) -> bool:
         ours = path in self._reviews or path.startswith("/openapi/v2") or self._discovery.answers(path)
