@@ -152,14 +152,13 @@ def _containers(status: Object) -> Obstacle | None:
 
 
 def _waiting(reason: str, message: str, container: str) -> Obstacle | None:
-    who = f"container {container}"
+    who = f"container {container}: "
+    told = message if message.startswith(who) else who + (message or "it cannot be made")
     if reason == INVALID_IMAGE:
-        return Obstacle(reason, f"{who}: {message or 'the image has no valid name'}", hopeless=True)
+        return Obstacle(reason, told, hopeless=True)
     if reason in _PULLS:
-        return Obstacle(IMAGE_PULL, f"{who}: {message or reason}; {_PULL_ADVICE}")
-    if reason in _CANNOT_START:
-        return Obstacle(reason, f"{who}: {message or 'it cannot be made'}")
-    return None
+        return Obstacle(IMAGE_PULL, f"{told}; {_PULL_ADVICE}")
+    return Obstacle(reason, told) if reason in _CANNOT_START else None
 
 
 def _last_seen(event: Object) -> str:

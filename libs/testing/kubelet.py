@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from libs.base import NotFound, rfc3339
@@ -9,13 +10,19 @@ from libs.testing.cluster import Address, Happening, MemoryCluster, Object, labe
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 _GONE = "gone"
+PEERS_FAIL_AFTER_S = 1.5
+"""A connection that broke is noticed, and a program ends by it; the mark of what it broke by was there before."""
 
 
 class End(NamedTuple):
-    """How a pod ends: after `after_s` of running with `exit_code`, or without a trace (None)."""
+    """How a pod ends: after `after_s` of running with `exit_code`, or without a trace (None).
+
+    `taken`: the cluster takes it away, as by an eviction, and the other pods of its Job fail by that.
+    """
 
     after_s: float
     exit_code: int | None
+    taken: bool = False
 
 
 class Fate(Protocol):
@@ -41,6 +48,7 @@ class Kubelet:
         self._cluster, self._fate = cluster, fate
         self._due: dict[Address, None] = {}
         self._begun: set[str] = set()  # Jobs that have had all their pods: one that is missing now was lost.
+        self._taken: set[tuple[str, str]] = set()  # Of which Job which index was taken away, and is to be made again.
         cluster.on_change.append(self._note)
 
     def _note(self, happening: Happening) -> None:
@@ -77,13 +85,15 @@ class Kubelet:
             return
         phases = {labels_of(pod)[INDEX]: _phase(pod) for pod in pods}
         missing = [str(n) for n in range(job["spec"]["completions"]) if str(n) not in phases]
-        if "Failed" in phases.values() or (missing and uid in self._begun):
+        lost = [index for index in missing if (uid, index) not in self._taken]
+        if "Failed" in phases.values() or (lost and uid in self._begun):
             self._finish(at, "Failed", "BackoffLimitExceeded", pods)
         elif not missing and set(phases.values()) == {"Succeeded"}:
             self._finish(at, "Complete", "CompletionsReached", pods)
         elif missing:
             self._begun.add(uid)
             for index in missing:
+                self._taken.discard((uid, index))
                 self._make_pod(job, f"{at.name}-{index}", {INDEX: index})
 
     def _finish(self, at: Address, type: str, reason: str, pods: list[Object]) -> None:
@@ -154,7 +164,29 @@ class Kubelet:
         if (end := self._fate.end_of(pod)) is not None:
             self._later(end.after_s, at, pod, lambda: self._end(at, pod, end))
 
+    def _take(self, at: Address, pod: Object) -> None:
+        """An eviction: the mark, the deletion, and what the other ranks make of it."""
+        owner, index = pod["metadata"]["ownerReferences"][0]["uid"], labels_of(pod)[INDEX]
+        self._taken.add((owner, index))
+        now = rfc3339(self._cluster.clock.now())
+        mark = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "evicted"}
+        self._set(at, {"conditions": [{**mark, "lastTransitionTime": now}]})
+        self._delete(pod)
+        for peer in self._cluster.owned_by(owner):
+            other = self._cluster.objects[peer]
+            if peer != at and _phase(other) == "Running" and not _is_leaving(other):
+                self._later(PEERS_FAIL_AFTER_S, peer, other, partial(self._fail, peer, other))
+
+    def _fail(self, at: Address, pod: Object) -> None:
+        present = self._cluster.objects[at]
+        if _phase(present) == "Running" and not _is_leaving(present):
+            self._end(at, pod, End(0.0, 1))
+
     def _end(self, at: Address, pod: Object, end: End) -> None:
+        if end.taken:
+            if not _is_leaving(self._cluster.objects[at]):
+                self._take(at, pod)
+            return
         if end.exit_code is None:
             self._let_go(at)
             if at in self._cluster.objects:

@@ -26,6 +26,7 @@ class Weather:
     latency_s: float
     pod_fails: float
     pod_vanishes: float
+    pod_taken: float
 
 
 class Chance:
@@ -58,6 +59,7 @@ class Chance:
             latency_s=rng.choice([0.0005, 0.002, 0.01]),
             pod_fails=0.3 * rng.random(),
             pod_vanishes=0.05 * force * rng.random(),
+            pod_taken=0.15 * force * rng.random(),
         )
 
 
@@ -80,6 +82,8 @@ class Fates:
         after_s = 0.1 + self._rng.expovariate(1 / 20)
         if drawn < self._weather.pod_vanishes:
             return End(after_s, None)
+        if drawn > 1 - self._weather.pod_taken:
+            return End(after_s, None, taken=True)
         failed = drawn < self._weather.pod_vanishes + self._weather.pod_fails
         return End(after_s, self._rng.choice([1, 137, 143]) if failed else 0)
 

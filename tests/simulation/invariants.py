@@ -7,6 +7,7 @@ rest; `while_it_runs` is asked all along.
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from tests.simulation.evidence import ISVCS, TRAINJOBS, Evidence, Row, admitted_cpu
@@ -14,6 +15,7 @@ from tests.simulation.world import World
 
 Invariant = Callable[[Evidence], Iterator[str]]
 CAPACITY_MILLI = 4000
+RESTARTS_MAX = 3
 SUCCEEDED, FAILED = "training.trainjob.succeeded.v1", "training.trainjob.failed.v1"
 ADMITTED = "scheduling.workload.admitted.v1"
 VERSION_CREATED = "registry.modelversion.created.v1"
@@ -76,6 +78,33 @@ def nothing_runs_without_admission(e: Evidence) -> Iterator[str]:
         uid = each.obj["metadata"].get("labels", {}).get(UID_LABEL)
         if each.type == "ADDED" and each.address.plural == "jobs" and uid not in admitted:
             yield f"{each.address} runs for {uid}, which was never admitted"
+
+
+def a_job_begins_again_only_as_often_as_it_counts(e: Evidence) -> Iterator[str]:
+    """A TrainJob has one Job, and one more for each counted restart; never more of these than are allowed."""
+    made = Counter(
+        each.obj["metadata"]["labels"][UID_LABEL]
+        for each in e.cluster.history
+        if each.type == "ADDED" and each.address.plural == "jobs"
+    )
+    for uid, rows in e.jobs.items():
+        counts = [((row.body or {}).get("status") or {}).get("restarts") or 0 for row in rows]
+        if any(after - before not in (0, 1) for before, after in pairwise(counts)):
+            yield f"job {uid} counted its restarts as {counts}"
+        if made[uid] > 1 + counts[-1] or counts[-1] > RESTARTS_MAX:
+            yield f"job {uid} had {made[uid]} Jobs and counted {counts[-1]} restarts"
+
+
+def two_attempts_never_meet(e: Evidence) -> Iterator[str]:
+    """When a TrainJob gets another Job, the last pod of the one before has gone."""
+    there: dict[str, set[str]] = {}
+    for each in e.cluster.history:
+        uid = each.obj["metadata"].get("labels", {}).get(UID_LABEL, "")
+        if each.address.plural == "pods" and uid:
+            known = there.setdefault(uid, set())
+            (known.discard if each.type == "DELETED" else known.add)(each.address.name)
+        elif each.type == "ADDED" and each.address.plural == "jobs" and there.get(uid):
+            yield f"{each.address} of {uid} was made while there were {there[uid]}"
 
 
 def one_version_per_registering_job(e: Evidence) -> Iterator[str]:
@@ -194,6 +223,8 @@ ALL: tuple[Invariant, ...] = (
     one_end_event_per_job,
     only_created_jobs_are_admitted,
     nothing_runs_without_admission,
+    a_job_begins_again_only_as_often_as_it_counts,
+    two_attempts_never_meet,
     one_version_per_registering_job,
     serving_knows_every_version,
     what_is_served_is_the_newest,

@@ -16,7 +16,7 @@ from libs.store import Store
 from libs.testing.cluster import MemoryCluster, Object
 from libs.testing.cluster_suite import ClusterSuite
 from libs.testing.cluster_wire import connect
-from libs.testing.kubelet import End, Kubelet
+from libs.testing.kubelet import INDEX, End, Kubelet
 from libs.testing.loop import LoopClock, run_virtually
 from services.node.reconcile.kinds import KINDS
 from tests.cluster.toyserver import KUBECONFIG
@@ -119,3 +119,42 @@ def test_a_deleted_job_takes_its_pods_along() -> None:
         await cluster.delete(JOB, "team", "a")
 
     assert run_virtually(_job_with(None, watch_s=20, then=delete)) == ([], [])
+
+
+class TakenOnce:
+    """One pod of index 1 is evicted, once; all others run until they are stopped."""
+
+    def __init__(self) -> None:
+        self.done = False
+
+    def starts_in(self, pod: Object) -> float:
+        return 1.0
+
+    def stops_in(self, pod: Object) -> float:
+        return 0.5
+
+    def end_of(self, pod: Object) -> End | None:
+        if self.done or pod["metadata"]["labels"].get(INDEX) != "1":
+            return None
+        self.done = True
+        return End(3.0, None, taken=True)
+
+
+async def _evicted(completions: int) -> tuple[list[str], list[str]]:
+    """The Job's conditions a while after the eviction, and the reasons of disruptions in the history of pods."""
+    clock = LoopClock()
+    state = MemoryCluster(clock, SystemIds(clock))
+    Kubelet(state, TakenOnce())
+    cluster = connect(state)
+    template = {"metadata": {"labels": {"job": "a"}}, "spec": {"containers": [{"name": "main"}]}}
+    meta = {"name": "a", "namespace": "team"}
+    spec = {"completions": completions, "parallelism": completions, "template": template}
+    await cluster.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec})
+    await clock.sleep(20)
+    job = await cluster.get(JOB, "team", "a")
+    told = [c["reason"] for each in state.history for c in (each.obj.get("status") or {}).get("conditions") or []]
+    return [c["type"] for c in (job or {}).get("status", {}).get("conditions", [])], sorted(set(told))
+
+
+def test_when_one_rank_is_evicted_the_others_fail_and_the_job_with_them() -> None:
+    assert run_virtually(_evicted(2)) == (["Failed"], ["BackoffLimitExceeded", "EvictionByEvictionAPI"])

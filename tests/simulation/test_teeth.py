@@ -10,6 +10,7 @@ from libs.store import Outbox, UnitOfWork
 from services.scheduler.domain import decide
 from services.scheduler.domain.workloads import Demand
 from services.trainer import reconcile
+from services.trainer.domain import disruption
 from tests.simulation.story import run
 
 pytestmark = pytest.mark.timeout(300)
@@ -66,3 +67,12 @@ def test_a_scheduler_that_counts_wrong_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_a_trainer_that_lets_go_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconcile, "_tear_down", lambda world: reconcile.Plan(done_finalizer=True))
     assert_told("is left in the cluster for an object that was deleted")
+
+
+def test_a_trainer_that_begins_again_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hasty(job: Any, observed: Any) -> bool:
+        marked = (job.get("status") or {}).get("restartedFrom")
+        return bool(marked) and observed.job is not None and observed.job["metadata"]["uid"] == marked
+
+    monkeypatch.setattr(disruption, "is_restarting", hasty)
+    assert_told("was made while there were")
