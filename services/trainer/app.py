@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
+from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
 from libs.service.manifest import load
 from libs.store import UnitOfWork
 from services.trainer.adapters.controller import TrainJobs
 from services.trainer.adapters.given import given
+from services.trainer.adapters.in_use import RuntimesInUse
 from services.trainer.adapters.jobs import StoredJobs
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
 from services.trainer.adapters.secret import TokenKey
@@ -44,8 +46,9 @@ def build() -> App:
         fresh = ports.ids.uid() + ports.ids.uid()
         return keys.setdefault(id(ports.store), TokenKey(ports.store, fresh)).get
 
-    def reconcilers(ports: Ports) -> Sequence[TrainJobs]:
-        return [TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports))]
+    def reconcilers(ports: Ports) -> Sequence[Reconciler]:
+        jobs = TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports))
+        return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes)]
 
     def routers(ports: Ports) -> "Sequence[APIRouter]":
         from services.trainer.api import router

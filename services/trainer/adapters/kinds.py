@@ -7,6 +7,7 @@ from contracts.kinds.trainingruntime import ClusterTrainingRuntime, TrainingRunt
 from contracts.kinds.trainjob import GROUP, VERSION, TrainJob
 from libs.base.errors import Cause, Invalid
 from libs.resources import Admission, Column, Kind
+from services.trainer.adapters import in_use
 from services.trainer.domain import announce, columns, job_rules, runtime_rules
 
 Object = dict[str, Any]
@@ -68,6 +69,7 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
         model=model,
         categories=("kubeflow",),
         status_subresource=False,
+        finalizer=in_use.FINALIZER,
         admit=lambda obj, old, admission: _admit_runtime(kind, obj, policies),
         description="A template that TrainJobs start from.",
         columns=(

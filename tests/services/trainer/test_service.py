@@ -133,6 +133,27 @@ def _unread_by_the_sdk(kind: str, obj: dict[str, Any]) -> str | None:
     return read_error(upstream("kubeflow_trainer_api", f"trainer_v1alpha1_{kind}", name), obj)
 
 
+async def test_a_runtime_goes_when_the_last_job_that_names_it_has_gone(rig: Rig):
+    """The SDK asks for the runtime of each job that it lists: one missing would break the whole list."""
+    own = {**RUNTIME, "metadata": {**RUNTIME["metadata"], "name": "own"}}
+    path = f"{API}/clustertrainingruntimes/own"
+    assert (await rig.http.post(f"{API}/clustertrainingruntimes", json=own)).status_code == 201
+    named = {**SENT, "spec": {**SENT["spec"], "runtimeRef": {"name": "own"}}}
+    assert (await rig.http.post(JOBS, json=named)).status_code == 201
+    assert (await rig.http.delete(path)).status_code == 200
+    held = (await rig.http.get(path)).json()
+    assert held["metadata"]["deletionTimestamp"]
+    assert _unread_by_the_sdk("cluster_training_runtime", held) is None
+
+    async def gone() -> bool:
+        return (await rig.http.get(path)).status_code == 404
+
+    await asyncio.sleep(0.2)
+    assert not await gone()
+    await rig.http.delete(f"{JOBS}/digits")
+    await until(gone)
+
+
 async def test_a_users_edit_of_a_shipped_runtime_survives_a_restart(tmp_path: Path):
     url = f"{API}/clustertrainingruntimes/torch-distributed"
     async with started(tmp_path, PaperCluster()) as rig:
