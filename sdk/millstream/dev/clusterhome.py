@@ -1,7 +1,7 @@
 """A home folder for a platform in a cluster, so that the `millstream` command works on it through port-forwards.
 
-    python -m millstream.dev.operator home FOLDER HTTP_PORT NATS_PORT     writes it, from the Secret millstream-operator
-    python -m millstream.dev.operator replay FOLDER                       says every dead letter again
+    python -m millstream.dev.clusterhome home FOLDER HTTP_PORT NATS_PORT     writes it, from the Secret millstream-operator
+    python -m millstream.dev.clusterhome replay FOLDER                       says every dead letter again
 
 It must not assume a cluster of its own: kubectl's current context is the developer's.
 """
