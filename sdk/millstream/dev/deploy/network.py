@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from string import Template
 from textwrap import indent
 
 from libs.service.manifest import Manifest
@@ -16,13 +17,14 @@ def policy(manifest: Manifest) -> str:
     return fill(
         "networkpolicy",
         **about(manifest),
-        ingress=_text(rules["ingress"], _comers(manifest)),
-        egress=_text(rules["egress"], _goals(manifest)).rstrip("\n"),
+        ingress=_text(manifest, rules["ingress"], _comers(manifest)),
+        egress=_text(manifest, rules["egress"], _goals(manifest)).rstrip("\n"),
     )
 
 
-def _text(rules: dict[str, str], names: Iterable[str]) -> str:
-    return "".join(indent(rules[name], "    ") for name in names)
+def _text(manifest: Manifest, rules: dict[str, str], names: Iterable[str]) -> str:
+    text = "".join(indent(rules[name], "    ") for name in names)
+    return Template(text).substitute(about(manifest))
 
 
 def _comers(manifest: Manifest) -> Iterator[str]:
