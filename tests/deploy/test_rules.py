@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from millstream.cluster.derived import BROKER, DATABASES, OBJECTS, of_service
+from millstream.cluster import certificates, derived, ledger
+from millstream.cluster.options import Options
 
 from libs.service.manifest import load_all
 from tests.deploy.builds import ROOT, Object
@@ -14,10 +15,18 @@ from tests.deploy.podsecurity import violations
 
 CLUSTERS = ["overlays/dev", "overlays/production", "all components", "production with every other component"]
 every_cluster = pytest.mark.parametrize("name", CLUSTERS)
-SERVICES = [manifest.name for manifest in load_all(ROOT / "services") if manifest.name != "node"]
+MANIFESTS = [manifest for manifest in load_all(ROOT / "services") if manifest.name != "node"]
 
-# Secrets that no manifest holds, and who makes them.
-BY_BOOTSTRAP = {BROKER, DATABASES, OBJECTS, "nats-tls", *map(of_service, SERVICES)}
+
+def _by_bootstrap(options: Options) -> set[str]:
+    """The Secrets that the bootstrap job makes, as its own code says."""
+    known = ledger.completed({}, MANIFESTS)
+    secrets = {name for name, _ in derived.secrets(known, MANIFESTS, options)}
+    return secrets | {name for name, *_ in certificates.wanted(MANIFESTS, options)}
+
+
+BY_BOOTSTRAP = _by_bootstrap(Options()) | _by_bootstrap(Options(nats="cluster"))
+# Secrets that no manifest holds and no job makes.
 BY_THE_USER = {
     "millstream-ingress-tls": "deploy/components/ingress/kustomization.yaml",
     "millstream-oidc": "deploy/components/oidc/kustomization.yaml",
@@ -128,6 +137,21 @@ def test_whatever_a_pod_needs_is_made_by_something(name: str, built: dict[str, l
         if not optional and (kind, wanted) not in made
     }
     assert not missing
+
+
+@pytest.mark.parametrize("name", ["overlays/dev", "overlays/production"])
+def test_the_bootstrap_job_is_told_of_the_engines_that_the_overlay_has(
+    name: str, built: dict[str, list[Object]]
+) -> None:
+    """Else it would not make a Secret that they wait for."""
+    told = find(built[name], "ConfigMap", "millstream-bootstrap")["data"]
+    options = Options(**{key.removeprefix("MILLSTREAM_BOOTSTRAP_").lower(): value for key, value in told.items()})
+    made = _by_bootstrap(options) | BY_THE_USER.keys()
+    needed = {
+        wanted for pod in pods(built[name]) for kind, wanted, opt in references(pod) if kind == "Secret" and not opt
+    }
+    assert needed <= made
+    assert options.servers == find(built[name], "StatefulSet", "nats")["spec"]["replicas"]
 
 
 @pytest.mark.parametrize("secret", BY_THE_USER)
