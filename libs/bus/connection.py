@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsSecurity
@@ -70,7 +71,8 @@ class Connection:
     async def close(self) -> None:
         """Leaves at once: whoever needs a farewell has taken it."""
         self._leaving = True
-        await self.nc.close()
+        with suppress(OSError):  # a connection that broke, or that the broker refuses by now
+            await self.nc.close()
 
     async def revive(self) -> None:
         """For a broker that has not answered for long: takes nothing for granted that nats-py believes of its state.

@@ -93,17 +93,20 @@ class Ground:
             orders.append(f"DROP ROLE IF EXISTS {name}, {name}_b, {name}_owner;")
         self._server.psql("\n".join(orders))
 
-    def start(self, *words: str, program: str = "bootstrap") -> subprocess.Popen[str]:
-        """The program, begun."""
-        command = [sys.executable, "-m", f"millstream.cluster.{program}", *words, *self.arguments]
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """The bootstrap, begun."""
+        command = [sys.executable, "-m", "millstream.cluster.bootstrap", *words, *self.arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def run(self, *words: str, program: str = "bootstrap", code: int = 0) -> str:
-        """What it prints; fails the test unless it ends with `code`."""
-        process = self.start(*words, program=program)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == code, out + err
-        return out + err
+    def run(self, *words: str, code: int = 0) -> str:
+        """What the bootstrap prints; fails the test unless it ends with `code`."""
+        return _said(self.start(*words), code)
+
+    def rotate(self, *words: str, code: int = 0) -> str:
+        """The same of one step of a rotation."""
+        where = ["--namespace", self.namespace, "--kubeconfig", self.kubeconfig]
+        command = [sys.executable, "-m", "millstream.cluster.rotate", *words, *where]
+        return _said(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True), code)
 
     def post(self, path: str, obj: dict[str, Any]) -> None:
         self._api.post(path, json=obj).raise_for_status()
@@ -129,3 +132,9 @@ class Ground:
 
     def versions(self) -> dict[str, str]:
         return {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in self.objects()}
+
+
+def _said(process: subprocess.Popen[str], code: int) -> str:
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, out + err
+    return out + err

@@ -10,13 +10,13 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from libs.base.clock import Clock, SystemClock
+from libs.base.clock import SystemClock
 from libs.base.errors import MillstreamError
 from libs.cluster import Cluster
 from millstream.cluster.everything import Everything, shipped
-from millstream.cluster.options import Options, options, parse
+from millstream.cluster.options import Options, parsed
 from millstream.errors import ClientError
 
 EXITS = "exit codes: 0 all is there; 1 something is missing, and stderr says what; 2 a word that it does not know"
@@ -30,23 +30,20 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return run(options(parse(parser, arguments, environ)), lambda everything: everything.ensure())
-
-
-def run(told: Options, work: Callable[[Everything], Awaitable[None]], clock: Clock | None = None) -> int:
-    """Does `work` with the cluster that `told` names, and answers the exit code."""
+    told = parsed(parser, arguments, environ)
     try:
-        asyncio.run(_connected(told, work, clock or SystemClock()))
+        asyncio.run(_connected(told))
     except (MillstreamError, ClientError, OSError) as error:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-async def _connected(told: Options, work: Callable[[Everything], Awaitable[None]], clock: Clock) -> None:
+async def _connected(told: Options) -> None:
+    clock = SystemClock()
     cluster = await Cluster.connect(told.kubeconfig, clock=clock)
     try:
-        await work(Everything(cluster, shipped(), told, clock, lambda line: print(line, flush=True)))
+        await Everything(cluster, shipped(), told, clock, lambda line: print(line, flush=True)).ensure()
     finally:
         await cluster.close()
 

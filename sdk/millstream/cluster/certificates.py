@@ -13,7 +13,6 @@ from millstream.cluster.vault import TLS, Texts, Vault
 from millstream.errors import ClientError
 
 CA, BROKER_TLS = "millstream-ca", "nats-tls"
-Step = Callable[[Authority, dt.datetime], Authority]
 
 
 def of_service(name: str) -> str:
@@ -36,17 +35,15 @@ def wanted(manifests: Sequence[Manifest], options: Options) -> Iterator[tuple[st
         yield BROKER_TLS, [*own, f"*.{own[-1]}"], True
 
 
-async def ensure(
-    vault: Vault, manifests: Sequence[Manifest], options: Options, now: dt.datetime, step: Step = advanced
-) -> Authority:
-    """Everything made, renewed and trusted as it should be at `now`; `step` says how the authority moves on."""
+async def ensure(vault: Vault, manifests: Sequence[Manifest], options: Options, now: dt.datetime) -> Authority:
+    """Everything made, renewed and trusted as it should be at `now`."""
     if not await vault.is_ours(CA):
         raise ClientError(
             f"Secret {CA} is somebody else's: remove it, or leave certificates alone (--certificates=off)"
         )
 
     def move(before: Texts | None) -> Texts:
-        return texts_of(step(authority_of(before) if before else founded(now), now))
+        return texts_of(advanced(authority_of(before), now) if before else founded(now))
 
     authority = authority_of(await vault.revise(CA, move))
     for name, hosts, peer in wanted(manifests, options):

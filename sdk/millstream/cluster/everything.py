@@ -10,7 +10,6 @@ from libs.base.clock import Clock
 from libs.cluster import Cluster
 from libs.service.manifest import Manifest, load_all
 from millstream.cluster import certificates, databases, derived, ledger, replacing, trustees
-from millstream.cluster.authority import advanced
 from millstream.cluster.certificates import CA
 from millstream.cluster.options import Options
 from millstream.cluster.vault import Texts, Vault
@@ -36,14 +35,14 @@ class Everything:
         self._manifests = [manifest for manifest in manifests if manifest.name != NODE]
         self.vault = Vault(cluster, options.namespace, say)
 
-    async def ensure(self, step: certificates.Step = advanced) -> None:
+    async def ensure(self) -> None:
         """Secrets, certificates, trust, engines, databases, in this order: pods start as soon as they can."""
-        await self._settled(step)
+        await self._settled()
         await replacing.ensure(self._cluster, self.vault, self._options.namespace, LEDGER, self._say)
         if self._options.postgres == "internal":
             await self._databases()
 
-    async def _settled(self, step: certificates.Step) -> None:
+    async def _settled(self) -> None:
         """What follows from the ledger and the authority; once more if either moved on under our hands."""
         for _ in range(ROUNDS):
             known = await self.vault.revise(LEDGER, await self._completing(), always=True)
@@ -51,11 +50,10 @@ class Everything:
                 await self.vault.revise(name, lambda _, texts=texts: texts)
             if self._options.certificates == "self-signed":
                 now = self._clock.now()
-                authority = await certificates.ensure(self.vault, self._manifests, self._options, now, step)
+                authority = await certificates.ensure(self.vault, self._manifests, self._options, now)
                 await trustees.ensure(self._cluster, authority.bundle, self._say)
             if await self.vault.unchanged(LEDGER, CA):
                 return
-            step = advanced
         raise ClientError(f"Secrets {LEDGER} and {CA} are changed by others all the time")
 
     async def _completing(self) -> Callable[[Texts | None], Texts]:

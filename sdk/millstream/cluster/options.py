@@ -52,8 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
     parser.add_argument("--wait", type=float, default=Options.wait_s, help="seconds to wait for PostgreSQL")
 
 
-def options(found: argparse.Namespace) -> Options:
-    """The options out of parsed arguments."""
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
+    """The options; ends the process with 2 for words that it does not know."""
+    add_arguments(parser, environ)
+    found = parser.parse_args(arguments)
     return Options(
         namespace=found.namespace,
         nats=found.nats,
@@ -64,9 +66,3 @@ def options(found: argparse.Namespace) -> Options:
         postgres_at=found.postgres_at,
         wait_s=found.wait,
     )
-
-
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """Parsed arguments; ends the process with 2 for words that it does not know."""
-    add_arguments(parser, environ)
-    return parser.parse_args(arguments)
