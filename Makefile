@@ -8,7 +8,7 @@ UV := uv==0.13.9
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo down test check golden images bench lock new-service new-event new-kind clean
+.PHONY: help setup demo down test test-cluster check golden images bench lock new-service new-event new-kind clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,14 +34,17 @@ down: setup ## stop the platform that `make demo` left running
 test: setup ## run every test, fast ones first
 	@$(BIN)/python tests/run.py
 
+test-cluster: setup ## test the platform in a cluster: make test-cluster KUBECONFIG= IMAGE_PREFIX= [BUILD=1 BASE_IMAGE=] [IMAGE_TAG=] [OVERLAY=dev] [KEEP=1]
+	@$(BIN)/python -m tests.cluster_suite
+
 check: setup ## format, lint, import rules, types, generated files, Dockerfile
 	@$(BIN)/python tests/run.py checks
 
-golden: setup ## rewrite what is generated: golden schemas, sample letters, the AsyncAPI document, deploy/base, deploy/images
-	$(BIN)/python -m contracts.golden && $(BIN)/python -m millstream.dev.deploy && $(BIN)/python -m millstream.dev.images
+golden: setup ## rewrite what is generated: golden schemas, sample letters, the AsyncAPI document, deploy/base, deploy/images, dashboards
+	$(BIN)/python -m contracts.golden && $(BIN)/python -m millstream.dev.deploy && $(BIN)/python -m millstream.dev.images && $(BIN)/python -m millstream.dev.monitoring
 
 images: setup ## build container images with docker, podman or buildah: make images [IMAGES="trainer gateway"] [IMAGE_PREFIX=] [IMAGE_TAG=] [BASE_IMAGE=] [PUSH=1]
-	@$(BIN)/python -m millstream.dev.build $(IMAGES) --prefix "$(or $(IMAGE_PREFIX),millstream/)" --tag "$(or $(IMAGE_TAG),latest)" --base "$(BASE_IMAGE)" --engine "$(ENGINE)" $(if $(PUSH),--push)
+	@$(BIN)/python -m millstream.dev.build $(IMAGES) --prefix "$(or $(IMAGE_PREFIX),millstream/)" $(if $(IMAGE_TAG),--tag "$(IMAGE_TAG)") --base "$(BASE_IMAGE)" --engine "$(ENGINE)" $(if $(PUSH),--push)
 
 bench: setup ## measure, each figure beside its bare limit (prints tables, writes benchmarks/results.json)
 	$(BIN)/python -m benchmarks

@@ -38,6 +38,7 @@ CHECKS = (
     ("images", ["python", "-m", "millstream.dev.images", "--check"]),
     ("dockerfile", ["hadolint", "deploy/images/Dockerfile"]),
     ("manifests", ["python", "-m", "millstream.dev.deploy", "--check"]),
+    ("monitoring", ["python", "-m", "millstream.dev.monitoring", "--check"]),
 )
 STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),
@@ -46,7 +47,7 @@ STAGES = (
     Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
     Stage("node", ("tests/node",), 2),
     Stage("simulation", ("tests/simulation",)),
-    Stage("e2e", ("tests/e2e",)),
+    Stage("e2e", ("tests/e2e", "tests/cluster_suite")),
     Stage("clients", ("tests/clients",)),
 )
 

@@ -17,11 +17,10 @@ from millstream.errors import ClientError
 SOURCE = "millstream/cli"
 
 
-async def connect(url: str) -> Bus:
-    """A connection to the home's broker, whose durability is the services' business: they verify it."""
-    return await Bus.connect(
-        url, service="cli", clock=SystemClock(), ids=SystemIds(), tuning=Tuning(durability="ignore")
-    )
+async def connect(url: str, ca_file: str | None = None) -> Bus:
+    """A connection to a broker, whose durability is the services' business: they verify it."""
+    tuning = Tuning(durability="ignore")
+    return await Bus.connect(url, service="cli", clock=SystemClock(), ids=SystemIds(), tuning=tuning, ca_file=ca_file)
 
 
 def is_command(type: str) -> bool:

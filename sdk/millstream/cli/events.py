@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -24,8 +25,10 @@ Sequence = Annotated[int, typer.Argument(help="The dead letter's number, from `l
 
 
 def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[Any]]) -> None:
-    """Run `use` with a connection to the home's broker."""
-    url = folder(home).read_env().get("NATS_URL")
+    """Run `use` with a connection to the home's broker, or to that of MILLSTREAM_NATS_URL, as inside a cluster."""
+    named = os.environ.get("MILLSTREAM_NATS_URL") if home is None else None
+    ca_file = os.environ.get("MILLSTREAM_NATS_CA_FILE") if named else None
+    url = named or folder(home).read_env().get("NATS_URL")
     if not url:
         raise ClientError("no broker is known: start the platform with `millstream up`")
 
@@ -33,7 +36,7 @@ def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[Any]]) -> None:
         from millstream.messages import connect
 
         async with asyncio.timeout(10):
-            bus = await connect(url)
+            bus = await connect(url, ca_file)
         try:
             await use(bus)
         finally:

@@ -35,14 +35,19 @@ class Metrics:
         self._predict = Histogram("millstream_model_predict_seconds", "Time inside the model.", buckets=BUCKETS, **here)
         self._in_hand = Gauge("millstream_model_predictions_in_hand", "Predictions begun and not yet done.", **here)
         self._ready = Gauge("millstream_model_ready", "1 where new traffic should come here.", **here)
+        self._known: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._info = Gauge("millstream_model_info", "Always 1; says what is served.", ["model", "version"], **here)
 
     def serves(self, model: str, version: str) -> None:
         self._info.labels(model, version).set(1)
 
     def answered(self, protocol: str, route: str, code: str, seconds: float) -> None:
-        self._requests.labels(protocol, route, code).inc()
-        self._seconds.labels(protocol, route).observe(seconds)
+        key = (protocol, route, code)
+        if key not in self._known:  # finding a series by its labels costs more than counting in it
+            self._known[key] = self._requests.labels(*key), self._seconds.labels(protocol, route)
+        requests, times = self._known[key]
+        requests.inc()
+        times.observe(seconds)
 
     def begun(self) -> None:
         self._in_hand.inc()
