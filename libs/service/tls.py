@@ -105,8 +105,12 @@ class TlsProtocol(HttpToolsProtocol):
     _peer: Peer | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._peer = verified_peer(transport.get_extra_info("ssl_object"))
         super().connection_made(transport)
+        try:
+            self._peer = verified_peer(transport.get_extra_info("ssl_object"))
+        except ValueError as error:  # a certificate that OpenSSL takes and the parser does not
+            log.warning("TLS: a client certificate cannot be read: %s", error)
+            transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
