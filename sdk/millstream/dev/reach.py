@@ -30,7 +30,7 @@ HIDDEN = {
     ),  # uvicorn's own choice; pickled models' class
 }
 LEFT_OUT = ("contracts/golden", "libs/testing")
-OPENED_BY_NEED = {"libs/service/shell.py": ("libs/blobs", "libs/cluster")}
+OPENED_BY_NEED = {"libs/service/shell.py": ("libs/blobs",)}
 """A file that loads these libs late, and only for a service whose manifest has them in `needs`."""
 BY_PIP = {"torch"}
 """Installed before the rest and by pip, with whatever it asks for itself (see Makefile)."""
