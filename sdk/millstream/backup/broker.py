@@ -35,7 +35,9 @@ def broker_on(folder: Path) -> Iterator[str]:
     }
     write_private(config, json.dumps(settings))
     with (folder / ".backup.log").open("wb") as log:
-        server = subprocess.Popen([laptop.tool("nats-server"), "-c", str(config)], stdout=log, stderr=log)
+        # It ends with us, whatever kills us: the platform's own server may be started on these files next.
+        command = [laptop.tool("nats-server"), "-c", str(config)]
+        server = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
     try:
         yield f"nats://backup:{password}@{_address(server, ports, folder)}"
     finally:
@@ -43,6 +45,12 @@ def broker_on(folder: Path) -> Iterator[str]:
         for left in (config, folder / ".backup.log", *ports.iterdir()):
             left.unlink(missing_ok=True)
         ports.rmdir()
+
+
+def _end_with_parent() -> None:
+    from services.node.runtime import linux
+
+    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _address(server: subprocess.Popen[bytes], ports: Path, folder: Path) -> str:
