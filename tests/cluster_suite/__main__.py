@@ -14,7 +14,7 @@ from contextlib import ExitStack
 
 from tests.cluster_suite.api import api
 from tests.cluster_suite.clients import clients
-from tests.cluster_suite.install import build_images, install, preflight
+from tests.cluster_suite.install import build_images, install, own_namespace, preflight
 from tests.cluster_suite.killing import kill
 from tests.cluster_suite.kubectl import Kubectl
 from tests.cluster_suite.mainjob import main_job
@@ -75,6 +75,7 @@ def _steps(world: World, options: Options, stack: ExitStack) -> None:
 def _reach(world: World, stack: ExitStack) -> bool:
     try:
         world.ways = stack.enter_context(reached(world.kubectl, world.options))
+        own_namespace(world)
     except Exception as error:
         if not any(row.step == "reach" for row in world.report.rows):
             world.report.add("reach", "failed", words=str(error))

@@ -41,14 +41,13 @@ def build_images(world: World) -> str:
 def install(world: World) -> str:
     """Everything applied and ready."""
     options, began = world.options, time.monotonic()
-    documents = render(world.kubectl, options.overlay_path, options.image_prefix, options.image_tag)
+    documents = render(world.kubectl, options.overlay_path, options.image_prefix, options.image_tag, options.mirror)
     rendered = servable(documents, served_by(world.kubectl))
     world.report.note(*(f"left out: {line}" for line in rendered.left_out))
     world.applied = [*rendered.documents]
     world.tell(f"{len(rendered.documents)} objects of overlay {options.overlay}, {len(images(documents))} images")
     _apply(world, world.applied)
     started = until_ready(world.kubectl, SYSTEM, options.wait_s, world.tell)
-    world.applied.append(_own_namespace(world))
     took = time.monotonic() - began
     world.report.figure("install, applied to all ready (s)", took)
     if started:
@@ -71,10 +70,11 @@ def _apply(world: World, documents: list[Object]) -> None:
             time.sleep(3)
 
 
-def _own_namespace(world: World) -> Object:
+def own_namespace(world: World) -> None:
     """Where the suite's jobs live. Pod Security `baseline` is what clusters give their users; `warn` tells more."""
     labels = {"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/warn": "restricted"}
     metadata = {"name": world.options.namespace, "labels": labels}
     namespace: Object = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
     world.kubectl.apply([namespace])
-    return namespace
+    if world.applied:
+        world.applied.append(namespace)

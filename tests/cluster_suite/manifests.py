@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -43,18 +44,21 @@ class Rendered:
     left_out: tuple[str, ...]
 
 
-def render(kubectl: Kubectl, overlay: Path, prefix: str, tag: str) -> list[Object]:
-    """`kubectl kustomize` of the overlay; images `millstream/<x>` become `<prefix><x>:<tag>`. Raises KubectlError."""
+def render(kubectl: Kubectl, overlay: Path, prefix: str, tag: str, mirror: str = "") -> list[Object]:
+    """`kubectl kustomize` of the overlay; images `millstream/<x>` become `<prefix><x>:<tag>`, without a tag given the
+    overlay's own; others `<mirror><name>:<their tag>`. Raises KubectlError."""
     documents = parsed(kubectl.run("kustomize", str(overlay)))
-    renamed = {image: renamed_image(image, prefix, tag) for image in sorted(ours(documents))} if prefix else {}
+    mine = {name for name in names(documents) if name.startswith("millstream/")}
+    renamed = {name: prefix + name.removeprefix("millstream/") for name in sorted(mine) if prefix}
+    renamed |= {name: mirror + name.rpartition("/")[2] for name in sorted(names(documents) - mine) if mirror}
     if not renamed:
         return documents
-    with tempfile.TemporaryDirectory(dir=overlay.parent, prefix=".test-cluster-") as folder:
+    with tempfile.TemporaryDirectory(prefix="millstream-suite-") as folder:
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
-            "resources": [f"../{overlay.name}"],
-            "images": [_rename(old, new) for old, new in renamed.items()],
+            "resources": [os.path.relpath(overlay, Path(folder).resolve())],
+            "images": [_rename(old, new, tag if old in mine else "") for old, new in renamed.items()],
         }
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return with_settings(parsed(kubectl.run("kustomize", folder)), prefix, tag)
@@ -64,9 +68,13 @@ def parsed(text: str) -> list[Object]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-def ours(documents: Iterable[Object]) -> set[str]:
-    """Names (without a tag) of the platform's own images in the manifests."""
-    return {image.partition(":")[0] for image in images(documents) if image.startswith("millstream/")}
+def names(documents: Iterable[Object]) -> set[str]:
+    """The images of the manifests without their tags."""
+    found = set()
+    for image in images(documents):
+        head, colon, tag = image.rpartition(":")
+        found.add(head if colon and "/" not in tag else image)
+    return found
 
 
 def images(tree: Any) -> set[str]:
@@ -79,16 +87,8 @@ def images(tree: Any) -> set[str]:
     return set()
 
 
-def renamed_image(image: str, prefix: str, tag: str) -> str:
-    """`millstream/trainer` as it was pushed."""
-    return prefix + image.removeprefix("millstream/") + (f":{tag}" if tag else "")
-
-
-def _rename(old: str, new: str) -> dict[str, str]:
-    head, colon, tag = new.rpartition(":")
-    if colon and "/" not in tag:
-        return {"name": old, "newName": head, "newTag": tag}
-    return {"name": old, "newName": new}
+def _rename(old: str, new: str, tag: str) -> dict[str, str]:
+    return {"name": old, "newName": new} | ({"newTag": tag} if tag else {})
 
 
 def with_settings(documents: list[Object], prefix: str, tag: str) -> list[Object]:

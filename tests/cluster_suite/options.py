@@ -36,6 +36,8 @@ class Options:
     s3: Mapping[str, str] = field(default_factory=dict)
     """AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY: the platform's object store, as seen from here."""
     base_image: str = ""
+    mirror: str = ""
+    """Where the engines' images lie (nats, PostgreSQL, rclone), for clusters that pull from one registry only."""
 
     @property
     def kubectl(self) -> Path:
@@ -75,4 +77,5 @@ def options_of(environ: Mapping[str, str]) -> Options:
         report=Path(said.get("REPORT") or ROOT / "test-cluster-report.txt"),
         s3={key: said[key] for key in s3_keys} if all(said.get(key) for key in s3_keys) else {},
         base_image=said.get("BASE_IMAGE", ""),
+        mirror=said.get("MIRROR", ""),
     )

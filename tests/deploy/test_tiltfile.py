@@ -109,9 +109,8 @@ def test_a_service_runs_under_the_reloader_in_a_writable_copy_of_its_code_and_st
         assert mounted[APP.rstrip("/")] == fill["volumeMounts"][0]["name"] == "code"
         volumes = {volume["name"] for volume in spec["volumes"]}  # type: ignore[attr-defined]
         assert set(mounted.values()) <= volumes
-        assert [one["command"] for one in spec["initContainers"][:-1]] == [  # type: ignore[index]
-            ["python", "-m", f"services.{name}", "migrate"]
-        ] * ("store" in _needs(name))
+        before = [one["command"][:4] for one in spec["initContainers"][:-1]]  # type: ignore[index]
+        assert before == [["python", "-m", f"services.{name}", "migrate"]] * ("store" in _needs(name))
 
 
 def _needs(name: str) -> list[str]:

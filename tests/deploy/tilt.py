@@ -182,6 +182,7 @@ class Tilt:
         return _documents(yaml.text if isinstance(yaml, Blob) else yaml)
 
     def encode_yaml_stream(self, objs: list[Any]) -> Blob:
+        _encodable(objs)
         return Blob(yaml.safe_dump_all(objs))
 
     def fail(self, msg: str) -> None:
@@ -229,6 +230,17 @@ def _unpacked(builtin: Callable[..., Any]) -> Callable[..., Any]:
         return starlark.OpaquePythonObject(told) if isinstance(told, Blob) else told
 
     return call
+
+
+def _encodable(tree: Any) -> None:
+    """Tilt encodes "maps with string keys, lists, strings, ints, and bools"."""
+    if isinstance(tree, dict):
+        tree = [*tree, *tree.values()]
+    if isinstance(tree, list):
+        for part in tree:
+            _encodable(part)
+    elif not isinstance(tree, str | int | bool):
+        raise TiltError(f"{tree!r} cannot be encoded")
 
 
 def _documents(text: str) -> list[dict[str, Any]]:
