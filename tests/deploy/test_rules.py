@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -258,7 +259,19 @@ def test_every_store_is_migrated_before_its_code_starts(production: list[Object]
     for pod in (pod for pod in pods(production) if pod.labels.get("millstream.dev/store") == "true"):
         [migrate] = pod.spec["initContainers"]
         [main] = pod.spec["containers"]
-        assert migrate["command"] == [*main["command"], "migrate"] and migrate["image"] == main["image"]
+        words = [*main["command"], "migrate"]
+        assert migrate["command"][: len(words)] == words and migrate["image"] == main["image"]
+
+
+def test_every_store_is_backed_up(built: dict[str, list[Object]]) -> None:
+    job = find(built["components/backup"], "CronJob", "backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [container] = job["containers"]
+    named = set(re.findall(r'--store (\S+)="\$\{(\w+):-\$(\w+)\}"', container["args"][0]))
+    keys = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"]}
+    for name in (manifest.name for manifest in MANIFESTS if "store" in manifest.needs):
+        [(outer, inner)] = [(outer, inner) for store, outer, inner in named if store == name]
+        assert keys[outer] == {"name": "millstream-postgres", "key": name, "optional": True}
+        assert keys[inner] == {"name": f"millstream-{name}", "key": "MILLSTREAM_STORE_URL", "optional": True}
 
 
 def test_the_small_overlay_is_small_and_brings_its_engines(built: dict[str, list[Object]]) -> None:

@@ -65,6 +65,7 @@ def _of_all(manifests: list[Manifest], version: str) -> dict[str, str]:
         "deploy/components/roles/roles.yaml": yaml.safe_dump_all(roles, sort_keys=False),
         **{f"deploy/components/aggregated-apis/{name}": text for name, text in aggregated.items()},
         "deploy/components/cert-manager/certificates.yaml": certificates.text(manifests, SYSTEM_NAMESPACE),
+        "deploy/components/backup/cronjob.yaml": stores.backup(manifests),
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
         "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
     }
