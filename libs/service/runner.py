@@ -10,10 +10,10 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
-from libs.base.clock import SystemClock
-from libs.base.errors import MillstreamError
+from libs.base.clock import Clock, SystemClock
+from libs.base.errors import MillstreamError, Unavailable
 from libs.base.settings import Settings
 from libs.service.app import App, Given
 from libs.service.asgi import ASGIApp
@@ -31,6 +31,8 @@ KEEP_ALIVE_S = 75
 """Longer than the gateway keeps an idle connection, so that it never writes into one that we are closing."""
 DRAIN_S = 8
 """How long requests under way may take to end; below a pod's usual grace of 30 s."""
+ASK_AGAIN_S = 2.0
+"""How often `migrate --wait` looks whether the database is there."""
 
 
 class Hosted(Protocol):
@@ -58,11 +60,11 @@ def run(build: Callable[[], App], *, given: Given | None = None, argv: Sequence[
         lambda: settings_of(app, os.environ),
         lambda settings: serve(app, settings, given),
         argv=argv,
-        migrate=lambda settings: migrate(app, settings),
+        migrate=lambda settings, wait_s: migrate(app, settings, wait_s=wait_s),
     )
 
 
-async def nothing_to_migrate(settings: Settings) -> str:
+async def nothing_to_migrate(settings: Settings, wait_s: float = 0) -> str:
     """For what keeps no store."""
     return f"{settings.service} keeps no store: nothing to migrate"
 
@@ -72,15 +74,15 @@ def run_hosted(
     open_: Callable[[S], AbstractAsyncContextManager[Hosted]],
     *,
     argv: Sequence[str] | None = None,
-    migrate: Callable[[S], Coroutine[Any, Any, str]] = nothing_to_migrate,
+    migrate: Callable[[S, float], Coroutine[Any, Any, str]] = nothing_to_migrate,
 ) -> None:
     """The same for what is no App."""
     order = _order(sys.argv[1:] if argv is None else argv)
     import uvloop
 
     try:
-        if order == "migrate":
-            print(asyncio.run(migrate(settings())))
+        if order.migrate:
+            print(asyncio.run(migrate(settings(), order.wait_s)))
             return
         found = settings()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -90,10 +92,17 @@ def run_hosted(
         raise SystemExit(1) from error
 
 
-def _order(argv: Sequence[str]) -> str | None:
-    """`migrate` or None; answers --help and refuses anything else by itself."""
+class _Order(NamedTuple):
+    """What the command line asks for: the life of the service, or the migration alone."""
+
+    migrate: bool = False
+    wait_s: float = 0
+
+
+def _order(argv: Sequence[str]) -> _Order:
+    """Answers --help and refuses what it does not know by itself."""
     if not argv:
-        return None
+        return _Order()
     import argparse
 
     module = (getattr(sys.modules["__main__"], "__package__", "") or "services.<name>").strip()
@@ -105,17 +114,37 @@ def _order(argv: Sequence[str]) -> str | None:
         "order", nargs="?", choices=["migrate"],
         help="only bring the tables of MILLSTREAM_STORE_URL up to date, then exit; safe to run by several at once",
     )  # fmt: skip
-    return cast("str | None", parser.parse_args(argv).order)
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="SECONDS",
+        help="with migrate: how long to wait for a database that cannot be reached yet (default: not at all)",
+    )  # fmt: skip
+    asked = parser.parse_args(argv)
+    return _Order(asked.order == "migrate", asked.wait)
 
 
-async def migrate(app: App, settings: Settings) -> str:
-    """Brings the app's tables up to date; one line that says what was done. Raises what Store.open does."""
+async def migrate(app: App, settings: Settings, *, wait_s: float = 0, clock: Clock | None = None) -> str:
+    """Brings the app's tables up to date; one line that says what was done. Raises what Store.open does.
+
+    A database that does not answer is asked again for `wait_s` seconds: in a new cluster it comes up beside us.
+    """
     from libs.store.engines import database
     from libs.store.migrate import migrate as bring_up
 
     if "store" not in app.manifest.needs:
         return await nothing_to_migrate(settings)
-    changed = await bring_up(database(settings.store_url), [app.migrations] if app.migrations else [])
+    clock = clock or SystemClock()
+    until, said = clock.monotonic() + wait_s, ""
+    while True:
+        try:
+            changed = await bring_up(database(settings.store_url), [app.migrations] if app.migrations else [])
+            break
+        except Unavailable as error:
+            if clock.monotonic() >= until:
+                raise
+            if str(error) != said:
+                said = str(error)
+                print(f"waiting: {said}", file=sys.stderr, flush=True)
+            await clock.sleep(ASK_AGAIN_S)
     return f"{app.manifest.name}: the tables are {'now' if changed else 'already'} up to date"
 
 

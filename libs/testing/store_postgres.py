@@ -21,7 +21,10 @@ class Postgres:
 
     def new_database(self) -> str:
         """The URL of an empty database."""
-        name = f"t{os.getpid()}_{next(_number)}"
+        return self.make_database(f"t{os.getpid()}_{next(_number)}")
+
+    def make_database(self, name: str) -> str:
+        """The same by a name of one's own."""
         self._server.psql(f"CREATE DATABASE {name} TEMPLATE template0;")
         return self._url(name)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from libs.testing.store_postgres import running_postgres
 
@@ -65,11 +66,29 @@ def test_a_store_out_of_reach_is_one_clear_line(tmp_path: Path):
     assert said.count("\n") == 1
 
 
+def test_it_waits_for_a_database_that_comes_up_beside_it_and_says_what_it_waits_for_once():
+    with running_postgres() as server:
+        existing = make_url(server.new_database())
+        late = existing.set(database="made_later").render_as_string(hide_password=False)
+        waiting = service("registry", "migrate", "--wait", "60", url=late)
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline().startswith("waiting: the store cannot be reached:")
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(5)
+        server.make_database("made_later")
+        code, said = outcome(waiting)
+    assert code == 0
+    assert [line for line in said.splitlines() if line.startswith("registry")] == [
+        "registry: the tables are now up to date"
+    ]
+    assert "waiting" not in said
+
+
 @pytest.mark.parametrize("name", ["gateway", "trainer"])
 def test_every_service_explains_its_arguments(name: str):
     code, said = outcome(service(name, "--help"))
     assert code == 0
-    assert said.startswith(f"usage: python -m services.{name} [-h] [{{migrate}}]")
+    assert said.startswith(f"usage: python -m services.{name} [-h] [--wait SECONDS] [{{migrate}}]")
     code, said = outcome(service(name, "migarte"))
     assert code == 2
     assert "invalid choice: 'migarte'" in said
