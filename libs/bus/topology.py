@@ -86,15 +86,20 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> StreamIn
 
 
 async def ensure_consumer(js: JetStreamContext, config: ConsumerConfig) -> None:
-    """The consumer is there afterwards and hears what `config` says."""
+    """The consumer is there afterwards and hears at least what `config` says.
+
+    It is widened and never narrowed: while an upgrade rolls, replicas of old and new code share it, and what one of
+    them took away the broker would skip for the other for ever. A service lets pass what it does not know.
+    """
     assert config.durable_name
     try:
         found = (await js.consumer_info(STREAM, config.durable_name)).config
     except NotFoundError:
         await js.add_consumer(STREAM, config)
         return
-    if sorted(_filters(found)) != sorted(_filters(config)):
-        await js.add_consumer(STREAM, config)
+    heard, wanted = set(_filters(found)), set(_filters(config))
+    if not wanted <= heard:
+        await js.add_consumer(STREAM, config.evolve(filter_subjects=sorted(heard | wanted)))
 
 
 def _filters(config: ConsumerConfig) -> Sequence[str]:

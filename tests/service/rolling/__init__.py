@@ -1,0 +1,1 @@
+"""Two versions of one small service, to run side by side."""
