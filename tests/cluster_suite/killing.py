@@ -54,6 +54,8 @@ def _kill_all(world: World, victims: list[str]) -> None:
         flags = ("--grace-period=0", "--force", "--wait=false")
         selector = f"app.kubernetes.io/name={name}"
         worked, said = world.kubectl.tried("delete", "pods", "-n", SYSTEM, "-l", selector, *flags)
+        if world.ways is not None and name in ("gateway", "s3"):
+            world.ways.begin_anew()
         world.tell(f"killed {name}" if worked else f"could not kill {name}: {said.strip()[-160:]}")
 
 

@@ -92,15 +92,21 @@ def free_port() -> int:
 
 
 class Ways:
-    """The open ways; `renew` after the pods behind them were replaced."""
+    """The open ways, to be renewed after the pods behind them were replaced."""
 
     def __init__(self, reach: Reach, forwards: list[Forward]) -> None:
         self.reach, self._forwards = reach, forwards
 
-    def renew(self) -> None:
+    def begin_anew(self) -> None:
+        """At once, for a forward may hang on a pod that was just killed."""
         for forward in self._forwards:
             forward.renew()
-            forward.wait()
+
+    def renew(self) -> None:
+        """The same, and waits until they lead somewhere again; raises Unreachable."""
+        self.begin_anew()
+        for forward in self._forwards:
+            forward.wait(120)
 
 
 @contextmanager

@@ -13,10 +13,12 @@ import pytest
 
 from tests.cluster_suite.kubectl import Kubectl
 from tests.cluster_suite.options import ROOT, options_of
+from tests.cluster_suite.reach import reached
 from tests.cluster_suite.report import Report
 from tests.cluster_suite.uninstall import leftovers, uninstall
 from tests.cluster_suite.waiting import explain
 from tests.cluster_suite.world import World
+from tests.e2e.flow import small_job
 from tests.platform import Platform, started, until
 
 STEPS = "preflight install api main-job kill"
@@ -70,8 +72,12 @@ def test_a_pod_that_cannot_start_is_explained_and_everything_applied_is_removed(
     until(lambda: any("no luck today" in line for line in explain(kubectl, "suite-own")), 30, "the log is quoted")
     assert any("ended with 1" in line for line in explain(kubectl, "suite-own"))
     assert leftovers(kubectl, applied) == ["namespace/suite-own"]
-    world = World(options, kubectl, Report(), print, applied=applied)
-    assert uninstall(world) == "nothing is left"
+    kubectl.apply([small_job("own", "own", seconds=60, namespace="suite-own")])
+    with reached(kubectl, options) as ways:
+        world = World(options, kubectl, Report(), print, ways=ways, applied=applied)
+        assert uninstall(world) == "nothing is left"
+        with world.client() as client:
+            assert not client.list("trainjobs", "suite-own"), "the platform still has the suite's job"
 
 
 def test_a_cluster_that_does_not_answer_is_said_to_be_so(tmp_path: Path) -> None:
