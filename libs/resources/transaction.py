@@ -12,6 +12,7 @@ from contracts.envelope import Event, Letter, letter_for, subject_for
 from libs.base import Clock, Ids, NotFound
 from libs.resources.kinds import Kind, Object, Op
 from libs.store import Reader, UnitOfWork
+from libs.telemetry import inject
 
 # The store has no index of owners: the text of the objects is searched inside the database. `replace` is the fastest
 # search that both databases have and that is exact (LIKE takes four times as long on SQLite, which folds case).
@@ -81,8 +82,11 @@ class Transaction:
         """
         if self.dry_run:
             return
+        trace = inject().get("traceparent")
         for event in events:
-            letter = letter_for(event, id=self.ids.event(), source=self.source, now=self.now, causation=self.cause)
+            letter = letter_for(
+                event, id=self.ids.event(), source=self.source, now=self.now, causation=self.cause, traceparent=trace
+            )
             if answered and self.cause is None:
                 letter = letter.model_copy(update={"causationid": answered, "correlationid": answered})
             self._unit.say(letter.to_dict(), subject_for(letter.type, letter.namespace))

@@ -37,7 +37,8 @@ def build(
     )
     drain = Drain(BodyLimit(inner, app.max_body_bytes))
     measures = {**measures_of(ports, hears_or_says="bus" in wished), **app.measures(ports)}
-    return Probes(Measured(drain, ports.clock), needed, wished, measures), drain
+    measured = Measured(drain, ports.clock, trace=bool(ports.settings.otlp_endpoint))
+    return Probes(measured, needed, wished, measures), drain
 
 
 def _routes(app: App, ports: Ports) -> FastAPI:
@@ -45,7 +46,15 @@ def _routes(app: App, ports: Ports) -> FastAPI:
 
     routers = list(app.routers(ports))
     document = f"/openapi/{app.manifest.name}.json" if routers else None
-    fast = FastAPI(title=app.manifest.name, openapi_url=document, docs_url=None, redoc_url=None, redirect_slashes=False)
+    fast = FastAPI(
+        title=app.manifest.name,
+        openapi_url=document,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Spans are made by Measured: one a request, named by kind, and none for a watch that lasts for hours.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     for kind, handler in _handlers().items():
         fast.add_exception_handler(kind, handler)
     for router in routers:

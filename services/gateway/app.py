@@ -41,11 +41,13 @@ LOCAL_GROUPS = ("millstream:local", "system:authenticated")
 class Gateway:
     """The running gateway; see libs.service.runner.Hosted."""
 
-    def __init__(self, answering: ASGIApp, max_body_bytes: int, clock: Clock, front: Delegation | None = None) -> None:
+    def __init__(self, answering: ASGIApp, options: Options, clock: Clock, front: Delegation | None = None) -> None:
         self.front = front
-        self._drain = Drain(BodyLimit(answering, max_body_bytes))
+        self._drain = Drain(BodyLimit(answering, options.max_body_bytes))
         wished = {"front-proxy": front.check} if front else {}
-        self.asgi: ASGIApp = Probes(Measured(self._drain, clock), {"stop": self._stop_check}, wished)
+        self.asgi: ASGIApp = Probes(
+            Measured(self._drain, clock, trace=bool(options.otlp_endpoint)), {"stop": self._stop_check}, wished
+        )
 
     def begin_stop(self) -> None:
         self._drain.begin()
@@ -75,7 +77,7 @@ async def open_gateway(
         stack.push_async_callback(upstreams.close)
         delegation = await _delegation(options, clock, stack)
         front = _front(table, options, upstreams, delegation, clock)
-        yield Gateway(front, options.max_body_bytes, clock, delegation if options.tls_port else None)
+        yield Gateway(front, options, clock, delegation if options.tls_port else None)
 
 
 async def _delegation(options: Options, clock: Clock, stack: AsyncExitStack) -> Delegation | None:

@@ -17,6 +17,7 @@ from yarl import URL
 from libs.base.clock import Clock
 from libs.base.errors import Unavailable
 from libs.service.identity import HEADER, Signer, User
+from libs.telemetry import inject
 from services.gateway.ports import Pairs
 
 CONNECT_S = 3.0
@@ -112,6 +113,7 @@ class HttpUpstreams:
 
     def _headers(self, service: str, headers: Pairs, user: User | None) -> CIMultiDict[str]:
         sent = CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        sent.update(inject())  # a traced request goes on under our span, not beside it
         if user is None:
             return sent
         if service == "node" and self._node_token_file:
