@@ -263,6 +263,17 @@ def test_every_store_is_migrated_before_its_code_starts(production: list[Object]
         assert migrate["command"][: len(words)] == words and migrate["image"] == main["image"]
 
 
+def test_a_pod_holds_a_token_of_the_cluster_only_where_it_has_something_to_do_there(production: list[Object]) -> None:
+    bound = {
+        subject["name"]
+        for obj in of_kind(production, "RoleBinding", "ClusterRoleBinding")
+        for subject in obj["subjects"]
+    }
+    for pod in pods(production):
+        held = pod.spec.get("automountServiceAccountToken", True)
+        assert held == (pod.spec.get("serviceAccountName", "default") in bound), str(pod)
+
+
 def test_every_store_is_backed_up(built: dict[str, list[Object]]) -> None:
     job = find(built["components/backup"], "CronJob", "backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     [container] = job["containers"]

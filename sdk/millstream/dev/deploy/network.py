@@ -7,9 +7,7 @@ from string import Template
 from textwrap import indent
 
 from libs.service.manifest import Manifest
-from millstream.dev.deploy.texts import about, data, fill
-
-GATEWAY = "gateway"
+from millstream.dev.deploy.texts import GATEWAY, about, calls_the_cluster, data, fill
 
 
 def policy(manifest: Manifest) -> str:
@@ -40,7 +38,7 @@ def _comers(manifest: Manifest) -> Iterator[str]:
 def _goals(manifest: Manifest) -> Iterator[str]:
     door = manifest.name == GATEWAY
     yield "dns"
-    if door or manifest.owns or "cluster" in manifest.needs:
+    if calls_the_cluster(manifest):
         yield "cluster"
     yield from (need for need in ("bus", "store", "blobs") if need in manifest.needs)
     if door:

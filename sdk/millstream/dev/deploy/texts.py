@@ -12,6 +12,7 @@ import yaml
 from libs.service.manifest import Manifest
 
 FOLDER = Path(__file__).parent / "templates"
+GATEWAY = "gateway"
 SERVICE_LABEL = "app.kubernetes.io/component: service"
 STORE_LABEL = 'millstream.dev/store: "true"'
 
@@ -39,11 +40,18 @@ def about(manifest: Manifest) -> dict[str, str]:
     return {"name": manifest.name, "port": str(manifest.port), "labels": ", ".join(labels)}
 
 
+def calls_the_cluster(manifest: Manifest) -> bool:
+    """Whether it talks to the API server: it makes workloads, asks who may do what with its kinds, or is the door."""
+    return manifest.name == GATEWAY or bool(manifest.owns) or "cluster" in manifest.needs
+
+
 def deployment(manifest: Manifest) -> str:
     """With the migration of its store before it, if it has one, and then a name for each replica's leases."""
     words, stored = about(manifest), "store" in manifest.needs
     migrate = fill("migrate", **words) if stored else ""
-    return fill("deployment", **words, migrate=migrate, replica=fill("replica") if stored else "")
+    replica = fill("replica") if stored else ""
+    token = "true" if calls_the_cluster(manifest) else "false"
+    return fill("deployment", **words, migrate=migrate, replica=replica, token=token)
 
 
 def kustomization(resources: Iterable[str]) -> str:
