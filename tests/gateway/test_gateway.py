@@ -115,6 +115,15 @@ async def test_a_caller_cannot_bring_an_identity_along(gate: World, http: aiohtt
     assert user.name == "local-user"
 
 
+async def test_a_traced_request_goes_on_under_the_gateways_span(http: aiohttp.ClientSession) -> None:
+    trace, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    answer = await http.get("/api/v1/pods", headers={"traceparent": f"00-{trace}-{caller}-01"})
+    told = [value for name, value in (await answer.json())["headers"] if name == "traceparent"]
+    assert len(told) == 1
+    assert told[0].split("-")[1] == trace
+    assert told[0].split("-")[2] != caller
+
+
 async def test_only_self_authenticated_routes_see_the_callers_token(http: aiohttp.ClientSession) -> None:
     secret = {"Authorization": "Bearer of-the-job"}
     told = await (await http.post("/apis/v2beta1/jobs/x/progress", headers=secret)).json()
