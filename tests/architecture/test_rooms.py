@@ -21,6 +21,7 @@ FOUND_BY_PATTERN = {
     "contracts/commands/*/v*.py": "contracts.registry looks for versions",
     "contracts/kinds/*.py": "the golden files look for kinds",
     "*/migrations/*.py": "Alembic looks for revisions",
+    "sdk/millstream/dev/reload.py": "the Tiltfile puts it into pods, as a file",
     "benchmarks/*.py": "python -m benchmarks runs every module of the folder",
 }
 
@@ -56,7 +57,7 @@ def _used() -> set[str]:
     """Every module that code mentions (not itself); tests count for libs.testing, which is there for them."""
     used = {name for path in python_files(*PARTS, "benchmarks") for name in mentions(path) if name != module_of(path)}
     used |= {name for path in python_files("tests") for name in mentions(path) if name.startswith("libs.testing")}
-    texts = [name for name in tracked() if name.endswith((".yaml", ".toml")) or name == "Makefile"]
+    texts = [name for name in tracked() if name.endswith((".yaml", ".toml")) or name in ("Makefile", "Tiltfile")]
     return used | {name for text in texts for name in DOTTED.findall((ROOT / text).read_text())}
 
 
