@@ -9,7 +9,6 @@ import os
 import signal
 import ssl
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,8 +17,10 @@ from millstream.brokerconf import PERSON, Login
 from millstream.cluster import authority, broker
 
 from libs.service.manifest import Manifest
+from tests.engines import engine_pods
 
 SERVERS = 3
+POD = engine_pods.container("nats-cluster")
 READY_S = 30.0
 
 
@@ -62,14 +63,18 @@ class NatsCluster:
         await self.ready()
 
     def launch(self, number: int) -> None:
-        """As the StatefulSet's command line does; the routes' address, too, must differ on one machine."""
-        host, binary = self.hosts[number], Path(sys.executable).parent / "nats-server"
-        own = self._home / f"nats-{number}"
+        """By the StatefulSet's own command line; only the routes' address, too, must differ on one machine."""
+        host, own = self.hosts[number], self._home / f"nats-{number}"
         own.mkdir(exist_ok=True)
-        command = [binary, "-c", self._home / "nats.conf", "-n", f"nats-{number}", "-a", host, "-p", str(broker.CLIENT)]
-        more = ["-sd", own, "-P", own / "nats.pid", "--cluster", f"nats://{host}:{broker.ROUTE}"]
+        command = engine_pods.command(POD["command"], self._instead(number))
         with (own / "log").open("ab") as log:
+            more = ["--cluster", f"nats://{host}:{broker.ROUTE}"]
             self._running[number] = subprocess.Popen([*command, *more], stdout=log, stderr=log)
+
+    def _instead(self, number: int) -> dict[str, object]:
+        own = self._home / f"nats-{number}"
+        paths = {"/etc/nats/nats.conf": self._home / "nats.conf", "/data": own, "/run/nats": own}
+        return {"$(POD_NAME)": f"nats-{number}", "$(POD_IP)": self.hosts[number], **paths}
 
     async def ready(self) -> None:
         """Until every running server says so on its probe's page."""
@@ -101,8 +106,7 @@ class NatsCluster:
     async def replace(self, number: int) -> None:
         """As a rolling update does: lame duck (the preStop hook), the end, another pod, its start-up probe."""
         process = self._running.pop(number)
-        binary = Path(sys.executable).parent / "nats-server"
-        order = [binary, "--signal", f"ldm={self._home / f'nats-{number}' / 'nats.pid'}"]
+        order = engine_pods.command(POD["lifecycle"]["preStop"]["exec"]["command"], self._instead(number))
         await asyncio.to_thread(subprocess.run, order, check=True)
         process.send_signal(signal.SIGTERM)  # which must not cut the lame duck short
         await asyncio.to_thread(process.wait, 60)

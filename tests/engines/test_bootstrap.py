@@ -160,6 +160,8 @@ def test_a_word_it_does_not_know_ends_with_2_and_an_unreachable_cluster_with_1(g
     (tmp_path / "kubeconfig").write_text(json.dumps(nowhere))
     ground.kubeconfig = str(tmp_path / "kubeconfig")
     assert "the cluster does not answer" in ground.run(code=1)
+    ground.kubeconfig = str(tmp_path / "none")
+    assert "no cluster is known" in ground.run(code=1)
 
 
 def test_a_database_that_never_comes_is_told_after_the_wait(ground: Ground, tmp_path: Path) -> None:

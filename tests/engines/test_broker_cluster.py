@@ -20,6 +20,7 @@ from millstream.laptop import manifests
 from libs.base.clock import SystemClock
 from libs.base.ids import SystemIds
 from libs.bus import Bus, BusUnavailable, Delivery, Tuning
+from tests.engines import engine_pods
 from tests.engines.nats_cluster import SERVERS, NatsCluster
 
 TUNING = Tuning(replicas=SERVERS, durability="refuse", ack_wait_s=1.0, watch_s=0.5)
@@ -187,9 +188,9 @@ async def test_a_renewed_authority_is_followed_without_a_restart_of_the_service(
     assert (await asked(cluster, "stream_info", "millstream")).state.messages == 4
 
 
-@pytest.mark.parametrize("query", ["", "?js-server-only=true", "?js-enabled-only=true"])
-async def test_a_server_is_well_for_each_of_its_probes(cluster: NatsCluster, query: str) -> None:
-    assert all(cluster.healthy(server, query) for server in range(SERVERS))
+async def test_a_server_is_well_for_each_of_its_probes(cluster: NatsCluster) -> None:
+    for path in engine_pods.probe_paths("nats-cluster"):
+        assert all(cluster.healthy(server, path.removeprefix("/healthz")) for server in range(SERVERS))
 
 
 async def leader(cluster: NatsCluster) -> int:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from libs.blobs import BlobError, S3Blobs
 from libs.bus import Bus, Tuning
 from libs.service.identity import Signer, User, Verifier
 from libs.testing.bus_server import free_port
+from tests.engines import engine_pods
 from tests.engines.ground import Ground, Secrets
 from tests.engines.nats_cluster import NatsCluster
 from tests.engines.test_bootstrap import opened
@@ -191,7 +191,8 @@ def serving_s3(folder: Path, state: dict[str, str]) -> Iterator[str]:
     (folder / "data" / "millstream").mkdir(parents=True, exist_ok=True)
     keys = dict(derived.secrets(state, manifests(), Options()))["s3-credentials"]
     at = f"127.0.0.1:{free_port()}"
-    command = [Path(sys.executable).parent / "rclone", "serve", "s3", "--addr", at, "--config", "", folder / "data"]
+    instead = {":9000": at, "/data": folder / "data", "/tmp": folder / "cache"}
+    command = engine_pods.command(engine_pods.container("s3")["command"], instead)
     process = subprocess.Popen(command, env={**os.environ, **keys}, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):

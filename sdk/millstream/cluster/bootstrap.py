@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 
 from libs.base.clock import SystemClock
 from libs.base.errors import MillstreamError
-from libs.cluster import Cluster
 from millstream.cluster.everything import Everything, shipped
 from millstream.cluster.options import Options, parsed
+from millstream.cluster.vault import connected
 from millstream.errors import ClientError
 
 EXITS = "exit codes: 0 all is there; 1 something is missing, and stderr says what; 2 a word that it does not know"
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 async def _connected(told: Options) -> None:
     clock = SystemClock()
-    cluster = await Cluster.connect(told.kubeconfig, clock=clock)
+    cluster = await connected(told.kubeconfig, clock)
     try:
         await Everything(cluster, shipped(), told, clock, lambda line: print(line, flush=True)).ensure()
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 PREFIX = "MILLSTREAM_BOOTSTRAP_"
 SERVERS = {"single": 1, "cluster": 3}
@@ -35,17 +36,22 @@ class Options:
         return SERVERS[self.nats]
 
 
+def add_place(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    """Which cluster and which namespace; outside of a pod the kubeconfig that kubectl would read."""
+    usual = Path(environ.get("HOME", "/")) / ".kube" / "config"
+    found = environ.get("KUBECONFIG") or ("" if "KUBERNETES_SERVICE_HOST" in environ else str(usual))
+    parser.add_argument("--namespace", default=environ.get("MILLSTREAM_NAMESPACE") or Options.namespace)
+    parser.add_argument("--kubeconfig", default=found or None, help=f"default: {found or 'the account of this pod'}")
+
+
 def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
     """Every choice as an option whose default is the environment's word."""
-    parser.add_argument("--namespace", default=environ.get("MILLSTREAM_NAMESPACE") or Options.namespace)
+    add_place(parser, environ)
     for name, (words, why) in CHOICES.items():
         told = environ.get(PREFIX + name.upper()) or words[0]
         if told not in words:
             parser.error(f"{PREFIX}{name.upper()} is {told!r}: choose from {', '.join(words)}")
         parser.add_argument(f"--{name}", choices=words, default=told, help=f"{why} (default: {told})")
-    parser.add_argument(
-        "--kubeconfig", default=environ.get("KUBECONFIG") or None, help="default: the pod's own account"
-    )
     parser.add_argument(
         "--postgres-at", metavar="HOST:PORT", help="where the administrator reaches it, if not by its Service's name"
     )

@@ -16,12 +16,11 @@ from itertools import pairwise
 
 from libs.base.clock import Clock, SystemClock
 from libs.base.errors import MillstreamError
-from libs.cluster import Cluster
 from millstream.cluster.certificates import CA, authority_of, texts_of
 from millstream.cluster.everything import LEDGER
-from millstream.cluster.options import Options
+from millstream.cluster.options import add_place
 from millstream.cluster.rotation import AUTHORITY, STEPS, SUBJECTS, authority_step, rotated
-from millstream.cluster.vault import Texts, Vault
+from millstream.cluster.vault import Texts, Vault, connected
 from millstream.errors import ClientError
 
 ALL, GATEWAY = "deployment", "deployment gateway"
@@ -47,10 +46,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     )
     parser.add_argument("what", choices=SUBJECTS)
     parser.add_argument("step", choices=STEPS)
-    parser.add_argument("--namespace", default=environ.get("MILLSTREAM_NAMESPACE") or Options.namespace)
-    parser.add_argument(
-        "--kubeconfig", default=environ.get("KUBECONFIG") or None, help="default: the pod's own account"
-    )
+    add_place(parser, environ)
     found = parser.parse_args(arguments)
     try:
         asyncio.run(_connected(found.kubeconfig, found.namespace, found.what, found.step))
@@ -63,7 +59,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 async def _connected(kubeconfig: str | None, namespace: str, what: str, step: str) -> None:
     clock = SystemClock()
-    cluster = await Cluster.connect(kubeconfig, clock=clock)
+    cluster = await connected(kubeconfig, clock)
     try:
         await rotate(Vault(cluster, namespace, lambda line: print(line, flush=True)), what, step, clock)
     finally:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from libs.base.clock import Clock
 from libs.base.errors import AlreadyExists, Conflict
 from libs.cluster import SECRET, Cluster
 from millstream.cluster.ledger import decoded, encoded
@@ -19,6 +22,13 @@ ATTEMPTS = 50
 Texts = dict[str, str]
 Change = Callable[[Texts | None], Texts]
 """From what a Secret holds (None: there is none) to what it should hold; asked again when somebody else was faster."""
+
+
+async def connected(kubeconfig: str | None, clock: Clock) -> Cluster:
+    """A client of the cluster. Raises ClientError when nothing tells where it is."""
+    if kubeconfig and not await asyncio.to_thread(Path(kubeconfig).is_file):
+        raise ClientError(f"no cluster is known: {kubeconfig} is not there (give --kubeconfig or set KUBECONFIG)")
+    return await Cluster.connect(kubeconfig, clock=clock)
 
 
 class Vault:
