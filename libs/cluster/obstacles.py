@@ -28,11 +28,14 @@ _PULL_ADVICE = "check the image's name and, for a private registry, imagePullSec
 _POLICY_ADVICE = "waiting does not help: change the workload, or have the policy changed"
 _DENIALS = (
     ("exceeded quota", "QuotaExceeded", "it goes on when others free quota, or when the quota is raised"),
+    ("failed quota", "QuotaExceeded", "say how much the workload needs, or give the namespace a LimitRange"),
     ("violates podsecurity", "PodSecurityViolation", _POLICY_ADVICE),
-    ("admission webhook", "AdmissionDenied", _POLICY_ADVICE),
+    ("denied the request", "AdmissionDenied", _POLICY_ADVICE),
     ("validatingadmissionpolicy", "AdmissionDenied", _POLICY_ADVICE),
     ("it is being terminated", "NamespaceTerminating", "the namespace is going away"),
-    ("limitrange", "QuotaExceeded", _POLICY_ADVICE),
+    ("usage per container", "QuotaExceeded", _POLICY_ADVICE),
+    ("usage per pod", "QuotaExceeded", _POLICY_ADVICE),
+    ("failed calling webhook", "AdmissionUnavailable", "it is tried again; who runs the webhook must see to it"),
 )
 
 

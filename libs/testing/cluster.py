@@ -81,15 +81,17 @@ class MemoryCluster:
             raise NotFound.about(_resource(at), at.name)
         return deepcopy(self.objects[at])
 
-    def list(self, group: str, plural: str, namespace: str = "", labels: str | None = None) -> Objects:
+    def list(
+        self, group: str, plural: str, namespace: str = "", labels: str | None = None, fields: str | None = None
+    ) -> Objects:
         """In the order of namespace and name."""
-        wanted = selectors(labels).labels
+        wanted = selectors(labels, fields)
         found = [
             (at, obj)
             for at, obj in self.objects.items()
             if at[:2] == (group, plural) and namespace in ("", at.namespace)
         ]
-        return [deepcopy(obj) for _, obj in sorted(found, key=lambda each: each[0]) if wanted.matches(labels_of(obj))]
+        return [deepcopy(obj) for _, obj in sorted(found, key=lambda each: each[0]) if wanted.matches(obj)]
 
     def create(self, at: Address, obj: Mapping[str, Any]) -> Object:
         if at in self.objects:

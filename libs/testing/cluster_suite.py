@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from libs.base import AlreadyExists, Conflict, NotFound
-from libs.cluster import CONFIGMAP, DEPLOYMENT, SECRET, Cluster
+from libs.cluster import CONFIGMAP, DEPLOYMENT, EVENT, SECRET, Cluster
 
 Object = dict[str, Any]
 
@@ -51,6 +51,15 @@ class ClusterSuite:
         assert [obj["kind"] for obj in found] == ["ConfigMap", "ConfigMap"]
         assert [o["metadata"]["name"] for o in await cluster.list(CONFIGMAP, "team", labels="colour")] == [*"abc"]
         assert await cluster.list(CONFIGMAP, "other") == []
+
+    async def test_events_are_found_by_what_they_are_about(self, cluster: Cluster) -> None:
+        for name, uid in (("one", "u-1"), ("two", "u-2")):
+            about = {"kind": "Pod", "apiVersion": "v1", "name": "p", "namespace": "team", "uid": uid}
+            meta = {"name": name, "namespace": "team"}
+            event = {"apiVersion": "v1", "kind": "Event", "metadata": meta, "involvedObject": about}
+            await cluster.create({**event, "reason": "FailedMount", "message": "no", "type": "Warning"})
+        found = await cluster.list(EVENT, "team", fields="involvedObject.uid=u-2")
+        assert [event["metadata"]["name"] for event in found] == ["two"]
 
     async def test_apply_makes_changes_and_takes_away_what_is_no_longer_stated(self, cluster: Cluster) -> None:
         made = await cluster.apply(note("a", colour="red", size="1"))

@@ -78,7 +78,8 @@ def answer(
         case "GET" if place.name:
             return cluster.get(at)
         case "GET":
-            items = cluster.list(place.group, place.plural, place.namespace, query.get("labelSelector"))
+            chosen = (query.get("labelSelector"), query.get("fieldSelector"))
+            items = cluster.list(place.group, place.plural, place.namespace, *chosen)
             bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
             return {"kind": "List", "metadata": {"resourceVersion": str(cluster.version)}, "items": bare}
         case "POST":

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event
 from libs.base.clock import rfc3339
-from libs.base.errors import ApiError
+from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import JOB, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
@@ -106,12 +106,15 @@ def refused(world: World, error: ApiError) -> Plan | None:
     """The cluster will not have the workloads: quota or policy forbid it, what they ask for is invalid, or their
     namespace is not there. The first may change, so the job waits and says so; the others fail it.
 
-    A namespace may come a moment after the job. None for a job that is going anyway.
+    A namespace may come a moment after the job. None for a job that is going anyway, and for troubles of the cluster
+    itself: those are nobody's refusal, and all is tried again.
     """
     if world.job["metadata"].get("deletionTimestamp"):
         return None
     if told := refusal(error):
         return _hindered(world, told)
+    if not isinstance(error, (BadRequest, Invalid, NotFound)):
+        return None
     why = error.message
     created = datetime.fromisoformat(world.job["metadata"]["creationTimestamp"])
     if (world.now - created).total_seconds() < RUNTIME_GRACE_S:

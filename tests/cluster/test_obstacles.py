@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from libs.base.errors import BadRequest, Forbidden, Invalid
+from libs.base.errors import BadRequest, Forbidden, Internal, Invalid
 from libs.cluster.obstacles import Obstacle, disruption, event_obstacle, pod_obstacle, refusal, steady
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -114,6 +114,10 @@ def test_the_newest_warning_tells_of_volumes_and_of_pods_that_cannot_be_made() -
             "QuotaExceeded", "when others free quota", id="quota of objects",
         ),
         pytest.param(
+            Forbidden('pods "a" is forbidden: failed quota: team: must specify limits.cpu for: main'),
+            "QuotaExceeded", "give the namespace a LimitRange", id="quota wants an amount",
+        ),
+        pytest.param(
             Forbidden('pods "a" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true'),
             "PodSecurityViolation", "waiting does not help", id="pod security",
         ),
@@ -129,6 +133,14 @@ def test_the_newest_warning_tells_of_volumes_and_of_pods_that_cannot_be_made() -
             Forbidden('jobs.batch "a" is forbidden: unable to create new content in namespace team because it is being '
                       "terminated"),
             "NamespaceTerminating", "going away", id="the namespace ends",
+        ),
+        pytest.param(
+            Forbidden('pods "a" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi'),
+            "QuotaExceeded", "change the workload", id="a LimitRange",
+        ),
+        pytest.param(
+            Internal('Internal error occurred: failed calling webhook "mutate.example.org": context deadline exceeded'),
+            "AdmissionUnavailable", "who runs the webhook", id="a webhook that does not answer",
         ),
         pytest.param(
             Forbidden('User "system:serviceaccount:m:trainer" cannot create resource "jobs"'),

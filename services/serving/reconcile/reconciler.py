@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.kinds.inferenceservice import predictor_model
-from libs.base import ApiError, BadRequest, Forbidden, Invalid, NotFound
+from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, EVENT, HTTPROUTE, POD, SERVICE, Resource
 from libs.cluster.obstacles import refusal
 from libs.resources.kinds import Kind
@@ -63,8 +63,9 @@ class Predictors:
         later = REGISTRY_POLL_S if follow else None if _is_ready(decision) else LOOK_FOR_PODS_S
         try:
             return await carry_out(Plan(actions, decision.status, decision.events, later), isvc, ctx)
-        except (BadRequest, Forbidden, Invalid, NotFound) as error:
-            decision = _refused(isvc, error, ctx)
+        except ApiError as error:
+            if (decision := _refused(isvc, error, ctx)) is None:
+                raise
         return await carry_out(Plan((), decision.status, decision.events, REFUSED_POLL_S), isvc, ctx)
 
     async def _removal(self, isvc: Object, ctx: Context) -> Plan:
@@ -149,9 +150,13 @@ async def _explained(pod: Object, status: Object, ctx: Context) -> Failure | Non
     return read_container(metadata["name"], status, "\n".join(tail))
 
 
-def _refused(isvc: Object, error: ApiError, ctx: Context) -> Decision:
-    told, now = refusal(error), ctx.clock.now()
-    return plan_hindered(isvc, told, now) if told else plan_refused(isvc, "WorkloadsRefused", error.message, now)
+def _refused(isvc: Object, error: ApiError, ctx: Context) -> Decision | None:
+    """None for troubles of the cluster itself: those are nobody's refusal, and all is tried again."""
+    now = ctx.clock.now()
+    if told := refusal(error):
+        return plan_hindered(isvc, told, now)
+    is_final = isinstance(error, (BadRequest, Invalid, NotFound))
+    return plan_refused(isvc, "WorkloadsRefused", error.message, now) if is_final else None
 
 
 def _is_ready(decision: Decision) -> bool:

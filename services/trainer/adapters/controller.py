@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
-from libs.base.errors import ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
+from libs.base.errors import ApiError, Conflict
 from libs.cluster import EVENT, JOB, NAMESPACE, POD, SECRET, SERVICE
 from libs.cluster.security import enforces_restricted
 from libs.resources import Kind
@@ -58,7 +58,7 @@ class TrainJobs:
             return await self._carry_out(pure.plan(world), job, ctx)
         except Conflict:
             return Requeue(0.02)
-        except (BadRequest, Forbidden, Invalid, NotFound) as error:
+        except ApiError as error:
             if (refused := pure.refused(world, error)) is None:
                 raise
             return await self._carry_out(refused, job, ctx)

@@ -9,7 +9,7 @@ import pytest
 from contracts.kinds.trainjob import read_error
 from contracts.kinds.upstream import upstream
 from libs.base.clock import rfc3339
-from libs.base.errors import ApiError, Forbidden
+from libs.base.errors import ApiError, Forbidden, TooManyRequests, Unavailable
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer import reconcile
 from services.trainer.domain import columns, disruption, starting
@@ -139,6 +139,11 @@ def test_a_job_that_is_over_quota_waits_until_it_is_not():
     assert _condition(plan)["reason"] == "QuotaExceeded" and plan.requeue_after == reconcile.TRY_AGAIN_S
     assert _notes(plan) == [("Warning", "QuotaExceeded")] and not plan.events
     assert _notes(refused(_after(admitted(), plan), error)) == []
+
+
+def test_troubles_of_the_cluster_itself_are_no_refusal():
+    assert reconcile.refused(_world(admitted()), Unavailable("the cluster does not answer")) is None
+    assert reconcile.refused(_world(admitted()), TooManyRequests("later", retry_after_s=5)) is None
 
 
 def _disrupted(index: int, phase: str = "Failed", at: str = "2026-11-22T09:58:00Z", **more: Any) -> dict[str, Any]:
