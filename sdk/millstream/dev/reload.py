@@ -13,8 +13,8 @@ import sys
 import time
 from types import FrameType
 
-LOOK_S = 0.2
-SETTLE_S = 0.1
+LOOK_S = 0.15
+SETTLE_S = 0.05
 """A change often comes as several files; the command starts again when no more have come for this long."""
 GRACE_S = 3.0
 SKIPPED = ("__pycache__", ".git")
