@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -20,7 +21,7 @@ from millstream.dev.monitoring.catalogue import names
 from millstream.laptop import manifests
 
 from tests.deploy.alerts import CASES, Case
-from tests.deploy.builds import Object
+from tests.deploy.builds import Object, build
 from tests.deploy.prometheus import promtool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -245,3 +246,18 @@ def test_the_nightly_backup_keeps_the_newest_and_ends_badly_when_none_was_made(
     assert (done.returncode == 0) == made, done.stderr
     assert len(list(folder.iterdir())) == left
     assert (folder / f"{there - 1:02}.tar.gz").exists()
+
+
+def test_the_overlay_that_the_operations_page_shows_can_be_built_and_runs_none_but_ones_own_images(
+    tmp_path: Path,
+) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = re.search(r"```yaml\n# my-platform/kustomization.yaml\n(.+?)```", page, re.DOTALL)[1]  # type: ignore[index]
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    (tmp_path / "my-platform").mkdir()
+    (tmp_path / "my-platform" / "kustomization.yaml").write_text(told)
+    objects = build(tmp_path / "my-platform")
+    assert {"PrometheusRule", "Ingress", "CronJob"} <= {obj["kind"] for obj in objects}
+    images = set(re.findall(r"'image': '([^']+)'", str(objects)))
+    ours = {image for image in images if "millstream/" in image}
+    assert ours and all(image.startswith("registry.example.org/") and ":" in image for image in ours), images
