@@ -39,6 +39,14 @@ class Platform:
             [str(MILLSTREAM), *arguments], {**os.environ, "MILLSTREAM_HOME": str(self.home), **more}, check, timeout_s
         )
 
+    def run_for(self, *arguments: str, seconds: float) -> str:
+        """What the command said until it ended or was killed with -9 after so many seconds."""
+        env = {**os.environ, "MILLSTREAM_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen([str(MILLSTREAM), *arguments], env=env, text=True, stdout=subprocess.PIPE)
+        time.sleep(seconds)
+        process.kill()
+        return process.communicate()[0]
+
 
 def run(command: list[str], env: dict[str, str], check: bool = True, timeout_s: float = 180, stdin: str = "") -> str:
     """Output and errors of a command, which is shown whole when it fails."""

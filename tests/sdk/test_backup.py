@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ from libs.testing.store_postgres import Postgres, running_postgres
 from tests.service.toy import HASTY, created, hearing, say, settings, toy_app
 
 CLOCK = SystemClock()
+ROOT = Path(__file__).resolve().parents[2]
 MILLSTREAM = Path(sys.executable).parent / "millstream"
 CREATED, ADMITTED = "training.trainjob.created.v1", "scheduling.workload.admitted.v1"
 OBJECTS = {"models/digits/1/model.pt2": os.urandom(70_000), "a b/ü%&.txt": b"", "deep/er/still/x": b"x" * 10}
@@ -54,6 +56,8 @@ class Engines:
     stores: dict[str, str]
     nats: NatsServer
     s3: Endpoint
+    image: Path | None = None
+    """The files of the image millstream/tools, to run the command from instead of this checkout."""
 
     def arguments(self) -> list[str]:
         stores = [word for name, url in self.stores.items() for word in ("--store", f"{name}={url}")]
@@ -61,10 +65,16 @@ class Engines:
 
     def environ(self) -> dict[str, str]:
         keys = {"MILLSTREAM_S3_ACCESS_KEY": "key", "MILLSTREAM_S3_SECRET_KEY": "secret"}
-        return {"PATH": os.environ["PATH"], "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **keys}
+        environ = {"PATH": os.environ["PATH"], "TMPDIR": os.environ.get("TMPDIR", "/tmp"), **keys}
+        if self.image:
+            places = [str(self.image), str(self.image / "sdk"), sysconfig.get_path("purelib")]
+            environ["PYTHONPATH"] = ":".join(places)
+        return environ
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(MILLSTREAM), *arguments, *self.arguments()]
+        # -S: no .pth file leads back to this checkout.
+        program = [sys.executable, "-S", "-m", "millstream.cli"] if self.image else [str(MILLSTREAM)]
+        return [*program, *arguments, *self.arguments()]
 
     def run(self, *arguments: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -116,6 +126,15 @@ def begun(command: Sequence[str], environ: dict[str, str], after_lines: int) -> 
 
 def names_of(folder: Path, pattern: str) -> list[str]:
     return sorted(path.name for path in folder.glob(pattern))
+
+
+def image_of_tools(folder: Path) -> Path:
+    """What the image brings along, and nothing else of ours."""
+    for name in (ROOT / "deploy" / "images" / "tools" / "files.txt").read_text().split():
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    return folder
 
 
 async def connect(nats: NatsServer) -> Bus:
@@ -188,7 +207,7 @@ def urls(kind: str, folder: Path, postgres: Postgres) -> dict[str, str]:
     return {n: postgres.new_database() if kind == "postgres" else f"sqlite:///{folder}/{n}.db" for n in names}
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "sqlite")])
 async def test_everything_comes_back_in_other_engines_and_counts_on(
     source: str, target: str, tmp_path: Path, postgres: Postgres
@@ -196,11 +215,13 @@ async def test_everything_comes_back_in_other_engines_and_counts_on(
     archive = str(tmp_path / "all.tar.gz")
     async with engines(tmp_path / "1", urls(source, tmp_path / "s1", postgres)) as old:
         await fill(old)
+        old.image = image_of_tools(tmp_path / "image")
         old.well("backup", archive)
         before = await contents(old)
     assert before["bucket"] == OBJECTS
     assert len(before["millstream", "messages"]) == 600
     async with engines(tmp_path / "2", urls(target, tmp_path / "s2", postgres)) as new:
+        new.image = tmp_path / "image"
         new.well("restore", archive)
         after = await contents(new)
         assert {key for key in before if before[key] != after[key]} <= {"registry", "toy"}

@@ -22,6 +22,8 @@ NODE = "node"
 """Stands for the cluster on a laptop, so no cluster runs it."""
 LIB_OF_NEED = {"blobs": "libs/blobs", "bus": "libs/bus", "cluster": "libs/cluster", "store": "libs/store"}
 MANIFESTS = "services/*/service.yaml"
+MIGRATIONS = "services/*/adapters/migrations"
+"""By which a restore makes a service's tables."""
 _START = '#!/bin/sh\n# Written by `make golden`.\nexec {} "$@"\n'
 _WORKBENCH = "Users' code runs here: it keeps pip and starts in a folder it may write to.\n"
 _OPEN_START = '#!/bin/sh\n# Written by `make golden`.\n[ $# -gt 0 ] || set -- python\nexec "$@"\n'
@@ -53,7 +55,7 @@ WORKLOADS = (
         "The millstream command, and the jobs that set a cluster up and back it up",
         ("sdk/millstream/cli/*.py", "sdk/millstream/cluster", "sdk/millstream/backup"),
         "python -m millstream.cli",
-        files=(MANIFESTS,),
+        files=(MANIFESTS, MIGRATIONS),
         without=("sdk/millstream/cli/demo.py",),  # it needs the demo's data, so scikit-learn and Arrow
     ),
     Image(
