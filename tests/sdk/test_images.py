@@ -15,6 +15,8 @@ from millstream.dev.reach import LEFT_OUT, Unknown, closed, reach
 from millstream.dev.sources import INSIDE, sources
 from millstream.laptop import ROOT, manifests
 
+from tests.run import CHECKS
+
 BUILD = [sys.executable, "-m", "millstream.dev.build"]
 Program = Callable[[str, str], None]
 
@@ -112,6 +114,18 @@ def test_a_change_of_the_code_shows_as_drift(monkeypatch: pytest.MonkeyPatch) ->
     path = FOLDER / "initializer" / "requirements.txt"
     assert str(path) not in drift(written)
     assert str(path) in drift({**written, path: written[path] + "numpy==2\n"})
+
+
+def test_every_dockerfile_is_among_the_checks_and_a_bad_one_fails_them(tmp_path: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    found = [name for name in tracked.splitlines() if Path(name).name.endswith(("Dockerfile", "Containerfile"))]
+    [(program, *linted)] = [command for name, command in CHECKS if name == "dockerfile"]
+    assert linted == found
+    bad = tmp_path / "Dockerfile"
+    bad.write_text("FROM debian\nRUN cd /tmp && apt-get install curl\n")
+    hadolint = [str(Path(sys.executable).parent / program), "--no-color", str(bad)]
+    done = subprocess.run(hadolint, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "DL3006" in done.stdout
 
 
 def test_an_engine_whose_client_has_no_engine_behind_it_is_passed_over(program: Program) -> None:
