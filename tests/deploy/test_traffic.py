@@ -79,6 +79,35 @@ def test_the_gateway_reaches_the_pods_of_models_in_every_namespace_and_no_other(
     assert not ends.network.allows(ends["registry"], model, PREDICTOR)
 
 
+@pytest.fixture(scope="module")
+def everything(built: dict[str, list[Object]]) -> Ends:
+    return Ends(built["production with every other component"])
+
+
+def test_the_backup_reaches_the_bus_and_stores_and_objects_wherever_they_are(everything: Ends) -> None:
+    may = everything.network.allows
+    assert may(everything["backup"], everything["nats"], NATS)
+    assert may(everything["backup"], OUTSIDE, POSTGRES) and may(everything["backup"], OUTSIDE, S3)
+
+
+@every_service
+def test_every_service_sends_its_traces_to_the_collector_and_nobody_from_elsewhere_does(
+    manifest: Manifest, everything: Ends
+) -> None:
+    assert everything.network.allows(everything[manifest.name], everything["otel-collector"], 4318)
+    assert not everything.network.allows(stranger(), everything["otel-collector"], 4318)
+
+
+@pytest.mark.parametrize("name", ["overlays/dev", "overlays/production"])
+def test_whoever_sets_the_platform_up_reaches_what_it_sets_up(name: str, built: dict[str, list[Object]]) -> None:
+    ends = Ends(built[name])
+    assert ends.network.allows(ends["bootstrap"], OUTSIDE, API)
+    if name == "overlays/dev":
+        assert ends.network.allows(ends["bootstrap"], ends["postgres"], POSTGRES)
+        assert ends.network.allows(ends["trainer"], ends["postgres"], POSTGRES)
+        assert ends.network.allows(stranger(), ends["s3"], 9000), "workloads read data and write models"
+
+
 def test_without_its_policy_a_service_would_be_cut_off(production: list[Object]) -> None:
     without = [obj for obj in production if (obj["kind"], obj["metadata"]["name"]) != ("NetworkPolicy", "trainer")]
     cut = Ends(without)
