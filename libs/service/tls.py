@@ -26,6 +26,8 @@ from libs.service.runner import bind, listen_on
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE_S = 120
+"""Longer than Go keeps an idle connection (90 s), so that an API server never writes into one that we are closing."""
 LOOK_S = 2.0
 """How often the files are looked at. A kubelet takes up to a minute to bring a new one."""
 
@@ -119,7 +121,7 @@ class TlsProtocol(HttpToolsProtocol):
 
 def secure(config: uvicorn.Config, context: ssl.SSLContext) -> None:
     """Makes a server speak TLS and tell who its clients are."""
-    config.http = TlsProtocol
+    config.http, config.timeout_keep_alive = TlsProtocol, KEEP_ALIVE_S
     config.load()
     config.ssl = context
 
