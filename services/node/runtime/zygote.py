@@ -41,6 +41,7 @@ PROFILES: dict[str, tuple[str, ...]] = {
         *("sqlmodel", "sqlalchemy.ext.asyncio", "sqlalchemy.dialects.sqlite.aiosqlite", "aiosqlite", "alembic.command"),
         *("nats", "nats.js", "faststream", "faststream.nats", "kubernetes.aio", "minio", "httpx", "aiohttp"),
         *("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry.sdk.trace", "opentelemetry.sdk.metrics"),
+        "prometheus_client",
         *("jwt", "cryptography.hazmat.primitives.asymmetric.ed25519", "orjson", "yaml", "contracts", "libs"),
     ),
     "ml": ("numpy", "torch", "torch.distributed", "torch.utils.data", "multiprocessing"),
