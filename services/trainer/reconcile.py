@@ -77,7 +77,11 @@ def _tear_down(world: World) -> Plan:
     actions = _removals(world, job=True)
     if world.observed.nothing_left:
         return Plan(actions=[], done_finalizer=True)
-    return Plan(actions=actions, requeue_after=LOOK_AGAIN_S)
+    lost = starting.stuck(world.observed, world.now)
+    if lost is None:
+        return Plan(actions=actions, requeue_after=LOOK_AGAIN_S)
+    after = status.hindered(world.job, lost, world.now)
+    return Plan(actions=[*actions, *_news(world, after)], status=after, requeue_after=LOOK_AGAIN_S)
 
 
 def _removals(world: World, *, job: bool) -> list[Any]:

@@ -33,6 +33,10 @@ def unexplained(pods: Iterable[Object], now: datetime) -> list[str]:
     return [str(pod["metadata"]["uid"]) for pod in mute[:ASK_EVENTS_PODS_MAX]]
 
 
+def is_leaving(pod: Object) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
 def _of_deployment(deployment: Object) -> Obstacle | None:
     """Source: condition ReplicaFailure of apps/v1, which carries what admission said to the ReplicaSet controller."""
     for condition in (deployment.get("status") or {}).get("conditions") or []:
@@ -44,7 +48,7 @@ def _of_deployment(deployment: Object) -> Obstacle | None:
 
 def _is_passing(pod: Object) -> bool:
     over = (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
-    return over or bool(pod["metadata"].get("deletionTimestamp")) or disruption(pod) is not None
+    return over or is_leaving(pod) or disruption(pod) is not None
 
 
 def _is_late(pod: Object, now: datetime) -> bool:

@@ -10,13 +10,13 @@ from typing import Any
 from contracts.kinds.inferenceservice import predictor_model
 from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, EVENT, HTTPROUTE, POD, SERVICE, Resource
-from libs.cluster.obstacles import refusal
+from libs.cluster.obstacles import pod_obstacle, refusal
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.serving.domain.failures import Failure, read_container
 from services.serving.domain.predictor import KnownVersion, predictor, registry_name
-from services.serving.domain.starting import obstacle, present, unexplained
+from services.serving.domain.starting import is_leaving, obstacle, present, unexplained
 from services.serving.domain.status import Observed
 from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings
 from services.serving.reconcile.kind import INFERENCESERVICE
@@ -78,7 +78,9 @@ class Predictors:
         pods = await ctx.cluster.list(POD, namespace, labels=labels)
         if not left and not pods:
             return Plan(done_finalizer=True)
-        return Plan([Remove(r, namespace, name) for r in left], requeue_after=GONE_POLL_S)
+        lost = next((found for pod in pods if (found := pod_obstacle(pod, ctx.clock.now())) and is_leaving(pod)), None)
+        status = plan_hindered(isvc, lost, ctx.clock.now()).status if lost else None
+        return Plan([Remove(r, namespace, name) for r in left], status, requeue_after=GONE_POLL_S)
 
     async def _decide(self, isvc: Object, ctx: Context) -> tuple[Decision, bool]:
         """The decision, and whether to look again soon because the registry may say something new."""

@@ -8,7 +8,7 @@ from services.trainer.domain import state
 def job_state(job: dict[str, Any]) -> str:
     """As `kubectl get pods` does it: the reason in place of the state where something is in the way."""
     word = state.phase(job)
-    return (state.hindrance(job) if word in ("Starting", "Running") else None) or word
+    return (state.hindrance(job) if word in ("Starting", "Running", "Deleting") else None) or word
 
 
 def nodes(job: dict[str, Any]) -> str:

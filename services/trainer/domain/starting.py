@@ -24,6 +24,11 @@ def obstacle(observed: Observed, now: datetime) -> Obstacle | None:
     return event_obstacle(observed.events)
 
 
+def stuck(observed: Observed, now: datetime) -> Obstacle | None:
+    """The pod that holds up what waits for the last one to go: its node does not answer."""
+    return obstacle(Observed(pods=tuple(pod for pod in observed.pods if is_leaving(pod))), now)
+
+
 def unexplained(observed: Observed, now: datetime) -> list[str]:
     """The uids of what is late for no reason that its status tells: the Job if pods are missing, else such pods."""
     child = observed.job

@@ -50,8 +50,9 @@ def running(job: dict[str, Any], observed: Observed, num_nodes: int, now: dateti
 
 
 def hindered(job: dict[str, Any], why: Obstacle, now: datetime) -> Status:
-    """The cluster will not take the workloads as things are."""
-    return {**of(job), "conditions": _not_ready(job, why, now)}
+    """The cluster will not take the workloads as things are, or will not let go of them. What a job ended as stays."""
+    ended = [c for c in (job.get("status") or {}).get("conditions") or [] if c["type"] in (COMPLETE, FAILED)]
+    return {**of(job), "conditions": [*ended, *_not_ready(job, why, now)]}
 
 
 def restarting(job: dict[str, Any], observed: Observed, num_nodes: int, note: dict[str, Any], now: datetime) -> Status:

@@ -161,3 +161,17 @@ async def test_without_routes_none_is_made_and_the_service_is_the_door(tmp_path,
         assert container["image"] == "registry.example/team/model-server:7"
         await client.delete(f"{PATH}/iris")
         await until(client, f"{PATH}/iris", lambda obj: obj.get("code") == 404)
+
+
+async def test_a_deletion_that_a_lost_node_holds_up_says_so(both, cluster):
+    _, client = both
+    await create(client, isvc())
+    await made(client, cluster)
+    stuck = cluster.pend(phase="Running")
+    stuck["metadata"]["deletionTimestamp"] = "2026-11-22T09:00:00Z"
+    cluster.put({**stuck, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}})
+    await client.delete(f"{PATH}/iris")
+    waiting = await until(client, f"{PATH}/iris", says("NodeLost"))
+    assert "node n1 does not answer" in told(waiting)[1]
+    await cluster.lose_pods()
+    await until(client, f"{PATH}/iris", lambda obj: obj.get("code") == 404)

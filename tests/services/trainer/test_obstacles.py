@@ -212,6 +212,25 @@ def test_a_pod_on_a_lost_node_holds_the_next_attempt_up_and_is_named():
     assert _condition(plan)["reason"] == "NodeLost" and "--force" in _condition(plan)["message"]
 
 
+def test_a_deletion_that_a_lost_node_holds_up_says_so():
+    leaving = admitted(
+        metadata={"deletionTimestamp": "2026-11-22T09:50:00Z"}, status={"startedAt": "2026-11-22T09:00:00Z"}
+    )
+    stuck = pod(1, "Running")
+    stuck["metadata"]["deletionTimestamp"] = "2026-11-22T09:59:50Z"
+    assert _plan(leaving, job=_child(), pods=(stuck,)).status is None, "pods take their time"
+    stuck["metadata"]["deletionTimestamp"] = "2026-11-22T09:50:00Z"
+    plan = _plan(leaving, job=_child(), pods=(stuck,))
+    assert _condition(plan)["reason"] == "NodeLost" and _notes(plan) == [("Warning", "NodeLost")]
+    assert columns.job_state(_after(leaving, plan)) == "NodeLost"
+    done = [
+        {"type": "Complete", "status": "True", "reason": "JobsCompleted", "lastTransitionTime": "2026-11-22T09:49:00Z"}
+    ]
+    over = {**leaving, "status": {"conditions": done}}
+    told = _plan(over, pods=(stuck,)).status
+    assert told is not None and [c["type"] for c in told["conditions"]] == ["Complete", "PodsReady"]
+
+
 def test_restarts_are_bounded_and_the_bound_is_the_users():
     seen = {"job": OVER, "pods": (_failed(0), _disrupted(1))}
     spent = admitted(status={"restarts": disruption.MAX_RESTARTS})
