@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from libs.base.clock import Clock, SystemClock
@@ -183,20 +184,28 @@ async def _aggregated(app: ASGIApp, settings: Settings, front: Delegation | None
 @asynccontextmanager
 async def listen(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serves `app` over HTTP/1.1 and gives its base URL; port 0 takes a free one. Ends when requests under way have."""
-    async with listen_on(app, bind(host, port)) as address:
+    bound = bind(host, port)
+    async with listen_on(app, bound, beside=inside_the_pod(bound.getsockname())) as address:
         yield f"http://{address}"
 
 
 @asynccontextmanager
-async def listen_on(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """The same on a bound socket, which it closes; with a context over TLS. Gives host and port as one text."""
+async def listen_on(
+    app: ASGIApp,
+    bound: socket.socket,
+    context: ssl.SSLContext | None = None,
+    *,
+    beside: Sequence[socket.socket] = (),
+) -> AsyncIterator[str]:
+    """The same on a bound socket, and others, all of which it closes; with a context over TLS. Gives host and port of
+    the first as one text."""
     up, ending = asyncio.Event(), asyncio.Event()
     server = _server(app, up, ending)
     if context is not None:
         from libs.service.tls import secure
 
         secure(server.config, context)
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    serving = asyncio.create_task(server.serve(sockets=[bound, *beside]))
     try:
         starting = asyncio.create_task(up.wait())
         await asyncio.wait({serving, starting}, return_when=asyncio.FIRST_COMPLETED)
@@ -207,6 +216,17 @@ async def listen_on(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext 
         server.should_exit = True
         ending.set()
         await serving
+
+
+def inside_the_pod(address: tuple[Any, ...]) -> list[socket.socket]:
+    """The loopback address on the same port, beside a pod's own address: `kubectl port-forward` comes from there."""
+    own = ip_address(address[0])
+    if own.is_loopback or own.is_unspecified:
+        return []
+    try:
+        return [bind("127.0.0.1", address[1])]
+    except OSError:  # not a pod of its own, or no IPv4 in it: then nothing is forwarded
+        return []
 
 
 def bind(host: str, port: int) -> socket.socket:

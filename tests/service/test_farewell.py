@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 from libs.base.clock import SystemClock
 from libs.service.asgi import Message, Receive, Scope, Send, send_json
 from libs.service.farewell import CALLER_IDLE_S, Farewell
+from libs.service.runner import inside_the_pod
 
 
 async def well(scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,3 +61,15 @@ async def test_a_service_that_nobody_asks_ends_after_a_quarter_of_the_time():
 async def test_a_stream_is_always_the_last_answer_of_its_connection():
     app = Farewell(well, SystemClock())
     assert (await ask(app, "/apis", b"watch=true"))[1][b"connection"] == b"close"
+
+
+def test_a_pods_service_listens_on_its_loopback_too_where_port_forwards_come_from():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    [beside] = inside_the_pod(("10.1.2.3", port))
+    assert beside.getsockname() == ("127.0.0.1", port)
+    beside.listen()
+    assert inside_the_pod(("10.1.2.3", port)) == [], "a taken port is no reason not to serve"
+    beside.close()
+    assert inside_the_pod(("127.1.2.3", port)) == inside_the_pod(("0.0.0.0", port)) == []
