@@ -64,8 +64,8 @@ def _life(world: World) -> None:
     namespace, kubectl = world.options.namespace, world.kubectl
     job = small_job("suite-api", "suite-api", namespace=namespace)
     kubectl.run("apply", "--server-side", "-f", "-", stdin=json.dumps(job))
-    wait = ("wait", "--for=condition=Complete", "trainjob/suite-api", "-n", namespace, "--timeout=180s")
-    worked, said = kubectl.tried(*wait, timeout_s=200)
+    wait = ("wait", "--for=condition=Complete", "trainjob/suite-api", "-n", namespace, "--timeout=600s")
+    worked, said = kubectl.tried(*wait, timeout_s=620)
     table = kubectl.run("get", "trainjobs", "-n", namespace)
     if not worked or "suite-api" not in table:
         told = kubectl.tried("describe", "trainjob", "suite-api", "-n", namespace)[1]

@@ -1,6 +1,6 @@
 """A home folder for a platform in a cluster, so that the `millstream` command works on it through port-forwards.
 
-    python -m millstream.dev.clusterhome home FOLDER HTTP_PORT NATS_PORT     writes it, from the Secret millstream-operator
+    python -m millstream.dev.clusterhome home FOLDER HTTP_PORT NATS_PORT     writes it, from a Secret
     python -m millstream.dev.clusterhome replay FOLDER                       says every dead letter again
 
 It must not assume a cluster of its own: kubectl's current context is the developer's.
@@ -52,7 +52,7 @@ def read_secret(kubectl: str = "kubectl") -> dict[str, str]:
 
 
 async def replay(home: Home) -> int:
-    """How many dead letters were said again; each leaves the list of the dead as it is."""
+    """How many dead letters were said again; none is dead any more unless its hearer gives it up once more."""
     from millstream.messages import connect
 
     bus = await connect(home.read_env()["NATS_URL"])
