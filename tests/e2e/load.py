@@ -135,7 +135,7 @@ class Changes(Load):
         super().__init__(door)
         self.path, self.manifest = path.format(door.namespace), manifest
         self.name = f"changes of {path.rpartition('/')[2]}"
-        self.object_path = f"{path}/{manifest['metadata']['name']}"
+        self.object_path = f"{self.path}/{manifest['metadata']['name']}"
         self.version = ""
         self.written: list[int] = []
 
