@@ -66,6 +66,7 @@ def _of_all(manifests: list[Manifest], version: str) -> dict[str, str]:
         **{f"deploy/components/aggregated-apis/{name}": text for name, text in aggregated.items()},
         "deploy/components/cert-manager/certificates.yaml": certificates.text(manifests, SYSTEM_NAMESPACE),
         "deploy/components/backup/cronjob.yaml": stores.backup(manifests),
+        "deploy/components/backup/restore.yaml": stores.restore(manifests),
         "deploy/components/external-postgres/kustomization.yaml": stores.external_postgres(manifests),
         "deploy/components/external-s3/kustomization.yaml": stores.external_s3(manifests),
     }
