@@ -124,7 +124,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, costs: dict[str, list[str]]) 
     for name, make in {"new service": _a_new_service, "new event": _a_new_event, "new kind": _a_new_kind}.items():
         make(copy)
         costs[name] = copy.touched()
-        for generator in ("contracts.golden", "millstream.dev.deploy"):
+        for generator in ("contracts.golden", "millstream.dev.deploy", "millstream.dev.images"):
             done = copy.run("python", "-m", generator)
             assert done.returncode == 0, done.stderr
         copy.commit()
@@ -220,6 +220,11 @@ def test_a_kind_costs_its_fields_a_reconciler_and_a_word(copy: Copy, costs: dict
     assert sorted(costs["new kind"]) == ["contracts/kinds/run.py", *(f"services/{OWNER}/{part}" for part in parts)]
 
 
+def test_a_new_service_has_its_image(copy: Copy) -> None:
+    listed = (copy.home / "deploy" / "images" / OWNER / "files.txt").read_text().splitlines()
+    assert {f"services/{OWNER}/app.py", f"services/{OWNER}/service.yaml", "libs/service"} <= set(listed)
+
+
 def test_the_table_of_costs_tells_the_number_of_files_that_the_tool_writes() -> None:
     told = re.search(r"`make new-service NAME=\w+` writes (\w+) files", (ROOT / "CONTRIBUTING.md").read_text())
     assert told and NUMBERS[told[1]] == len(_files_of_a_service())
@@ -243,6 +248,7 @@ def _files_of_a_service() -> list[str]:
         ),
         ("lint-imports", "--no-cache"),
         ("python", "-m", "contracts.golden", "--check"),
+        ("python", "-m", "millstream.dev.images", "--check"),
         ("python", "-m", "millstream.dev.deploy", "--check"),
         ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/services/pipelines"),
     ],

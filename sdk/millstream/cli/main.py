@@ -32,8 +32,10 @@ def demo(
     keep: bool = typer.Option(True, "--keep/--clean", help="Keep the job, the model and the service afterwards"),
 ) -> None:
     """Run the main job: train on handwritten digits, register, serve, predict, and show the timeline."""
-    from millstream.cli.demo import run_demo
-
+    try:
+        from millstream.cli.demo import run_demo
+    except ModuleNotFoundError as error:
+        raise ClientError(f"the demo runs from a checkout: {error.name} is not here") from error
     run_demo(home, keep)
 
 
