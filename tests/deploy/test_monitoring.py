@@ -20,6 +20,7 @@ from millstream.dev.monitoring.boards import BOARDS
 from millstream.dev.monitoring.catalogue import names
 from millstream.laptop import manifests
 
+from tests.deploy import podsecurity, schemas
 from tests.deploy.alerts import CASES, Case
 from tests.deploy.builds import Object, build
 from tests.deploy.prometheus import promtool
@@ -261,3 +262,13 @@ def test_the_overlay_that_the_operations_page_shows_can_be_built_and_runs_none_b
     images = set(re.findall(r"'image': '([^']+)'", str(objects)))
     ours = {image for image in images if "millstream/" in image}
     assert ours and all(image.startswith("registry.example.org/") and ":" in image for image in ours), images
+
+
+def test_the_pod_of_tools_would_be_taken_by_a_cluster_and_is_let_through_to_the_broker(
+    production: list[Object],
+) -> None:
+    pod = yaml.safe_load((ROOT / "deploy" / "samples" / "tools.yaml").read_text())
+    assert schemas.fault(pod, schemas.NEWEST) is None
+    assert not podsecurity.violations(pod["spec"])
+    policy = next(o for o in production if o["kind"] == "NetworkPolicy" and o["metadata"]["name"] == "tools")
+    assert pod["metadata"]["labels"]["app.kubernetes.io/name"] in str(policy["spec"]["podSelector"])
