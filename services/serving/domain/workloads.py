@@ -16,6 +16,8 @@ REVISION_LABEL = "serving.millstream.dev/revision"
 CONTAINER = "kserve-container"
 SCRATCH = "/scratch"
 """The one folder that a predictor writes to: models are downloaded there. Not /tmp, which a model may be read from."""
+SILENT = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime would report to its makers over the internet, and keep files for that."""
 DRAIN_S, GRACE_S, TERMINATION_S = 3, 20, 30
 
 Object = dict[str, Any]
@@ -160,7 +162,8 @@ def _environment(wanted: Predictor, around: Surroundings) -> list[Object]:
     """The user's own variables win over the platform's."""
     own = {entry["name"] for entry in wanted.env}
     storage = around.storage_env if wanted.uri.startswith("s3://") else ()
-    given = [("OMP_NUM_THREADS", str(wanted.threads)), ("TMPDIR", SCRATCH), *storage]
+    fixed = {"OMP_NUM_THREADS": str(wanted.threads), "TMPDIR": SCRATCH, **SILENT}
+    given = [*fixed.items(), *storage]
     made: list[Object] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
     made += [{"name": name, "value": value} for name, value in given if name not in own]
     return [*made, *wanted.env]

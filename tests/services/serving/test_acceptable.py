@@ -65,3 +65,9 @@ def test_a_predictor_is_restricted_and_writes_to_its_own_volume_alone(which):
 def test_a_predictor_gets_no_key_to_the_api():
     for made, wanted in CASES.values():
         assert pod_spec(workloads(made, wanted, AROUND)[0])["automountServiceAccountToken"] is False
+
+
+def test_no_predictor_reports_home():
+    for made, wanted in CASES.values():
+        (container,) = pod_spec(workloads(made, wanted, AROUND)[0])["containers"]
+        assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1"} in container["env"]

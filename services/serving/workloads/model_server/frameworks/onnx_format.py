@@ -59,6 +59,7 @@ def _tensor(value: Any) -> Array:
 def load(path: Path, threads: int) -> OnnxModel:
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # a predictor talks to nobody but its callers and the object store
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # a refused request is answered to the caller; it is not the server's error
