@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from libs.base.errors import ApiError, Forbidden
+from libs.base.errors import ApiError, Forbidden, Internal
 
 Object = Mapping[str, Any]
 
@@ -73,11 +73,17 @@ def event_obstacle(events: Iterable[Object]) -> Obstacle | None:
 
 
 def refusal(error: ApiError) -> Obstacle | None:
-    """What admission or authorisation said to a write; None for an error of another kind."""
-    found = denial(error.message)
-    if found or not isinstance(error, Forbidden):
+    """What admission, authorisation or a broken API server (500) said to a write; None for an error of another kind.
+
+    An API server older than a field we set also says 500, so a silent retry would hide for ever why nothing runs.
+    """
+    if found := denial(error.message):
         return found
-    return Obstacle("Forbidden", f"{error.message}; who runs the platform must grant this")
+    if isinstance(error, Forbidden):
+        return Obstacle("Forbidden", f"{error.message}; who runs the platform must grant this")
+    if isinstance(error, Internal):
+        return Obstacle("ClusterError", f"{error.message.rstrip('.')}; it is tried again")
+    return None
 
 
 def denial(message: str) -> Obstacle | None:
@@ -91,7 +97,7 @@ def denial(message: str) -> Obstacle | None:
 
 def is_fleeting(reason: str) -> bool:
     """Told by Events or by a refusal, which are gone when looked for later, not by the present state of a pod."""
-    return reason in _EVENTS or reason == "Forbidden" or any(reason == known for _, known, _ in _DENIALS)
+    return reason in (*_EVENTS, "Forbidden", "ClusterError") or any(reason == known for _, known, _ in _DENIALS)
 
 
 def disruption(pod: Object) -> tuple[str, str, str] | None:

@@ -146,6 +146,10 @@ def test_the_newest_warning_tells_of_volumes_and_of_pods_that_cannot_be_made() -
             Forbidden('User "system:serviceaccount:m:trainer" cannot create resource "jobs"'),
             "Forbidden", "must grant this", id="the platform has no leave",
         ),
+        pytest.param(
+            Internal("failed to create typed patch object: .spec.podFailurePolicy: field not declared in schema"),
+            "ClusterError", "podFailurePolicy", id="an API server that fails over what we sent",
+        ),
     ],
 )  # fmt: skip
 def test_a_refused_write_says_who_can_change_that(error: Any, reason: str, told: str) -> None:
