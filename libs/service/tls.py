@@ -53,9 +53,9 @@ class Contexts:
 
     async def first(self, clock: Clock, every_s: float) -> ssl.SSLContext:
         """Waits until there is a certificate: it may be made after the service has started."""
-        while not await self.look():
+        while not await self.look() or self._newest is None:
             await clock.sleep(every_s)
-        entrance = await asyncio.to_thread(_context, self._files, self._front.trust.bundle)
+        entrance = self._newest
         entrance.sni_callback = self._lead
         return entrance
 

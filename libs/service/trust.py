@@ -42,7 +42,7 @@ class Trust:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Trust:
-        """From the ConfigMap's `data`. Raises ValueError for a list that is none."""
+        """From the ConfigMap's `data`. Raises ValueError for a list or a certificate that is none."""
         default = cls()
         return cls(
             front_proxy_ca=_bundle(data, "requestheader-client-ca-file"),
@@ -124,8 +124,14 @@ def _text(value: bytes) -> str:
 
 
 def _bundle(data: Mapping[str, Any], key: str) -> str:
-    found = str(data.get(key) or "")
-    ders(found)
+    """The certificates alone, without what else stands between them."""
+    found = "\n".join(_PEM.findall(str(data.get(key) or "")))
+    if found:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=found)
+            ders(found)
+        except (OSError, TypeError) as error:
+            raise ValueError(f"{key}: {error}") from error
     return found
 
 
