@@ -2,13 +2,16 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
+from libs.testing.bus_server import free_port
 from libs.testing.store_postgres import running_postgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,6 +23,11 @@ def service(name: str, *arguments: str, url: str = "", **more: str) -> subproces
         [sys.executable, "-m", f"services.{name}", *arguments],
         env=environ, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -52,9 +60,12 @@ def test_a_service_that_may_not_migrate_refuses_an_empty_store_and_starts_on_a_m
     assert code == 1
     assert re.fullmatch(r"cannot start: the store \S+ does not exist yet: run the service's `migrate` .*\n", said)
     assert outcome(service("registry", "migrate", url=url)) == (0, "registry: the tables are now up to date\n")
-    running = service("registry", url=url, MILLSTREAM_MIGRATE="false", MILLSTREAM_PORT="0")
-    with pytest.raises(subprocess.TimeoutExpired):
-        running.wait(4)
+    port = free_port()
+    running = service("registry", url=url, MILLSTREAM_MIGRATE="false", MILLSTREAM_PORT=str(port))
+    deadline = time.monotonic() + 60
+    while not answers(port):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
     running.terminate()
     assert outcome(running)[0] == 0
 
