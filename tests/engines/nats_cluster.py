@@ -63,18 +63,18 @@ class NatsCluster:
         await self.ready()
 
     def launch(self, number: int) -> None:
-        """By the StatefulSet's own command line; only the routes' address, too, must differ on one machine."""
+        """By the StatefulSet's own command line; only its addresses must differ on one machine."""
         host, own = self.hosts[number], self._home / f"nats-{number}"
         own.mkdir(exist_ok=True)
         command = engine_pods.command(POD["command"], self._instead(number))
         with (own / "log").open("ab") as log:
-            more = ["--cluster", f"nats://{host}:{broker.ROUTE}"]
+            more = ["-a", host, "--cluster", f"nats://{host}:{broker.ROUTE}"]
             self._running[number] = subprocess.Popen([*command, *more], stdout=log, stderr=log)
 
     def _instead(self, number: int) -> dict[str, object]:
         own = self._home / f"nats-{number}"
         paths = {"/etc/nats/nats.conf": self._home / "nats.conf", "/data": own, "/run/nats": own}
-        return {"$(POD_NAME)": f"nats-{number}", "$(POD_IP)": self.hosts[number], **paths}
+        return {"$(POD_NAME)": f"nats-{number}", **paths}
 
     async def ready(self) -> None:
         """Until every running server says so on its probe's page."""

@@ -197,7 +197,7 @@ def killed_after(writes: int, arguments: list[str]) -> None:
 NEVER = 1_000_000
 
 
-@pytest.mark.timeout(300)  # it waits for processes: a busy machine takes long
+@pytest.mark.timeout(600)  # it waits for processes: a busy machine takes long
 @pytest.mark.parametrize("own", [[], ["--postgres", "external"]], ids=["in the databases", "in the cluster"])
 def test_killed_after_any_of_its_writes_the_next_run_completes_it(
     node: tuple[str, str], postgres: Any, own: list[str]

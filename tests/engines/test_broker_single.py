@@ -31,9 +31,9 @@ def host(tmp_path: Path, logins: dict[str, list[tuple[str, str]]]) -> Iterator[s
     """Where the container of the StatefulSet listens."""
     host = f"127.252.{os.getpid() % 250 + 2}.1"
     (tmp_path / "nats.conf").write_text(broker.config(manifests(), logins))
-    own = {"$(POD_NAME)": "nats-0", "$(POD_IP)": host, "/etc/nats": tmp_path, "/data": tmp_path / "data"}
+    own = {"$(POD_NAME)": "nats-0", "/etc/nats": tmp_path, "/data": tmp_path / "data"}
     command = engine_pods.command(engine_pods.container("nats")["command"], own)
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([*command, "-a", host], stderr=subprocess.DEVNULL)
     yield host
     server.kill()
     server.wait()

@@ -127,8 +127,8 @@ async def test_the_broker_takes_both_passwords_until_the_former_is_retired(tmp_p
         with pytest.raises(nats.errors.Error, match="Authorization Violation"):
             await asyncio.wait_for(connect(former), 10)
     finally:
-        await asyncio.gather(*(bus.close() for bus in opened))
         cluster.stop()
+        await asyncio.gather(*(bus.close() for bus in opened))
 
 
 async def test_databases_let_both_users_in_and_what_the_former_made_belongs_to_the_next(ground: Ground) -> None:

@@ -26,12 +26,15 @@ def broker(ground: Ground, folder: Path) -> Iterator[str]:
     """The single broker by its manifest, with the configuration of its Secret; gives its address."""
     host = f"127.253.{os.getpid() % 250 + 2}.1"
     (folder / "nats.conf").write_text(ground.secrets()["nats-config"]["nats.conf"])
-    own = {"$(POD_NAME)": "nats-0", "$(POD_IP)": host, "/etc/nats": folder, "/data": folder / "data"}
+    own = {"$(POD_NAME)": "nats-0", "/etc/nats": folder, "/data": folder / "data"}
     command = engine_pods.command(engine_pods.container("nats")["command"], own)
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    yield host
-    server.kill()
-    server.wait()
+    with (folder / "nats.log").open("ab") as log:
+        server = subprocess.Popen([*command, "-a", host], stderr=log)
+    try:
+        yield host
+    finally:
+        server.kill()
+        server.wait()
 
 
 @contextmanager
