@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from libs import telemetry
+from libs.base.settings import Settings
 from libs.service.app import Ports
 
 log = logging.getLogger(__name__)
@@ -46,9 +47,12 @@ def measures_of(ports: Ports, *, hears_or_says: bool) -> dict[str, Measure]:
         found["bus"] = lambda: _bus(ports)
     if ports.controller is not None:
         found["controller"] = ports.controller.measure
-    if getattr(ports.settings, "tls_port", 0):
-        found["certificate"] = lambda: _certificate(Path(ports.settings.tls_cert_file))
-    return found
+    return {**found, **certificate_measure(ports.settings)}
+
+
+def certificate_measure(settings: Settings) -> dict[str, Measure]:
+    """Looks at the certificate of the TLS listener, where there is one."""
+    return {"certificate": lambda: _certificate(Path(settings.tls_cert_file))} if settings.tls_port else {}
 
 
 async def take(measures: Mapping[str, Measure]) -> None:

@@ -17,6 +17,7 @@ from libs.service.identity import Signer, User
 from libs.service.limits import BodyLimit, Drain
 from libs.service.manifest import Manifest
 from libs.service.measured import Measured
+from libs.service.measures import certificate_measure
 from libs.service.probes import Probes
 from libs.service.shell import Refused
 from libs.service.tasks import Tasks
@@ -46,7 +47,10 @@ class Gateway:
         self._drain = Drain(BodyLimit(answering, options.max_body_bytes))
         wished = {"front-proxy": front.check} if front else {}
         self.asgi: ASGIApp = Probes(
-            Measured(self._drain, clock, trace=bool(options.otlp_endpoint)), {"stop": self._stop_check}, wished
+            Measured(self._drain, clock, trace=bool(options.otlp_endpoint)),
+            {"stop": self._stop_check},
+            wished,
+            certificate_measure(options),
         )
 
     def begin_stop(self) -> None:

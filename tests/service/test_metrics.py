@@ -3,7 +3,9 @@
 import asyncio
 import math
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -12,10 +14,12 @@ import pytest
 from libs.base import SystemClock
 from libs.service.app import Given
 from libs.service.identity import HEADER, Signer, User, make_keys
+from libs.service.measures import certificate_measure
 from libs.service.probes import Probes
 from libs.service.runner import listen
 from libs.service.shell import serve
 from libs.testing.bus_server import NatsServer
+from tests.aggregated import Authority
 from tests.service.test_http import http_app
 from tests.service.toy import HASTY, created, letter, settings, toy_app
 
@@ -168,6 +172,17 @@ async def test_dead_letters_show_by_the_sort_of_reason_and_as_long_as_they_are_k
         assert dead.of(name, reason="malformed") - before.of(name, reason="malformed") == 1
         await bus.discard((await bus.dead_letters())[0].seq)
         await until(http, lambda f: f.of("millstream_dead_letters_kept") == 0)
+
+
+async def test_the_end_of_the_certificate_shows_while_it_can_be_read(tmp_path: Path) -> None:
+    certificate, _ = Authority("millstream").issue("toy", ends=timedelta(days=30)).write(tmp_path)
+    given = settings(tmp_path, tls_port=8443, tls_cert_file=certificate)
+    probes = Probes(_nothing, {}, {}, certificate_measure(given))
+    name = "millstream_tls_certificate_expiry_timestamp_seconds"
+    async with listen(probes, "127.0.0.1", 0) as url, aiohttp.ClientSession(url) as http:
+        assert 29 * 86400 < (await read(http)).of(name) - time.time() < 31 * 86400
+        await asyncio.to_thread(Path(certificate).write_text, "garbage")
+        assert math.isnan((await read(http)).of(name))
 
 
 async def test_a_look_that_fails_or_hangs_costs_its_own_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
