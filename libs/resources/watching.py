@@ -102,7 +102,8 @@ class Hub:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.position = 0
-        self._watchers: dict[str, set[Watcher]] = {}
+        # In the order of their coming, so that who wakes first is no choice of the machine's.
+        self._watchers: dict[str, dict[Watcher, None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._drained = False
         self._joining = asyncio.Lock()
@@ -112,7 +113,7 @@ class Hub:
         watcher = Watcher()
         if self._drained:
             watcher.end()
-        self._watchers.setdefault(resource, set()).add(watcher)
+        self._watchers.setdefault(resource, {})[watcher] = None
         async with self._joining:  # whoever joins reads the state only after the hub knows where it began
             if self._task is None or self._task.done():
                 self._task = asyncio.create_task(self._run(await self._start()), name="watch-hub")
@@ -124,7 +125,7 @@ class Hub:
         return self.position
 
     def leave(self, resource: str, watcher: Watcher) -> None:
-        self._watchers.get(resource, set()).discard(watcher)
+        self._watchers.get(resource, {}).pop(watcher, None)
         if not any(self._watchers.values()) and self._task is not None:
             self._task.cancel()
             self._task = None
