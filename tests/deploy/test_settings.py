@@ -79,5 +79,8 @@ def test_aggregated_apis_are_on_and_the_cluster_decides_who_may_do_what(
 ) -> None:
     told = config(built[name])
     assert told["MILLSTREAM_TLS_PORT"] == "8443" and told["MILLSTREAM_AUTHORIZATION"] == "cluster"
+    kept = (obj for obj in built[name] if obj["kind"] == "ConfigMap")
+    [job] = [obj["data"] for obj in kept if obj["metadata"]["name"] == "millstream-bootstrap"]
+    assert job["MILLSTREAM_BOOTSTRAP_APIS"] == "aggregated"  # else it may end before they are there to be told
     owned = {kind.group for m in load_all(ROOT / "services") if m.name != "node" for kind in m.kinds}
     assert owned <= {obj["spec"]["group"] for obj in built[name] if obj["kind"] == "APIService"}

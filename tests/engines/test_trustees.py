@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
 import pytest
 from millstream.cluster import trustees
+from millstream.errors import ClientError
 
 from libs.base import NotFound, SeededIds, SystemClock
 from libs.cluster import Cluster
+from libs.testing.clock import VirtualClock
 from libs.testing.cluster import MemoryCluster
 from libs.testing.cluster_wire import connect
 
@@ -49,3 +52,20 @@ async def test_an_api_server_that_aggregates_nothing_is_no_error() -> None:
     said: list[str] = []
     await trustees.ensure(Laptop(), "bundle", said.append)  # type: ignore[arg-type]
     assert said == ["kept     this API server aggregates no others"]
+
+
+async def test_it_waits_for_those_that_are_applied_a_moment_later_and_names_those_that_never_come() -> None:
+    clock = VirtualClock()
+    memory = MemoryCluster(clock, SeededIds(1))
+    cluster = connect(memory)
+    await cluster.create(api_service("v1.ours.org", "millstream"))
+    waiting = asyncio.create_task(trustees.wait(cluster, {"v1.ours.org", "v2.ours.org"}, clock, 300))
+    await clock.advance(5)
+    assert not waiting.done()
+    await cluster.create(api_service("v2.ours.org", "millstream"))
+    await clock.advance(5)
+    await waiting
+    late = asyncio.create_task(trustees.wait(cluster, {"v3.ours.org"}, clock, 300))
+    await clock.advance(301)
+    with pytest.raises(ClientError, match=r"no APIService v3.ours.org after 300 s: is component aggregated-apis"):
+        await late

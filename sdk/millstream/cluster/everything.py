@@ -41,6 +41,16 @@ class Everything:
         await replacing.ensure(self._cluster, self.vault, self._options.namespace, LEDGER, self._say)
         if self._options.postgres == "internal":
             await self._databases()
+        if self._options.apis == "aggregated" and self._options.certificates == "self-signed":
+            await self._trusted()
+
+    async def _trusted(self) -> None:
+        """The pass above has told the APIServices that were there; here are all of them."""
+        kinds = {kind for manifest in self._manifests for kind in manifest.kinds}
+        expected = {f"{kind.version}.{kind.group}" for kind in kinds}
+        await trustees.wait(self._cluster, expected, self._clock, self._options.wait_s)
+        authority = await certificates.ensure(self.vault, self._manifests, self._options, self._clock.now())
+        await trustees.ensure(self._cluster, authority.bundle, self._say)
 
     async def _settled(self) -> None:
         """What follows from the ledger and the authority; once more if either moved on under our hands."""

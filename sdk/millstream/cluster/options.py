@@ -13,18 +13,20 @@ CHOICES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "nats": (("single", "cluster", "external"), "the broker: one server, three in a cluster, or somebody else's"),
     "postgres": (("internal", "external"), "external: the Secret millstream-postgres holds a URL per service"),
     "s3": (("internal", "external"), "external: the Secret millstream-s3 holds endpoint, keys and bucket"),
+    "apis": (("own", "aggregated"), "aggregated: the services' kinds are part of the cluster's API, by APIServices"),
     "certificates": (("self-signed", "off"), "off: somebody else, such as cert-manager, makes the certificates"),
 }
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which engines the cluster has and who makes its certificates; how long to wait for PostgreSQL, in seconds."""
+    """Which engines the cluster has and who makes its certificates; how long to wait for others, in s."""
 
     namespace: str = "millstream-system"
     nats: str = "single"
     postgres: str = "internal"
     s3: str = "internal"
+    apis: str = "own"
     certificates: str = "self-signed"
     kubeconfig: str | None = None
     postgres_at: str | None = None
@@ -55,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -
     parser.add_argument(
         "--postgres-at", metavar="HOST:PORT", help="where the administrator reaches it, if not by its Service's name"
     )
-    parser.add_argument("--wait", type=float, default=Options.wait_s, help="seconds to wait for PostgreSQL")
+    parser.add_argument(
+        "--wait", type=float, default=Options.wait_s, help="seconds to wait for what comes up beside it"
+    )
 
 
 def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str], environ: Mapping[str, str]) -> Options:
@@ -67,6 +71,7 @@ def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str], environ: M
         nats=found.nats,
         postgres=found.postgres,
         s3=found.s3,
+        apis=found.apis,
         certificates=found.certificates,
         kubeconfig=found.kubeconfig,
         postgres_at=found.postgres_at,

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from libs.base.clock import Clock
 from libs.base.errors import ApiError, MethodNotAllowed, NotFound
 from libs.cluster import Cluster, Resource
+from millstream.errors import ClientError
 
 APISERVICE = Resource("apiregistration.k8s.io", "v1", "apiservices", False, "APIService")
 OURS = "app.kubernetes.io/part-of=millstream"
+LOOK_AGAIN_S = 1.0
+
+
+async def wait(cluster: Cluster, expected: Collection[str], clock: Clock, wait_s: float) -> None:
+    """Until every expected APIService is there to be told: one `kubectl apply` makes them and the job at any order.
+
+    Raises ClientError naming what is missing after `wait_s`.
+    """
+    until = clock.monotonic() + wait_s
+    while missing := set(expected) - {each["metadata"]["name"] for each in await cluster.list(APISERVICE, labels=OURS)}:
+        if clock.monotonic() >= until:
+            names = ", ".join(sorted(missing))
+            raise ClientError(f"no APIService {names} after {wait_s:.0f} s: is component aggregated-apis applied?")
+        await clock.sleep(LOOK_AGAIN_S)
 
 
 async def ensure(cluster: Cluster, bundle: str, say: Callable[[str], None]) -> None:
