@@ -45,6 +45,13 @@ class Attributes:
         return {key: value for key, value in vars(self).items() if value}
 
 
+def route_path(path: str) -> str:
+    """What the cluster is asked about a route of a service's own. Bare, `/api/...` is anybody's to read: the cluster's
+    ClusterRole system:discovery gives `/api/*`, `/apis/*` and `/openapi/*` to all who are authenticated.
+    """
+    return f"/millstream{path}"
+
+
 @dataclass(frozen=True)
 class Path:
     """A request to what is no object: a service's own routes. `verb` is the HTTP method in lower case."""

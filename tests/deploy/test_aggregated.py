@@ -61,7 +61,7 @@ def test_people_with_the_clusters_own_roles_reach_every_kind_and_viewers_change_
         *kinds, paths = role["rules"]
         named = {(rule["apiGroups"][0], plural) for rule in kinds for plural in rule["resources"]}
         assert named == {(kind.group, kind.plural) for each in TOYS for kind in each.kinds}
-        assert paths["nonResourceURLs"] == ["/api/plain/v1", "/api/plain/v1/*"]
+        assert paths["nonResourceURLs"] == ["/millstream/api/plain/v1", "/millstream/api/plain/v1/*"]
     assert [rule["verbs"] for rule in view["rules"]] == [
         ["get", "list", "watch"],
         ["get", "list", "watch"],

@@ -185,10 +185,40 @@ async def test_with_the_clusters_rights_a_services_own_routes_need_leave_for_the
                 async with session.post(path) as answer:
                     told = await answer.json()
                     assert (answer.status, told["reason"]) == (403, "Forbidden")
-            assert told["message"] == 'forbidden: User "local-user" cannot post path "/apis/v2beta1/runs"'
+            assert told["message"] == 'forbidden: User "local-user" cannot post path "/millstream/apis/v2beta1/runs"'
             # It checks a credential of its own, which is nobody's at the cluster.
             async with session.post(f"{running.url}/apis/v2beta1/jobs/x/progress") as answer:
                 assert answer.status == 200
             async with session.get(f"{running.url}/apis") as answer:
                 assert answer.status == 200
-    assert cluster.asked[0]["nonResourceAttributes"] == {"path": "/api/model_registry/v1/models", "verb": "get"}
+    asked = cluster.asked[0]["nonResourceAttributes"]
+    assert asked == {"path": "/millstream/api/model_registry/v1/models", "verb": "get"}
+
+
+async def test_what_the_cluster_lets_everybody_discover_opens_no_services_own_routes(tmp_path: Path) -> None:
+    """As ClusterRole system:discovery does; a service's figures are for those who may see figures."""
+    discovery = ("/api", "/api/", "/apis", "/apis/", "/openapi", "/openapi/", "/healthz", "/livez", "/readyz")
+    async with api_server(tmp_path) as (cluster, kubeconfig), aiohttp.ClientSession() as session:
+        cluster.may = lambda spec: spec["nonResourceAttributes"]["path"].startswith(discovery)
+        async with world(tmp_path, kubeconfig=kubeconfig, authorization="cluster") as running:
+            proxy = f"{running.url}/api/v1/namespaces/x/services"
+            for url in (
+                f"{running.url}/api/model_registry/v1/models",
+                f"{proxy}/ml-pipeline/proxy/api/model_registry/v1/models",
+                f"{proxy}/ml-pipeline/proxy//api//model_registry/v1/models",
+                f"{proxy}/boats/proxy/metrics",
+            ):
+                async with session.get(url) as answer:
+                    assert answer.status == 403, url
+            async with session.get(f"{proxy}/boats/proxy/livez") as answer:
+                assert answer.status == 200
+
+
+async def test_a_name_that_a_header_would_change_is_not_told_to_the_cluster(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+    options = {"node_token_file": str(token), "local_user_name": " admin"}
+    async with world(tmp_path, **options) as running, aiohttp.ClientSession() as session:
+        async with session.get(f"{running.url}/api/v1/secrets") as answer:
+            assert answer.status == 403
+        assert running.node.asked == []

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from libs.base import SystemClock
-from libs.service.identity import Verifier
+from libs.service.identity import HEADER, Verifier
 from tests.gateway.world import LOCAL_TOKEN, PUBLIC, World, world
 
 BOATS = "/apis/toys.example.org/v1/namespaces/team/boats"
@@ -162,6 +162,10 @@ async def test_a_large_body_streams_through_and_one_too_large_is_413(gate: World
         ("/apis/v2beta1/a%00b", 400),
         ("/apis/v2beta1/" + "a" * 20_000, 414),
         ("/openapi/v2", 404),
+        ("/openapi/v3/../../api/v1/secrets", 400),
+        ("/openapi/v3/x%3Fwatch=1", 404),
+        ("/apis/apps/v1%252Fdeployments", 404),
+        ("/apis/apps/v1%3Fwatch=1", 404),
     ],
 )
 async def test_bad_paths_get_a_status(gate: World, path: str, code: int) -> None:
@@ -171,6 +175,15 @@ async def test_bad_paths_get_a_status(gate: World, path: str, code: int) -> None
         answer = await http.get(URL(gate.url + path, encoded=True))
         assert answer.status == code
         assert json.loads(await answer.read())["kind"] == "Status"
+    assert gate.node.asked == []
+
+
+async def test_the_gateway_asks_for_documents_as_anybody_could(gate: World, http: aiohttp.ClientSession) -> None:
+    """What it sees it shows to all, also a document whose path is one word (`/openapi/v3/version` of a cluster)."""
+    assert (await http.get("/openapi/v3/version")).status == 200
+    [asked] = gate.node.asked
+    assert asked.path == "/openapi/v3/version"
+    assert Verifier(PUBLIC, SystemClock()).verify(asked.headers[HEADER]).groups == ("system:authenticated",)
 
 
 async def test_headers_too_large_are_431(http: aiohttp.ClientSession) -> None:

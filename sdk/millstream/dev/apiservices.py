@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from libs.service.manifest import Manifest
+from libs.service.reviews import route_path
 from libs.service.roles import READ, WRITE
 
 GATEWAY = "gateway"
@@ -111,7 +112,8 @@ def people(manifests: Iterable[Manifest]) -> list[Object]:
 def _aggregated(
     name: str, verbs: Iterable[str], methods: Iterable[str], manifests: Sequence[Manifest], roles: Iterable[str]
 ) -> Object:
-    paths = [path for manifest in manifests for route in manifest.routes for path in (route, f"{route}/*")]
+    routes = [route_path(route) for manifest in manifests for route in manifest.routes]
+    paths = [path for route in routes for path in (route, f"{route}/*")]
     plurals: dict[str, list[str]] = {}
     for kind in (kind for manifest in manifests for kind in manifest.kinds):
         known = plurals.setdefault(kind.group, [])

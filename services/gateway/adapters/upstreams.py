@@ -15,7 +15,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from libs.base.clock import Clock
-from libs.base.errors import Unavailable
+from libs.base.errors import Forbidden, Unavailable
 from libs.service.identity import HEADER, Signer, User
 from libs.telemetry import inject
 from services.gateway.ports import Pairs
@@ -118,9 +118,9 @@ class HttpUpstreams:
             return sent
         if service == "node" and self._node_token_file:
             sent["Authorization"] = f"Bearer {Path(self._node_token_file).read_text().strip()}"
-            sent["Impersonate-User"] = user.name
+            sent["Impersonate-User"] = _unchanged(user.name)
             for group in user.groups:
-                sent.add("Impersonate-Group", group)
+                sent.add("Impersonate-Group", _unchanged(group))
         else:
             sent[HEADER] = self._signer.sign(user)
         return sent
@@ -136,6 +136,13 @@ class HttpUpstreams:
         except (TimeoutError, aiohttp.ClientError) as error:
             raise Unavailable(f"{service} does not answer: {error}") from error
         return _object(data) if answer.status == 200 else None
+
+
+def _unchanged(name: str) -> str:
+    """Raises Forbidden for a name that would be another one after its journey as a header: edges are trimmed there."""
+    if name != name.strip() or any(ord(letter) < 0x20 or letter == "\x7f" for letter in name):
+        raise Forbidden(f"the cluster cannot be told of the user or group {name!r}")
+    return name
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from libs.base.errors import NotFound, Unavailable
 from libs.service.asgi import Scope, Send, header, send_json
 from libs.service.identity import User
 from services.gateway.domain import merging
-from services.gateway.domain.table import NODE, Table
+from services.gateway.domain.table import NODE, Table, check_path
 from services.gateway.ports import Upstreams
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,13 @@ log = logging.getLogger(__name__)
 Document = dict[str, Any]
 JSON = "application/json"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-OURSELVES = User("millstream:gateway", ("system:masters", "system:authenticated"))
-"""Discovery is the same for everybody, so the gateway asks for itself and keeps the answer for all."""
+OURSELVES = User("millstream:gateway", ("system:authenticated",))
+"""Discovery is the same for everybody, so the gateway asks for itself and keeps the answer for all. It may see no more
+than anybody: what comes back goes to whoever asks.
+"""
+MOST_KEPT = 4096
+_PLAIN = re.compile(r"[A-Za-z0-9._/-]+")
+"""Paths of documents; anything else (an escape that was escaped, a question mark) would lead on to other paths."""
 
 
 @dataclass
@@ -53,8 +59,11 @@ class Discovery:
         return parts[:2] == ["openapi", "v3"]
 
     async def answer(self, scope: Scope, send: Send) -> None:
-        """Raises NotFound for a group that nobody serves."""
+        """Raises NotFound for a group that nobody serves, and BadRequest as `check_path` does."""
         path = scope["path"].rstrip("/")
+        check_path(path)
+        if not _PLAIN.fullmatch(path):
+            raise NotFound(f"the server could not find the requested resource: {path}")
         accept = header(scope, b"accept") or ""
         if path in ("/api", "/apis") and "as=APIGroupDiscoveryList" in accept and ";v=v2;" in accept + ";":
             return await self._send(scope, send, await self._aggregated(path), AGGREGATED)
@@ -103,7 +112,7 @@ class Discovery:
         """Who has a part in `/apis/<group>/<version>`; the node where the group is its own or nobody's."""
         parts = path.strip("/").split("/")
         found = list(self._table.owners.get((parts[1], parts[2]), [])) if len(parts) == 3 else []
-        nobodys = parts[1] not in self._table.groups
+        nobodys = len(parts) < 2 or parts[1] not in self._table.groups
         return found or ([NODE] if self._has_node and nobodys else [])
 
     async def _all(self, services: Sequence[str], path: str, accept: str) -> list[Document]:
@@ -129,7 +138,10 @@ class Discovery:
         except Unavailable as error:
             log.warning("%s of %s: %s", path, service, error)
             document = old.document if old else None
+        self._kept.pop(key, None)
         self._kept[key] = _Kept(document, self._clock.monotonic())
+        while len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
         return document
 
     async def _send(self, scope: Scope, send: Send, document: Document, media: str) -> None:
