@@ -157,10 +157,7 @@ class Reader:
                 raise ClientError(f"the archive is damaged: {name} is not what was written (sha256 differs)")
 
     def path(self, name: str) -> Path:
-        parts = PurePosixPath(name)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise ClientError(f"the archive is not ours: it names the file {name}")
-        return self.folder / name
+        return inside(self.folder, name)
 
     def json(self, name: str) -> Any:
         return json.loads(self.path(name).read_text())
@@ -173,6 +170,14 @@ class Reader:
         with self.path(name).open("rb") as file:
             while chunk := file.read(size):
                 yield chunk
+
+
+def inside(folder: Path, name: str) -> Path:
+    """What an archive calls `name`, below `folder`. Raises ClientError for a name that leads out of it."""
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise ClientError(f"the archive is not ours: it names the file {name}")
+    return folder / name
 
 
 def sha256_of(path: Path) -> str:

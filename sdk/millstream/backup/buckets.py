@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from libs.blobs import Blob, Endpoint, S3Blobs
+from millstream.backup.archive import inside
 
 ALL = 1 << 40
 
@@ -58,7 +59,7 @@ class FolderBucket:
         shutil.copyfile(self._folder / key, target)
 
     async def put(self, key: str, source: Path) -> None:
-        path = self._folder / key
+        path = inside(self._folder, key)
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, path)
         fd = os.open(path, os.O_RDONLY)

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from millstream.backup.archive import Reader, Writer
+from millstream.backup.archive import Reader, Writer, inside
 from millstream.errors import ClientError
 from millstream.home import SYSTEM_NAMESPACE, Home
 
@@ -69,7 +69,7 @@ def _pack(tar: tarfile.TarFile, folder: Path) -> None:
 def put_back(reader: Reader, home: Home, names: list[str], settings: Path | None) -> None:
     """The files of the home; `settings`, the ports of a home that is there already, wins over the archive's."""
     for name in names:
-        target = home.path / name
+        target = inside(home.path, name)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.copyfile(reader.path(f"home/{name}"), target)
         target.chmod(0o600)
@@ -79,7 +79,7 @@ def put_back(reader: Reader, home: Home, names: list[str], settings: Path | None
 
 def put_claims_back(reader: Reader, home: Home, claims: dict[str, int]) -> None:
     for claim in claims:
-        folder = home.path / "data" / claim
+        folder = inside(home.path / "data", claim)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tarfile.open(reader.path(f"claims/{claim}.tar")) as tar:
             tar.extractall(folder, filter="tar")
