@@ -12,6 +12,8 @@ READ = ("get", "list", "watch")
 WRITE = ("create", "update", "patch", "delete", "deletecollection")
 CLOSED = {("", "secrets")}
 """Kinds that nobody may list or watch: who makes one knows its name."""
+MADE_ONCE = {("", "namespaces")}
+"""Kinds that a service may make and then leaves alone: all that others keep would go with one that is deleted."""
 LOGS = {("", "pods"): "pods/log"}
 
 
@@ -23,6 +25,7 @@ def rules(manifest: Manifest) -> list[Rule]:
 
 def _rule(kind: ServedKind, writes: Sequence[str]) -> Rule:
     key = (kind.group, kind.plural)
+    writes = [verb for verb in writes if verb == "create"] if key in MADE_ONCE else writes
     resources = [kind.plural, *([LOGS[key]] if key in LOGS else [])]
     verbs = ["get", *(verb for verb in writes if verb != "deletecollection")] if key in CLOSED else [*READ, *writes]
     return {"apiGroups": [kind.group], "resources": resources, "verbs": verbs}

@@ -41,3 +41,9 @@ def test_the_deployment_carries_the_roles_that_the_manifests_say() -> None:
     wanted = [obj for each in load_all(ROOT / "services") for obj in role_objects(each, "millstream-system")]
     kept = list(yaml.safe_load_all((ROOT / "deploy/components/roles/roles.yaml").read_text()))
     assert kept == wanted, "run: make golden"
+
+
+def test_who_makes_namespaces_may_neither_change_nor_delete_any() -> None:
+    granted = rules(Manifest(name="toys", creates=("namespaces/v1",)))
+    assert allow(granted, "create", "", "namespaces")
+    assert not any(allow(granted, verb, "", "namespaces") for verb in ("update", "patch", "delete", "deletecollection"))
