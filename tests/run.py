@@ -42,7 +42,7 @@ CHECKS = (
 )
 STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),
-    Stage("deploy", ("tests/deploy",)),
+    Stage("deploy", ("tests/deploy",), 2),
     Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service"), 2),
     Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
     Stage("node", ("tests/node",), 2),
