@@ -46,7 +46,7 @@ STAGES = (
     Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service"), 2),
     Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
     Stage("node", ("tests/node",), 2),
-    Stage("engines", ("tests/engines",)),
+    Stage("engines", ("tests/engines",), 2),
     Stage("simulation", ("tests/simulation",)),
     Stage("e2e", ("tests/e2e", "tests/cluster_suite")),
     Stage("clients", ("tests/clients",)),
