@@ -9,7 +9,7 @@ import time
 from tests.cluster_suite.kubectl import KubectlError, Object
 from tests.cluster_suite.manifests import images, render, servable
 from tests.cluster_suite.options import ROOT, SYSTEM
-from tests.cluster_suite.preflight import Unfit, look, served_by
+from tests.cluster_suite.preflight import Unfit, look, marked, served_by, unwelcome
 from tests.cluster_suite.waiting import until_ready
 from tests.cluster_suite.world import Skipped, World
 
@@ -22,6 +22,9 @@ def preflight(world: World) -> str:
     world.report.note(*world.facts.notes)
     if not world.options.overlay_path.is_dir():
         raise Unfit(f"there is no overlay {world.options.overlay!r} in deploy/overlays")
+    there = world.kubectl.raw(f"/api/v1/namespaces/{SYSTEM}")
+    if why := unwelcome(world.facts.version, world.options.overlay, world.options.steps, there):
+        raise Unfit(why)
     return f"Kubernetes {world.facts.version}"
 
 
@@ -44,7 +47,7 @@ def install(world: World) -> str:
     documents = render(world.kubectl, options.overlay_path, options.image_prefix, options.image_tag, options.mirror)
     rendered = servable(documents, served_by(world.kubectl))
     world.report.note(*(f"left out: {line}" for line in rendered.left_out))
-    world.applied = [*rendered.documents]
+    world.applied = [marked(document) for document in rendered.documents]
     world.tell(f"{len(rendered.documents)} objects of overlay {options.overlay}, {len(images(documents))} images")
     _apply(world, world.applied)
     started = until_ready(world.kubectl, SYSTEM, options.wait_s, world.tell)

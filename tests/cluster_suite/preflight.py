@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from tests.cluster_suite.kubectl import Kubectl, Object
+from tests.cluster_suite.options import SYSTEM
 
+LAPTOP = "laptop"
+MARK = "millstream.dev/cluster-suite"
 OLDEST = (1, 28)
 NEEDED = (
     ("create", "namespaces", ""),
@@ -60,6 +64,29 @@ def look(kubectl: Kubectl) -> Facts:
     if refused:
         raise Unfit("this user may not " + "; nor ".join(refused) + ". Ask for cluster-admin on a cluster for tests")
     return Facts(**{**facts.__dict__, "notes": tuple(notes(facts))})
+
+
+def unwelcome(version: str, overlay: str, steps: Sequence[str], system: Object | None) -> str | None:
+    """Why nothing may be installed here, so that no platform in use is killed and removed for a test; else None."""
+    if overlay == LAPTOP or "install" not in steps:
+        return None
+    if "+millstream" in version:
+        return f"this kubeconfig leads to a laptop's platform ({version}), not to a cluster: set KUBECONFIG"
+    labels = ((system or {}).get("metadata") or {}).get("labels") or {}
+    if system is None or labels.get(MARK) == "true":
+        return None
+    return (
+        f"the namespace {SYSTEM} is there, and not from this suite, which kills and removes what it tests: remove it,"
+        " or leave install, kill and uninstall out of STEPS to use that platform as it is"
+    )
+
+
+def marked(document: Object) -> Object:
+    """The platform's Namespace bears the suite's mark; everything else is as it was."""
+    if (document["kind"], document["metadata"]["name"]) != ("Namespace", SYSTEM):
+        return document
+    labels = {**(document["metadata"].get("labels") or {}), MARK: "true"}
+    return {**document, "metadata": {**document["metadata"], "labels": labels}}
 
 
 def _old_enough(version: Object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster_suite.kubectl import Kubectl
 from tests.cluster_suite.manifests import images, names, parsed, render, servable
 from tests.cluster_suite.options import STEPS, BadOptions, options_of
-from tests.cluster_suite.preflight import Facts, default_storage_class, notes
+from tests.cluster_suite.preflight import MARK, Facts, default_storage_class, marked, notes, unwelcome
 from tests.cluster_suite.report import Report
 from tests.cluster_suite.waiting import is_ready, start_times
 
@@ -115,3 +115,15 @@ def test_the_report_shows_every_row_and_is_written_for_people_and_programs(tmp_p
         assert words in text
     kept = json.loads((tmp_path / "report.json").read_text())
     assert kept["figures"] == {"install (s)": 12.346} and report.failed
+
+
+def test_a_platform_in_use_is_neither_killed_nor_removed_for_a_test() -> None:
+    mine = marked({"kind": "Namespace", "metadata": {"name": "millstream-system"}})
+    theirs = {"kind": "Namespace", "metadata": {"name": "millstream-system", "labels": {"team": "ml"}}}
+    assert mine["metadata"]["labels"] == {MARK: "true"} and marked(deploy := {**theirs, "kind": "Deployment"}) is deploy
+    assert unwelcome("v1.36.0", "dev", STEPS, None) is None
+    assert unwelcome("v1.36.0", "dev", STEPS, mine) is None
+    assert "not from this suite" in (unwelcome("v1.36.0", "dev", STEPS, theirs) or "")
+    assert unwelcome("v1.36.0", "dev", ("preflight", "api"), theirs) is None
+    assert "a laptop's platform" in (unwelcome("v1.34.0+millstream", "dev", STEPS, None) or "")
+    assert unwelcome("v1.34.0+millstream", "laptop", STEPS, theirs) is None
