@@ -3,12 +3,24 @@
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.base.errors import ApiError
 
-__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send", "header", "headers_of", "send_error", "send_json"]
+__all__ = [
+    "ASGIApp",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "header",
+    "headers_of",
+    "is_stream",
+    "send_error",
+    "send_json",
+]
 
 Pairs = Iterable[tuple[bytes, bytes]]
 
@@ -25,6 +37,15 @@ def header(scope: Scope, name: bytes) -> str | None:
     """The only value of `name` (lower case); None when it is absent or given twice, so nobody can append one."""
     values = [value for key, value in scope["headers"] if key == name]
     return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def is_stream(scope: Scope) -> bool:
+    """Whether the answer lasts until somebody leaves: `watch` or `follow` is set to true, in the API's ways."""
+    query = scope["query_string"]
+    if b"watch" not in query and b"follow" not in query:
+        return False
+    asked = parse_qs(query.decode("latin-1"))
+    return any(asked.get(name, ["0"])[-1].lower() in ("1", "true") for name in ("watch", "follow"))
 
 
 async def send_json(

@@ -9,7 +9,7 @@ which could not be sent again if it changes anything. Source: the API server's `
 from __future__ import annotations
 
 from libs.base.clock import Clock
-from libs.service.asgi import ASGIApp, Message, Receive, Scope, Send, send_json
+from libs.service.asgi import ASGIApp, Message, Receive, Scope, Send, is_stream, send_json
 
 CALLER_IDLE_S = 1.0
 """How long our own callers (the gateway, the laptop's edge) keep an idle connection; no longer, by their settings."""
@@ -33,6 +33,7 @@ class Farewell:
                 return await send_json(send, 503, {"status": "unready", "checks": {"stop": "stopping"}})
             return await self._app(scope, receive, send)
         self._asked_at = self._clock.monotonic()
+        # A stream is the last of its connection in any case: this process may end it in order to stop, and closes next.
         await self._app(scope, receive, self._closing(send, is_stream(scope)))
 
     def _closing(self, send: Send, last: bool) -> Send:
@@ -58,9 +59,3 @@ class Farewell:
             if past >= longest_s / 4 and quiet_s > CALLER_IDLE_S + SLACK_S:
                 return
             await self._clock.sleep(LOOK_S)
-
-
-def is_stream(scope: Scope) -> bool:
-    """Whether the answer lasts until somebody leaves. It then is the last of its connection: this process may have
-    ended it in order to stop, and closes the connection next."""
-    return b"watch=" in scope["query_string"] or b"follow=" in scope["query_string"]

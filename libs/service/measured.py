@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
-from urllib.parse import parse_qs
 
 from libs import telemetry
 from libs.base.clock import Clock
-from libs.service.asgi import ASGIApp, Message, Receive, Scope, Send, header
+from libs.service.asgi import ASGIApp, Message, Receive, Scope, Send, header, is_stream
 
 REQUESTS = telemetry.histogram(
     "http_request_seconds",
@@ -39,7 +38,7 @@ class Measured:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         scope.setdefault("state", {})  # one dictionary for all layers, even for one that copies the scope
-        noted = _Noted(scope, send, is_stream(scope["query_string"]))
+        noted = _Noted(scope, send, is_stream(scope))
         began = self._clock.monotonic()
         with self._span(scope, noted) as span:
             try:
@@ -81,11 +80,3 @@ class _Noted:
         else:
             method = self._scope["method"] if self._scope["method"] in METHODS else telemetry.OTHER
             REQUESTS.labels(method, telemetry.route_of(self._scope), self.code).observe(seconds)
-
-
-def is_stream(query: bytes) -> bool:
-    """Whether a query asks for an answer without an end: `watch` or `follow`, set to true in the API's ways."""
-    if b"watch" not in query and b"follow" not in query:
-        return False
-    asked = parse_qs(query.decode("latin-1"))
-    return any(asked.get(name, ["0"])[-1].lower() in ("1", "true") for name in ("watch", "follow"))

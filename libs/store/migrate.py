@@ -69,9 +69,9 @@ async def check(where: Database, folders: Sequence[Path]) -> None:
 
 
 @asynccontextmanager
-async def line_to(where: Database, *, lock: bool = False) -> AsyncIterator[Line]:
+async def line_to(where: Database, *, lock: bool = False, read_only: bool = False) -> AsyncIterator[Line]:
     """A line of its own for one errand; with `lock` no other such errand runs on the same SQLite file."""
-    engine = where.engine(read_only=False)
+    engine = where.engine(read_only=read_only)
     try:
         async with _file_lock(where) if lock else nullcontext():
             line = await where.connect(engine)

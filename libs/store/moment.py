@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from libs.base import Clock, Unavailable
 from libs.store.engines import Database
 from libs.store.lines import Line
+from libs.store.migrate import line_to
 
 PATIENCE_S = 5.0
 """How long one try may hold some locks while it waits for the next: so long, at worst, a service's writers wait."""
@@ -31,7 +32,9 @@ async def at_one_moment(places: Mapping[str, Database], clock: Clock) -> AsyncIt
         if place.path is not None and not place.path.exists():
             raise Unavailable(f"the store of {name} is not there: {place.path}")
     async with AsyncExitStack() as stack:
-        lines = {name: await stack.enter_async_context(_line(place, read_only=True)) for name, place in places.items()}
+        lines = {}
+        for name, place in places.items():
+            lines[name] = await stack.enter_async_context(line_to(place, read_only=True))
         for left in reversed(range(TRIES)):
             try:
                 async with asyncio.timeout(PATIENCE_S):
@@ -55,23 +58,10 @@ async def _begin(places: Mapping[str, Database], lines: Mapping[str, Line]) -> N
     async with AsyncExitStack() as stack:
         for name in sorted(places):
             place = places[name]
-            lock = await stack.enter_async_context(_line(place, read_only=False))
+            lock = await stack.enter_async_context(line_to(place, read_only=False))
             if place.is_sqlite:
                 await lock.run([(f"PRAGMA busy_timeout={int(PATIENCE_S * 1000)}", ())])
             await lock.run(place.begin_write)
             stack.push_async_callback(lock.roll_back)
         for name, place in places.items():
             await lines[name].run([*place.begin_read, (_LOOK[place.url.get_backend_name()], ())])
-
-
-@asynccontextmanager
-async def _line(place: Database, *, read_only: bool) -> AsyncIterator[Line]:
-    engine = place.engine(read_only=read_only)
-    try:
-        line = await place.connect(engine)
-        try:
-            yield line
-        finally:
-            await line.connection.close()
-    finally:
-        await engine.dispose()

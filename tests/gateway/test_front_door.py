@@ -1,6 +1,5 @@
 """The gateway as an aggregated API: the front proxy's users, several services behind one group and version."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import jwt
 import pytest
 
 from libs.service.identity import HEADER
+from libs.testing.listening import until_open
 from tests.aggregated import ApiServer, Authority, Pair, api_server, client_context, trust_of
 from tests.gateway.world import LOCAL_TOKEN, World, world
 from tests.platform import free_ports
@@ -55,20 +55,8 @@ async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
         cluster.trust = trust_of(FRONT, "front-proxy-client")
         options = {"kubeconfig": kubeconfig, "tls_port": port, "tls_cert_file": certificate, "tls_key_file": key}
         async with world(tmp_path, token_review=True, **options) as running:
-            await _until_open(port)
+            await until_open(port)
             yield Gate(running, cluster, f"https://localhost:{port}", tmp_path)
-
-
-async def _until_open(port: int) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            return
 
 
 def identity_in(told: dict[str, Any]) -> dict[str, Any]:

@@ -28,14 +28,6 @@ STEPS = {
 
 
 @pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path / "nats", sync_always=False)
-    await server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 async def heard(nats: NatsServer) -> AsyncIterator[Heard]:
     clock = SystemClock()
     bus = await Bus.connect(nats.url, service="test", clock=clock, ids=SystemIds(clock))

@@ -20,6 +20,7 @@ from libs.service.identity import HEADER, Signer, User, make_keys
 from libs.service.runner import listen
 from libs.service.shell import Service, serve
 from libs.service.tls import Files, listen_tls
+from libs.testing.listening import until_open
 from tests.aggregated import ApiServer, Authority, Pair, api_server, client_context, trust_of
 from tests.platform import free_ports
 from tests.service.toy import settings, toy_app
@@ -69,21 +70,9 @@ async def door(folder: Path, **more: Any) -> AsyncIterator[Door]:
                 listen(service.asgi, "127.0.0.1", 0) as http,
                 listen_tls(service.asgi, "127.0.0.1", port, files, service.front, SystemClock(), every_s=0.1),
             ):
-                await _until_open(port)
+                await until_open(port)
                 yield Door(f"https://localhost:{port}", http, cluster, service, folder)
                 service.begin_stop()
-
-
-async def _until_open(port: int) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-                continue
-            writer.close()
-            return
 
 
 @pytest.fixture
@@ -333,7 +322,7 @@ async def test_before_there_is_a_certificate_the_plain_listener_serves_and_the_o
                 with pytest.raises(OSError):
                     await asyncio.open_connection("127.0.0.1", port)
                 SERVING.issue("late", client=False).write(tmp_path)
-                await _until_open(port)
+                await until_open(port)
                 context = client_context(None, tmp_path, SERVING.pem)
                 _, writer = await asyncio.open_connection("localhost", port, ssl=context)
                 assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"

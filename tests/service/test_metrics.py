@@ -55,14 +55,6 @@ async def until(http: aiohttp.ClientSession, holds: Callable[[Figures], bool]) -
 
 
 @pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path / "nats", sync_always=False)
-    await server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 async def http(tmp_path: Path) -> AsyncIterator[aiohttp.ClientSession]:
     headers = {HEADER: Signer(PRIVATE, SystemClock()).sign(User("ada"))}
     async with (

@@ -19,14 +19,6 @@ JOB = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metad
 
 
 @pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path / "nats", sync_always=False)
-    await server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
     clock = SystemClock()
     found = await Bus.connect(nats.url, service="test", clock=clock, ids=SystemIds(clock), tuning=Tuning(watch_s=0.2))

@@ -1,7 +1,6 @@
 """What was promised is said, in order and once, through a broker that loses everything; on a clock that tests move."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ from tests.service.toy import HASTY, created, hearing, letter, say, settings, to
 
 CREATED = "training.trainjob.created.v1"
 ADMITTED = "scheduling.workload.admitted.v1"
-
-
-@pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path / "nats", sync_always=False)
-    await server.start()
-    yield server
-    server.kill()
 
 
 async def connect(nats: NatsServer) -> Bus:

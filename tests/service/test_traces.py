@@ -74,14 +74,6 @@ async def collector() -> AsyncIterator[Collector]:
 
 
 @pytest.fixture
-async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    server = NatsServer(tmp_path / "nats", sync_always=False)
-    await server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
 async def bus(nats: NatsServer) -> AsyncIterator[Bus]:
     clock = SystemClock()
     found = await Bus.connect(nats.url, service="test", clock=clock, ids=SystemIds(clock))

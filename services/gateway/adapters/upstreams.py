@@ -16,13 +16,12 @@ from yarl import URL
 
 from libs.base.clock import Clock
 from libs.base.errors import Forbidden, Unavailable
+from libs.service.farewell import CALLER_IDLE_S
 from libs.service.identity import HEADER, Signer, User
 from libs.telemetry import inject
 from services.gateway.ports import Pairs
 
 CONNECT_S = 3.0
-IDLE_CONNECTION_S = 1.0
-"""A service that ends answers for longer than this (libs.service.farewell), so that it closes none under a request."""
 DOCUMENT_S = 5.0
 CONNECT_TRIES, CONNECT_PAUSE_S = 4, 0.15
 """A refused connection has delivered nothing; during a rolling restart the next one finds the new process."""
@@ -57,7 +56,7 @@ class HttpUpstreams:
         self._node_token_file = node_token_file
         trust = ssl.create_default_context(cafile=node_ca_file) if node_ca_file else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTION_S, ttl_dns_cache=5, ssl=trust),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=CALLER_IDLE_S, ttl_dns_cache=5, ssl=trust),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

@@ -9,8 +9,9 @@ from typing import Any
 
 from contracts.kinds.inferenceservice import predictor_model
 from libs.base import ApiError, BadRequest, Invalid, NotFound
-from libs.cluster import DEPLOYMENT, EVENT, HTTPROUTE, POD, SERVICE, Resource
+from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE, Resource
 from libs.cluster.obstacles import pod_obstacle, refusal
+from libs.cluster.telling import events_about
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
@@ -113,7 +114,7 @@ async def _looked_into(isvc: Object, seen: Observed, ctx: Context) -> Observed:
     pods = present(await ctx.cluster.list(POD, metadata["namespace"], labels=labels))
     if failure := await _failure(pods, ctx):
         return replace(seen, failure=failure)
-    events = await _events(metadata["namespace"], unexplained(pods, now), ctx)
+    events = await events_about(ctx.cluster, metadata["namespace"], unexplained(pods, now))
     return replace(seen, obstacle=obstacle(seen.deployment, pods, events, now))
 
 
@@ -124,16 +125,6 @@ async def _failure(pods: Sequence[Object], ctx: Context) -> Failure | None:
             if found is not None:
                 return await _explained(pod, status, ctx) if found.exit_code is not None else found
     return None
-
-
-async def _events(namespace: str, uids: Sequence[str], ctx: Context) -> list[Object]:
-    """What the cluster tells of these pods beyond their status; without leave to read it, nothing."""
-    assert ctx.cluster is not None
-    asked = [ctx.cluster.list(EVENT, namespace, fields=f"involvedObject.uid={uid}") for uid in uids]
-    try:
-        return [event for found in await asyncio.gather(*asked) for event in found]
-    except ApiError:
-        return []
 
 
 async def _explained(pod: Object, status: Object, ctx: Context) -> Failure | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
 from libs.base.errors import ApiError, Conflict
-from libs.cluster import EVENT, JOB, NAMESPACE, POD, SECRET, SERVICE
+from libs.cluster import JOB, NAMESPACE, POD, SECRET, SERVICE
 from libs.cluster.security import enforces_restricted
+from libs.cluster.telling import events_about
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
@@ -125,17 +126,7 @@ async def _observe(job: Job, ctx: Context) -> Observed:
     if pure.outcome(seen):
         return replace(seen, tails=await _tails(seen, ctx))
     silent = unexplained(seen, ctx.clock.now())
-    return replace(seen, events=await _events(namespace, silent, ctx)) if silent else seen
-
-
-async def _events(namespace: str, uids: Sequence[str], ctx: Context) -> tuple[Job, ...]:
-    """What the cluster tells about these objects beyond their status; without leave to read it, nothing."""
-    assert ctx.cluster is not None
-    asked = [ctx.cluster.list(EVENT, namespace, fields=f"involvedObject.uid={uid}") for uid in uids]
-    try:
-        return tuple(event for found in await asyncio.gather(*asked) for event in found)
-    except ApiError:
-        return ()
+    return replace(seen, events=tuple(await events_about(cluster, namespace, silent))) if silent else seen
 
 
 async def _is_restricted(job: Job, ctx: Context) -> bool:
