@@ -9,8 +9,8 @@ from libs.service.relay import Relay
 from libs.store import Outbox, UnitOfWork
 from services.scheduler.domain import decide
 from services.scheduler.domain.workloads import Demand
-from services.trainer import reconcile
 from services.trainer.domain import disruption
+from services.trainer.reconcile import trainjob as reconcile
 from tests.simulation.story import run
 
 pytestmark = pytest.mark.timeout(300)

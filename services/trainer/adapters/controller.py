@@ -13,7 +13,6 @@ from libs.cluster.telling import events_about
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
-from services.trainer import reconcile as pure
 from services.trainer.domain import words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed
@@ -22,6 +21,7 @@ from services.trainer.domain.starting import unexplained
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
 from services.trainer.domain.tokens import token_for
 from services.trainer.domain.workload import Site
+from services.trainer.reconcile import trainjob as pure
 
 TAIL_LINES = 15
 TAIL_PODS_MAX = 3

@@ -7,7 +7,6 @@ import pytest
 
 from libs.cluster import security
 from libs.resources.plan import Ensure
-from services.trainer import reconcile
 from services.trainer.adapters.shipped import shipped
 from services.trainer.app import TrainerSettings
 from services.trainer.domain import workload
@@ -16,6 +15,7 @@ from services.trainer.domain.frameworks import framework_for
 from services.trainer.domain.merge import merged
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
+from services.trainer.reconcile import trainjob as reconcile
 from tests.services.acceptable import accept, pod_spec, unrestricted
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, job, pod, runtime
 

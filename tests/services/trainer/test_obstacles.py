@@ -11,10 +11,10 @@ from contracts.kinds.upstream import upstream
 from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, Forbidden, TooManyRequests, Unavailable
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer import reconcile
 from services.trainer.domain import columns, disruption, starting
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
+from services.trainer.reconcile import trainjob as reconcile
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
 
 SDKS = upstream("kubeflow_trainer_api", "trainer_v1alpha1_train_job", "TrainerV1alpha1TrainJob")

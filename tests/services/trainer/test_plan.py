@@ -5,10 +5,10 @@ from typing import Any
 
 from libs.base import NotFound
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer import reconcile
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container
 from services.trainer.plugins import FRAMEWORKS
+from services.trainer.reconcile import trainjob as reconcile
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
 
 
