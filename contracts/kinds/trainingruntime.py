@@ -4,9 +4,9 @@ One unreadable runtime breaks `list_runtimes()` for everybody, so `runtime_error
 the SDK reads with; they are opened at the first write of a runtime, not at import.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from contracts.kinds.trainjob import PACKAGE, _Wire, read_error
 from contracts.kinds.upstream import upstream
@@ -22,6 +22,16 @@ class JobSetTemplate(_Wire):
 class TrainingRuntimeSpec(_Wire):
     ml_policy: dict[str, Any] = Field(alias="mlPolicy", description="mlPolicy: numNodes and one of torch, plain, ...")
     pod_group_policy: dict[str, Any] | None = Field(default=None, alias="podGroupPolicy")
+    active_deadline_seconds: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        default=None,
+        alias="activeDeadlineSeconds",
+        description="Seconds from start after which a job fails that sets no deadline itself.",
+    )
+    ttl_seconds_after_finished: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None,
+        alias="ttlSecondsAfterFinished",
+        description="Seconds after its end until a job is deleted that sets no time to live itself.",
+    )
     template: JobSetTemplate = Field(description="template of the jobs that a TrainJob starts.")
 
 

@@ -71,7 +71,7 @@ class RuntimePatch(_Wire):
 
 
 class TrainJobSpec(_Wire):
-    """What the user asked for. Only `suspend` and `activeDeadlineSeconds` may change once the job runs."""
+    """What the user asked for. Only `suspend`, `activeDeadlineSeconds` and the time to live may change once it runs."""
 
     runtime_ref: RuntimeRef = Field(alias="runtimeRef", description="runtimeRef is the training runtime to use.")
     trainer: Trainer | None = Field(default=None, description="trainer defines the configuration of the trainer.")
@@ -84,6 +84,11 @@ class TrainJobSpec(_Wire):
     suspend: bool | None = Field(default=None, description="suspend stops the job's pods until it is false again.")
     active_deadline_seconds: Annotated[StrictInt, Field(ge=1)] | None = Field(
         default=None, alias="activeDeadlineSeconds", description="Seconds from start after which the job fails."
+    )
+    ttl_seconds_after_finished: Annotated[StrictInt, Field(ge=0)] | None = Field(
+        default=None,
+        alias="ttlSecondsAfterFinished",
+        description="Seconds after its end until the job is deleted; by default the runtime's, else never.",
     )
     managed_by: Literal["trainer.kubeflow.org/trainjob-controller"] | None = Field(default=None, alias="managedBy")
 

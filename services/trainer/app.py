@@ -18,6 +18,7 @@ from services.trainer.adapters.jobs import StoredJobs
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
 from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
+from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.domain.workload import Site
 from services.trainer.handlers import when_workload_admitted, when_workload_queued
 from services.trainer.plugins import FRAMEWORKS
@@ -47,7 +48,7 @@ def build() -> App:
         return keys.setdefault(id(ports.store), TokenKey(ports.store, fresh)).get
 
     def reconcilers(ports: Ports) -> Sequence[Reconciler]:
-        jobs = TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports))
+        jobs = TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports), Snapshots(ports.store))
         return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes)]
 
     def routers(ports: Ports) -> "Sequence[APIRouter]":
@@ -67,6 +68,7 @@ def build() -> App:
         needs=needs,
         reconcilers=reconcilers,
         routers=routers,
+        migrations=Path(__file__).parent / "adapters" / "migrations",
         background=lambda ports: [_shipping(ports, runtimes[1], given(ports.settings.runtimes_folder, policies))],
     )
 

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from contracts.events.training.v1 import TrainJobSubmitted
-from libs.base.errors import ApiError, Conflict
+from libs.base.errors import ApiError, Conflict, NotFound
 from libs.cluster import JOB, NAMESPACE, POD, SECRET, SERVICE
 from libs.cluster.security import enforces_restricted
 from libs.cluster.telling import events_about
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
-from services.trainer.domain import words
+from services.trainer.adapters.snapshots import Snapshots
+from services.trainer.domain import lifetime, words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container, failed_pods
@@ -41,19 +43,21 @@ class TrainJobs:
         frameworks: Sequence[Framework],
         site: Site,
         key: Callable[[], Awaitable[bytes]],
+        snapshots: Snapshots,
     ) -> None:
         self.kind = kind
         self.owned = [Owned(resource, by_label(words.JOB_NAME), SELECTOR) for resource in (JOB, POD)]
         self._runtimes = {runtime.kind: runtime for runtime in runtimes}
         self._frameworks, self._site, self._key = tuple(frameworks), site, key
         self._asked_at: dict[str, float] = {}
+        self._snapshots = snapshots
 
     async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
         """One step. A conflict means that the job changed meanwhile: look again at once."""
         job = await ctx.resources.find(self.kind, key.namespace, key.name)
         if job is None or (is_finished(job) and not job["metadata"].get("deletionTimestamp")):
             self._asked_at.pop((job or {}).get("metadata", {}).get("uid", ""), None)
-            return None
+            return await self._expire(job, ctx) if job else None
         world = await self._world(job, ctx)
         try:
             return await self._carry_out(pure.plan(world), job, ctx)
@@ -67,6 +71,8 @@ class TrainJobs:
     async def _carry_out(self, plan: Plan, job: Job, ctx: Context) -> Requeue | None:
         """The status is written only onto what was read: a progress report may have come in between."""
         meta = job["metadata"]
+        if plan.done_finalizer:
+            await self._snapshots.forget(meta["uid"])
         again = await carry_out(replace(plan, status=None, events=()), job, ctx)
         if plan.events or (plan.status is not None and plan.status != (job.get("status") or {})):
             where = (self.kind, meta["namespace"], meta["name"])
@@ -93,10 +99,23 @@ class TrainJobs:
             restricted=is_admitted(job) and observed.job is None and await _is_restricted(job, ctx),
         )
 
+    async def _expire(self, job: Job, ctx: Context) -> Requeue | None:
+        """Deletes a job whose time to live after its end is over; until then it comes back."""
+        meta, runtime = job["metadata"], await self._runtime(job, ctx)
+        left = lifetime.seconds_left(job, runtime or {}, ctx.clock.now())
+        if left is None or left > 0:
+            return None if left is None else Requeue(left)
+        with suppress(NotFound):
+            await ctx.resources.delete(self.kind, meta["namespace"], meta["name"], preconditions={"uid": meta["uid"]})
+        return None
+
     async def _runtime(self, job: Job, ctx: Context) -> Job | None:
         ref = job["spec"]["runtimeRef"]
         kind = self._runtimes[ref.get("kind") or "ClusterTrainingRuntime"]
-        return await ctx.resources.find(kind, job["metadata"]["namespace"] if kind.namespaced else "", ref["name"])
+        place = job["metadata"]["namespace"] if kind.namespaced else ""
+        return await self._snapshots.runtime(
+            job["metadata"]["uid"], lambda: ctx.resources.find(kind, place, ref["name"])
+        )
 
     async def _names(self, job: Job, ctx: Context) -> list[str]:
         """Of the runtimes that the job could have named, those of the other kind with their kind."""

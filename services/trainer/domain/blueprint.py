@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.kinds.quantity import amount
-from services.trainer.domain import words
+from services.trainer.domain import lifetime, words
 from services.trainer.domain.merge import by_key, merged
 from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, trainer_job
 
@@ -27,6 +27,7 @@ class Blueprint:
     num_proc_per_node: int | None
     pod: dict[str, Any]
     job: dict[str, Any] = field(default_factory=dict)
+    deadline: int | None = None
 
     @property
     def node(self) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
         num_proc_per_node=trainer.get("numProcPerNode"),
         pod=_with_trainer(pod_template(found[1]), trainer),
         job={key: shape[key] for key in ("backoffLimit", "podFailurePolicy") if key in shape},
+        deadline=lifetime.deadline(job, runtime),
     )
 
 

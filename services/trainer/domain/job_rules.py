@@ -15,7 +15,8 @@ from services.trainer.domain.state import is_finished, is_parked
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
 SERVED_CHARS_MAX = 53
 RESERVED_ENV = ("PET_", "KUBEFLOW_TRAINER_SERVER_")
-MUTABLE = ("suspend", "activeDeadlineSeconds")
+TTL = "ttlSecondsAfterFinished"
+MUTABLE = ("suspend", "activeDeadlineSeconds", TTL)
 
 
 def defaulted(job: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
 def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:
     before = old.get("spec") or {}
     why = "is immutable once the job is over" if is_finished(old) else "is immutable while the job is not suspended"
-    allowed = () if is_finished(old) else MUTABLE
+    allowed = (TTL,) if is_finished(old) else MUTABLE
     loose = is_parked(old) and not is_finished(old)
     for field in sorted(spec.keys() | before.keys()):
         if (field == "runtimePatches" and loose) or field in allowed:

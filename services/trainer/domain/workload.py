@@ -6,16 +6,14 @@ take the owner for gone and delete them at once. Labels tie them; the finalizer 
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from libs.cluster import security
-from services.trainer.domain import words
+from services.trainer.domain import initializers, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.frameworks import Framework, Layout, Shape
 from services.trainer.domain.merge import by_key
 
 TOKEN_FOLDER = "/var/run/secrets/millstream.dev/progress"
-WORKSPACE = "/workspace"
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What pods get from the job's Secret, so that who may read pods reads no keys."""
 
@@ -69,9 +67,8 @@ def child_job(
         **plan.job,
         "template": _pod(job, plan, shape, site, restricted),
     }
-    deadline = job["spec"].get("activeDeadlineSeconds")
-    if deadline:
-        spec["activeDeadlineSeconds"] = deadline
+    if plan.deadline:
+        spec["activeDeadlineSeconds"] = plan.deadline
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -129,7 +126,7 @@ def _pod(job: dict[str, Any], plan: Blueprint, shape: Shape, site: Site, restric
         spec.setdefault("automountServiceAccountToken", False)
     spec["containers"] = [_node(job, c, shape, site) if c["name"] == words.NODE else c for c in spec["containers"]]
     spec["volumes"] = by_key(spec.get("volumes") or [], _volumes(job), "name")
-    downloads = _initializers(job, site)
+    downloads = initializers.containers(job, _s3_env(job, site), site.initializer_image)
     if downloads:
         spec["initContainers"] = [*downloads, *(spec.get("initContainers") or [])]
     given = plan.pod.get("metadata") or {}
@@ -141,8 +138,7 @@ def _node(job: dict[str, Any], container: dict[str, Any], shape: Shape, site: Si
     """The job's own variables win over the platform's, the framework's over both: a wrong rank helps nobody."""
     env = by_key(by_key(_platform_env(job, site), container.get("env") or [], "name"), shape.env, "name")
     mounts = [{"name": "progress", "mountPath": TOKEN_FOLDER, "readOnly": True}]
-    if job["spec"].get("initializer"):
-        mounts.append({"name": "workspace", "mountPath": WORKSPACE})
+    mounts += initializers.mounts(job)
     return {
         **container,
         "env": env,
@@ -187,34 +183,7 @@ def _volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
         "name": "progress",
         "secret": {"secretName": words.token_secret(job["metadata"]["name"]), "items": [_TOKEN]},
     }
-    return [token, *([{"name": "workspace", "emptyDir": {}}] if job["spec"].get("initializer") else [])]
+    return [token, *initializers.volumes(job)]
 
 
 _TOKEN = {"key": "token", "path": "token"}
-
-
-def _initializers(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
-    """Downloads run before each node, into a folder of its own, so no shared file system is needed."""
-    given = job["spec"].get("initializer") or {}
-    return [_download(job, part, given[part], site) for part in ("dataset", "model") if _uri(given.get(part))]
-
-
-def _uri(source: dict[str, Any] | None) -> str:
-    return (source or {}).get("storageUri") or ""
-
-
-def _download(job: dict[str, Any], part: str, source: dict[str, Any], site: Site) -> dict[str, Any]:
-    where = urlsplit(_uri(source))
-    target = f"{WORKSPACE}/{part}"
-    secret_name = (source.get("secretRef") or {}).get("name")
-    return {
-        "name": f"{part}-initializer",
-        "image": site.initializer_image,
-        "command": ["python", "-m", "services.trainer.workloads.initializer"],
-        "args": [f"s3://{where.netloc}{where.path}", target],
-        "env": by_key(_s3_env(job, site), source.get("env") or [], "name"),
-        **({"envFrom": [{"secretRef": {"name": secret_name}}]} if secret_name else {}),
-        "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}],
-        "resources": {"limits": {"cpu": "1", "memory": "1Gi"}},
-        "securityContext": security.platform_container(),
-    }

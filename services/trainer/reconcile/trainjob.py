@@ -227,8 +227,8 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
         framework = framework_for(print_.policy, world.frameworks)
         more = {"restricted": world.restricted}
         actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job), **more)))
-    elif _differs(seen.job, job):
-        actions.append(_apply(_adjusted(seen.job, job)))
+    elif _differs(seen.job, print_):
+        actions.append(_apply(_adjusted(seen.job, print_)))
     return actions
 
 
@@ -236,13 +236,12 @@ def _apply(obj: dict[str, Any]) -> Ensure:
     return Ensure(obj, apply=True)
 
 
-def _differs(child: dict[str, Any], job: dict[str, Any]) -> bool:
-    deadline = job["spec"].get("activeDeadlineSeconds")
-    return bool(child["spec"].get("suspend")) or child["spec"].get("activeDeadlineSeconds") != deadline
+def _differs(child: dict[str, Any], print_: Blueprint) -> bool:
+    return bool(child["spec"].get("suspend")) or child["spec"].get("activeDeadlineSeconds") != print_.deadline
 
 
-def _adjusted(child: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-    spec = {**child["spec"], "suspend": False, "activeDeadlineSeconds": job["spec"].get("activeDeadlineSeconds")}
+def _adjusted(child: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
+    spec = {**child["spec"], "suspend": False, "activeDeadlineSeconds": print_.deadline}
     return {**_bare(child), "spec": {key: value for key, value in spec.items() if value is not None}}
 
 
