@@ -9,7 +9,7 @@ from typing import Any
 from contracts.kinds.quantity import amount
 from services.trainer.domain import lifetime, words
 from services.trainer.domain.merge import by_key, merged
-from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, trainer_job
+from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, replicated_job, trainer_job
 
 DEFAULT_LIMITS: Mapping[str, str] = {"cpu": "1", "memory": "2Gi"}
 """What a node gets when neither the job nor its runtime says: no job may take a whole machine by saying nothing."""
@@ -20,7 +20,10 @@ DEFAULT_MEMORY_REQUEST = "512Mi"
 
 @dataclass(frozen=True)
 class Blueprint:
-    """`pod` is a pod template, `job` the rest of the Job's spec that the runtime gives (backoffLimit, ...)."""
+    """`pod` is a node's pod template, `job` the rest of the Job's spec that the runtime gives (backoffLimit, ...).
+
+    `lead` is the template of the pod that runs the user's command, where that is another one than a node's.
+    """
 
     policy: dict[str, Any]
     num_nodes: int
@@ -28,11 +31,12 @@ class Blueprint:
     pod: dict[str, Any]
     job: dict[str, Any] = field(default_factory=dict)
     deadline: int | None = None
+    lead: dict[str, Any] | None = None
 
     @property
     def node(self) -> dict[str, Any]:
         """The container that trains."""
-        return next(c for c in self.pod["spec"]["containers"] if c["name"] == words.NODE)
+        return container_of(self.pod)
 
     @property
     def limits(self) -> dict[str, Any]:
@@ -60,15 +64,18 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
     template = _patched(runtime["spec"], spec.get("runtimePatches") or [])
     found = trainer_job({"template": template})
     assert found, "stored runtimes have a trainer step"
-    shape = (found[1].get("template") or {}).get("spec") or {}
+    lead = found[1]
+    node = replicated_job({"template": template}, words.NODE) or lead
+    shape = (node.get("template") or {}).get("spec") or {}
     policy = runtime["spec"].get("mlPolicy") or {}
     return Blueprint(
         policy=policy,
         num_nodes=trainer.get("numNodes") or policy.get("numNodes") or 1,
         num_proc_per_node=trainer.get("numProcPerNode"),
-        pod=_with_trainer(pod_template(found[1]), trainer),
+        pod=_with_trainer(pod_template(node), trainer, leads=node is lead),
         job={key: shape[key] for key in ("backoffLimit", "podFailurePolicy") if key in shape},
         deadline=lifetime.deadline(job, runtime),
+        lead=None if node is lead else _with_trainer(pod_template(lead), trainer, leads=True),
     )
 
 
@@ -79,10 +86,16 @@ def _patched(spec: dict[str, Any], patches: list[dict[str, Any]]) -> dict[str, A
     return template
 
 
-def _with_trainer(pod: dict[str, Any], trainer: dict[str, Any]) -> dict[str, Any]:
+def container_of(pod: dict[str, Any]) -> dict[str, Any]:
+    """The container of a pod template that takes part in the training."""
+    return next(c for c in pod["spec"]["containers"] if c["name"] == words.NODE)
+
+
+def _with_trainer(pod: dict[str, Any], trainer: dict[str, Any], *, leads: bool) -> dict[str, Any]:
+    """What the job says of its nodes; what it runs is for the pod that leads."""
     pod = deepcopy(pod)
-    node = next(c for c in pod["spec"]["containers"] if c["name"] == words.NODE)
-    for key in ("image", "command", "args"):
+    node = container_of(pod)
+    for key in ("image", "command", "args") if leads else ("image",):
         if trainer.get(key):
             node[key] = deepcopy(trainer[key])
     node["env"] = by_key(node.get("env") or [], trainer.get("env") or [], "name")

@@ -32,6 +32,10 @@ def trainer_job(spec: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
     return None
 
 
+def replicated_job(spec: dict[str, Any], name: str) -> dict[str, Any] | None:
+    return next((job for job in _replicated(spec) if job.get("name") == name), None)
+
+
 def pod_template(job: dict[str, Any]) -> dict[str, Any]:
     return ((job.get("template") or {}).get("spec") or {}).get("template") or {}
 

@@ -18,17 +18,20 @@ SERVE_AS = "millstream.dev/serve-as"
 PRIORITY = "millstream.dev/priority"
 MAX_RESTARTS = "millstream.dev/max-restarts"
 """How often a job of several nodes begins again after the cluster took one of them away; 3 if absent, 0 for never."""
+MIN_NODES, MAX_NODES = "millstream.dev/min-nodes", "millstream.dev/max-nodes"
+"""Between how many nodes an elastic job may run."""
 FORMATS = ("pytorch", "sklearn", "xgboost", "onnx")
 
 NODE = "node"
+LAUNCHER = "launcher"
 TRAINER_STEP = "trainer"
 NAME_LENGTH_MAX = 50
-"""`<name>-node-0-<index>` is a pod's host name, 63 letters at most."""
+"""`<name>-launcher-0-<index>` is a pod's host name, 63 letters at most."""
 
 
-def child_job(name: str) -> str:
-    """The batch/v1 Job of a TrainJob's training nodes."""
-    return f"{name}-{NODE}-0"
+def child_job(name: str, role: str = NODE) -> str:
+    """The batch/v1 Job of a TrainJob's training nodes, or of another role's pods."""
+    return f"{name}-{role}-0"
 
 
 def token_secret(name: str) -> str:

@@ -1,16 +1,20 @@
-"""The Kubernetes objects of one TrainJob: an Indexed Job, its headless Service, the Secret with its progress token.
+"""The Kubernetes objects of one TrainJob: an Indexed Job for each role of its pods, mostly one; their headless Service;
+the Secret with the job's token and files.
 
 None has an ownerReference to the TrainJob: it lives in another API server, and a cluster's garbage collector would
 take the owner for gone and delete them at once. Labels tie them; the finalizer sees to their end.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from libs.cluster import security
 from services.trainer.domain import initializers, words
 from services.trainer.domain.blueprint import Blueprint
-from services.trainer.domain.frameworks import Framework, Layout, Shape
+from services.trainer.domain.elastic import elasticity
+from services.trainer.domain.frameworks import Framework, Layout, Role, Shape
 from services.trainer.domain.merge import by_key
 
 TOKEN_FOLDER = "/var/run/secrets/millstream.dev/progress"
@@ -43,38 +47,54 @@ def service(job: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Service", "metadata": _meta(job, meta["name"]), "spec": spec}
 
 
-def secret(job: dict[str, Any], token: str, site: Site) -> dict[str, Any]:
-    """The token, and the object store's keys."""
+def secret(job: dict[str, Any], token: str, site: Site, files: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The token, the object store's keys, and what the framework has its pods read."""
     meta = _meta(job, words.token_secret(job["metadata"]["name"]))
     data = {"token": token, **{name: site.s3[name] for name in CREDENTIALS if name in site.s3}}
+    data |= {_key(path): text for path, text in (files or {}).items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "stringData": data}
+
+
+def shape_of(job: dict[str, Any], plan: Blueprint, framework: Framework, ticket: int) -> Shape:
+    """What the framework makes of this job. `ticket` is a number that no other job running now has; it gives the
+    rendezvous port (pods may share a host)."""
+    return framework.shape(_layout(job, plan, framework.policy, ticket))
+
+
+def child_jobs(
+    job: dict[str, Any], plan: Blueprint, shape: Shape, site: Site, *, restricted: bool = False
+) -> list[dict[str, Any]]:
+    """One Job for each role, the one whose end is the TrainJob's end first. `restricted` tells that the namespace lets
+    no root in."""
+    parts = [role for role in shape.parts(plan.num_nodes) if role.count]
+    return [_child(job, plan, shape, role, site, restricted, leads=role is parts[0]) for role in parts]
 
 
 def child_job(
     job: dict[str, Any], plan: Blueprint, framework: Framework, site: Site, ticket: int, *, restricted: bool = False
 ) -> dict[str, Any]:
-    """`ticket` is a number that no other job running now has; it gives the rendezvous port (pods may share a host).
-    `restricted` tells that the namespace lets no root in."""
-    meta = job["metadata"]
-    shape = framework.shape(_layout(job, plan, ticket))
+    """The Job that runs the user's command."""
+    return child_jobs(job, plan, shape_of(job, plan, framework, ticket), site, restricted=restricted)[0]
+
+
+def _child(
+    job: dict[str, Any], plan: Blueprint, shape: Shape, role: Role, site: Site, restricted: bool, *, leads: bool
+) -> dict[str, Any]:
+    template = plan.lead if leads and plan.lead else plan.pod
     spec = {
         "completionMode": "Indexed",
-        "completions": plan.num_nodes,
-        "parallelism": plan.num_nodes,
+        "completions": role.count,
+        "parallelism": role.count,
         "suspend": False,
         "backoffLimit": 0,
         "podFailurePolicy": RUN_AGAIN_IF_LOST,
         **plan.job,
-        "template": _pod(job, plan, shape, site, restricted),
+        "template": _pod(job, template, shape, role, site, restricted),
     }
     if plan.deadline:
         spec["activeDeadlineSeconds"] = plan.deadline
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": _meta(job, words.child_job(meta["name"])),
-        "spec": spec,
-    }
+    name = words.child_job(job["metadata"]["name"], role.name)
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _meta(job, name, role.name), "spec": spec}
 
 
 def model_uri(job: dict[str, Any], bucket: str) -> str:
@@ -88,20 +108,26 @@ def dataset_uri(job: dict[str, Any]) -> str | None:
     return words.annotation(job, words.DATASET_URI) or dataset.get("storageUri") or None
 
 
-def labels(job: dict[str, Any]) -> dict[str, str]:
+def checkpoint_uri(job: dict[str, Any], bucket: str) -> str:
+    """Where this job keeps what it goes on from; another job of the same name has a folder of its own."""
+    meta = job["metadata"]
+    return f"s3://{bucket}/checkpoints/{meta['namespace']}/{meta['name']}-{meta['uid'][:8]}/"
+
+
+def labels(job: dict[str, Any], role: str = words.NODE) -> dict[str, str]:
     name = job["metadata"]["name"]
     return {
         **words.MANAGED_BY,
         words.JOB_NAME: name,
-        words.REPLICATED_JOB: words.NODE,
+        words.REPLICATED_JOB: role,
         words.JOB_INDEX: "0",
         words.ANCESTOR_STEP: words.TRAINER_STEP,
         words.UID: job["metadata"]["uid"],
     }
 
 
-def _layout(job: dict[str, Any], plan: Blueprint, ticket: int) -> Layout:
-    name = job["metadata"]["name"]
+def _layout(job: dict[str, Any], plan: Blueprint, policy: str, ticket: int) -> Layout:
+    name, own = job["metadata"]["name"], plan.policy.get(policy) or {}
     return Layout(
         name=name,
         service=name,
@@ -110,43 +136,60 @@ def _layout(job: dict[str, Any], plan: Blueprint, ticket: int) -> Layout:
         devices=plan.devices,
         num_proc_per_node=plan.num_proc_per_node,
         port=PORT_FIRST + ticket % PORT_COUNT,
+        policy=own,
+        **elasticity(job, own),
     )
 
 
-def _meta(job: dict[str, Any], name: str) -> dict[str, Any]:
-    return {"name": name, "namespace": job["metadata"]["namespace"], "labels": labels(job)}
+def _meta(job: dict[str, Any], name: str, role: str = words.NODE) -> dict[str, Any]:
+    return {"name": name, "namespace": job["metadata"]["namespace"], "labels": labels(job, role)}
 
 
-def _pod(job: dict[str, Any], plan: Blueprint, shape: Shape, site: Site, restricted: bool) -> dict[str, Any]:
+def _pod(
+    job: dict[str, Any], template: dict[str, Any], shape: Shape, role: Role, site: Site, restricted: bool
+) -> dict[str, Any]:
     """Users' code gets no key to the API unless it brings an account: reporting progress takes the job's own token."""
-    spec = security.with_defaults(plan.pod["spec"], restricted=restricted)
+    spec = security.with_defaults(template["spec"], restricted=restricted)
     spec |= {"restartPolicy": "Never", "subdomain": job["metadata"]["name"]}
     spec.setdefault("terminationGracePeriodSeconds", 10)
     if not spec.get("serviceAccountName"):
         spec.setdefault("automountServiceAccountToken", False)
-    spec["containers"] = [_node(job, c, shape, site) if c["name"] == words.NODE else c for c in spec["containers"]]
-    spec["volumes"] = by_key(spec.get("volumes") or [], _volumes(job), "name")
+    spec["containers"] = [
+        _node(job, c, shape, role, site) if c["name"] == words.NODE else c for c in spec["containers"]
+    ]
+    spec["volumes"] = by_key(spec.get("volumes") or [], _volumes(job, shape), "name")
     downloads = initializers.containers(job, _s3_env(job, site), site.initializer_image)
     if downloads:
         spec["initContainers"] = [*downloads, *(spec.get("initContainers") or [])]
-    given = plan.pod.get("metadata") or {}
-    meta = {"labels": {**(given.get("labels") or {}), **labels(job)}, "annotations": given.get("annotations") or {}}
+    given = template.get("metadata") or {}
+    own = labels(job, role.name)
+    meta = {"labels": {**(given.get("labels") or {}), **own}, "annotations": given.get("annotations") or {}}
     return {"metadata": meta, "spec": spec}
 
 
-def _node(job: dict[str, Any], container: dict[str, Any], shape: Shape, site: Site) -> dict[str, Any]:
+def _node(job: dict[str, Any], container: dict[str, Any], shape: Shape, role: Role, site: Site) -> dict[str, Any]:
     """The job's own variables win over the platform's, the framework's over both: a wrong rank helps nobody."""
     env = by_key(by_key(_platform_env(job, site), container.get("env") or [], "name"), shape.env, "name")
     mounts = [{"name": "progress", "mountPath": TOKEN_FOLDER, "readOnly": True}]
+    mounts += [{"name": name, "mountPath": folder, "readOnly": True} for name, folder in _folders(shape).items()]
     mounts += initializers.mounts(job)
     return {
-        **container,
-        "env": env,
-        "ports": by_key(container.get("ports") or [], shape.ports, "name"),
+        **_told(container, role),
+        "env": by_key(env, role.env, "name"),
+        "ports": by_key(by_key(container.get("ports") or [], shape.ports, "name"), role.ports, "name"),
         "volumeMounts": by_key(container.get("volumeMounts") or [], mounts, "mountPath"),
         # The last lines of the log become the message of a failure.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _told(container: dict[str, Any], role: Role) -> dict[str, Any]:
+    """The container with what it runs; nothing can be put before an image's own entrypoint, which nobody knows here."""
+    if role.command:
+        return {**{k: v for k, v in container.items() if k != "args"}, "command": list(role.command)}
+    if role.before and container.get("command"):
+        return {**container, "command": [*role.before, *container["command"]]}
+    return container
 
 
 def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
@@ -157,6 +200,8 @@ def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
         "MILLSTREAM_JOB_NAMESPACE": meta["namespace"],
         "MILLSTREAM_JOB_UID": meta["uid"],
         "MILLSTREAM_MODEL_URI": model_uri(job, site.bucket),
+        "MILLSTREAM_CHECKPOINT_URI": checkpoint_uri(job, site.bucket),
+        "MILLSTREAM_RESTART": str((job.get("status") or {}).get("restarts") or 0),
         **({"MILLSTREAM_DATASET_URI": data} if data else {}),
         "KUBEFLOW_TRAINER_SERVER_URL": f"{site.progress_url}/{path}",
         "KUBEFLOW_TRAINER_SERVER_TOKEN": f"{TOKEN_FOLDER}/token",
@@ -178,12 +223,29 @@ def _s3_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
     ]
 
 
-def _volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
-    token = {
-        "name": "progress",
-        "secret": {"secretName": words.token_secret(job["metadata"]["name"]), "items": [_TOKEN]},
-    }
-    return [token, *initializers.volumes(job)]
+def _volumes(job: dict[str, Any], shape: Shape) -> list[dict[str, Any]]:
+    holder = words.token_secret(job["metadata"]["name"])
+    token = {"name": "progress", "secret": {"secretName": holder, "items": [_TOKEN]}}
+    given = [
+        {"name": name, "secret": {"secretName": holder, "items": _items(shape, folder)}}
+        for name, folder in _folders(shape).items()
+    ]
+    return [token, *given, *initializers.volumes(job)]
+
+
+def _folders(shape: Shape) -> dict[str, str]:
+    """The folders of the framework's files by the name of their volume."""
+    folders = sorted({str(PurePosixPath(path).parent) for path in shape.files})
+    return {f"framework-{number}": folder for number, folder in enumerate(folders)}
+
+
+def _items(shape: Shape, folder: str) -> list[dict[str, str]]:
+    paths = [PurePosixPath(path) for path in shape.files]
+    return [{"key": _key(str(path)), "path": path.name} for path in paths if str(path.parent) == folder]
+
+
+def _key(path: str) -> str:
+    return path.strip("/").replace("/", ".")
 
 
 _TOKEN = {"key": "token", "path": "token"}

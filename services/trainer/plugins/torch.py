@@ -1,9 +1,20 @@
 """PyTorch through torchrun, which reads PET_* variables (torch.distributed.run); gloo where there is no accelerator."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.trainer.domain.frameworks import Layout, Shape
-from services.trainer.domain.words import COMPLETION_INDEX, child_job
+from services.trainer.domain.elastic import elastic_causes
+from services.trainer.domain.frameworks import (
+    INDEX,
+    Layout,
+    Shape,
+    bad_processes,
+    container_port,
+    unknown_keys,
+    variable,
+)
+
+KEYS = ("numProcPerNode", "elasticPolicy", "envInjection")
 
 
 class Torch:
@@ -11,22 +22,37 @@ class Torch:
 
     def shape(self, layout: Layout) -> Shape:
         """One process per accelerator, else one per whole core, unless the job says how many."""
-        procs = layout.num_proc_per_node or layout.devices or max(1, int(layout.cpu))
-        threads = max(1, int(layout.cpu) // procs)
+        procs = layout.processes(layout.devices or layout.cores)
         env = (
-            _value("PET_NNODES", layout.num_nodes),
-            _value("PET_NPROC_PER_NODE", procs),
-            {"name": "PET_NODE_RANK", "valueFrom": {"fieldRef": {"fieldPath": _INDEX}}},
-            _value("PET_MASTER_ADDR", f"{child_job(layout.name)}-0.{layout.service}"),
-            _value("PET_MASTER_PORT", layout.port),
+            variable("PET_NPROC_PER_NODE", procs),
+            *(_elastic(layout) if layout.min_nodes or layout.max_nodes else _fixed(layout)),
             # More threads than cores is the commonest reason why training on CPUs crawls.
-            _value("OMP_NUM_THREADS", threads),
+            variable("OMP_NUM_THREADS", max(1, layout.cores // procs)),
         )
-        return Shape(env=env, ports=({"name": "torch", "containerPort": layout.port, "protocol": "TCP"},))
+        return Shape(env=env, ports=(container_port("torch", layout.port),))
+
+    def causes(self, policy: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        elastic = elastic_causes(policy["elasticPolicy"]) if "elasticPolicy" in policy else []
+        return [*unknown_keys(policy, KEYS), *bad_processes(policy), *elastic]
 
 
-_INDEX = f"metadata.annotations['{COMPLETION_INDEX}']"
+def _fixed(layout: Layout) -> tuple[dict[str, Any], ...]:
+    return (
+        variable("PET_NNODES", layout.num_nodes),
+        variable("PET_NODE_RANK", INDEX),
+        variable("PET_MASTER_ADDR", layout.host(0)),
+        variable("PET_MASTER_PORT", layout.port),
+    )
 
 
-def _value(name: str, value: object) -> dict[str, Any]:
-    return {"name": name, "value": str(value)}
+def _elastic(layout: Layout) -> tuple[dict[str, Any], ...]:
+    """Nodes meet at the first one's store and get their ranks there; who is lost is waited for and taken in again."""
+    least = layout.min_nodes or min(layout.num_nodes, layout.max_nodes or layout.num_nodes)
+    most = layout.max_nodes or max(least, layout.num_nodes)
+    return (
+        variable("PET_NNODES", f"{least}:{most}"),
+        variable("PET_RDZV_BACKEND", "c10d"),
+        variable("PET_RDZV_ENDPOINT", f"{layout.host(0)}:{layout.port}"),
+        variable("PET_RDZV_ID", layout.name),
+        variable("PET_MAX_RESTARTS", 3 if layout.max_restarts is None else layout.max_restarts),
+    )

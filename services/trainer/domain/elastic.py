@@ -1,0 +1,39 @@
+"""Between how many nodes a job may run: its annotations first, then the runtime's torch.elasticPolicy."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.trainer.domain import words
+
+KEYS = {"min_nodes": ("minNodes", words.MIN_NODES), "max_nodes": ("maxNodes", words.MAX_NODES)}
+RESTARTS = ("maxRestarts", words.MAX_RESTARTS)
+
+
+def elasticity(job: dict[str, Any], policy: Mapping[str, Any]) -> dict[str, int]:
+    """Layout's last fields; empty for a job whose number of nodes is fixed."""
+    given = policy.get("elasticPolicy") or {}
+    found = {field: _number(job, given, key, annotation) for field, (key, annotation) in KEYS.items()}
+    known = {field: number for field, number in found.items() if number is not None}
+    restarts = _number(job, given, *RESTARTS)
+    return known | ({"max_restarts": restarts} if known and restarts is not None else {})
+
+
+def _number(job: dict[str, Any], given: Mapping[str, Any], key: str, annotation: str) -> int | None:
+    own = words.annotation(job, annotation)
+    value = int(own) if own is not None else given.get(key)
+    return value if isinstance(value, int) else None
+
+
+def elastic_causes(given: Any) -> list[tuple[str, str]]:
+    """What is wrong with a runtime's `elasticPolicy`."""
+    if not isinstance(given, dict):
+        return [("elasticPolicy", "must be an object with minNodes, maxNodes, maxRestarts")]
+    known = {"minNodes": 1, "maxNodes": 1, "maxRestarts": 0}
+    wrong = [(f"elasticPolicy.{key}", f"is not known; known: {', '.join(known)}") for key in given if key not in known]
+    for key, least in known.items():
+        value = given.get(key, least)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            wrong.append((f"elasticPolicy.{key}", f"{value!r} must be a whole number of at least {least}"))
+    if not wrong and given.get("minNodes", 1) > given.get("maxNodes", given.get("minNodes", 1)):
+        wrong.append(("elasticPolicy.minNodes", f"{given['minNodes']} must not exceed maxNodes, {given['maxNodes']}"))
+    return wrong
