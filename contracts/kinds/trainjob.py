@@ -4,6 +4,7 @@ Fields are upstream's models where those validate plain JSON; quantities (upstre
 patches (300 models deep, opened only when used, see `pod_patch_error`) are ours.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -96,10 +97,18 @@ class TrainJobSpec(_Wire):
 class Admission(_Wire):
     """Millstream's own: what the scheduler said. Apart from `conditions`, which must stay empty while a job runs."""
 
-    state: Literal["Waiting", "Queued", "Admitted"]
+    state: Literal["Waiting", "Queued", "Admitted", "Evicted"]
     reason: str | None = None
+    message: str | None = None
     since: datetime | None = None
     generation: int | None = None
+    id: str | None = None
+    """Which admission of this job: a number that grows."""
+    cluster_queue: str | None = Field(default=None, alias="clusterQueue")
+    pod_sets: list[dict[str, Any]] | None = Field(default=None, alias="podSets")
+    """For each pod set its count, flavors, node selector, tolerations and place, as they were assigned."""
+    ready: bool | None = None
+    """Whether the scheduler was told that all pods are ready."""
 
 
 class Disruption(_Wire):
@@ -118,6 +127,8 @@ class TrainJobStatus(_Wire):
     trainer_status: _TrainerStatus | None = Field(default=None, alias="trainerStatus")  # type: ignore[valid-type]
     observed_generation: int | None = Field(default=None, alias="observedGeneration")
     admission: Admission | None = None
+    released: str | None = None
+    """The last admission whose pods are gone."""
     environment: dict[str, str] | None = None
     started_at: datetime | None = Field(default=None, alias="startedAt")
     restarts: int | None = None
@@ -135,9 +146,29 @@ class TrainJob(_Wire):
 
 
 def pod_patch_error(patch: dict[str, Any]) -> str | None:
-    """Why upstream's models, and with them the SDK, could not read a `trainingRuntimeSpec` patch; else None."""
-    name = "TrainerV1alpha1TrainingRuntimeSpecPatch"
-    return read_error(upstream(PACKAGE, "trainer_v1alpha1_training_runtime_spec_patch", name), patch)
+    """Why upstream's models, and with them the SDK, could not read a `trainingRuntimeSpec` patch; else None.
+
+    Those models are also the list of what a patch may change: a field that they drop is refused, not applied.
+    """
+    model = upstream(PACKAGE, "trainer_v1alpha1_training_runtime_spec_patch", "TrainerV1alpha1TrainingRuntimeSpecPatch")
+    if wrong := read_error(model, patch):
+        return wrong
+    dropped = next(_dropped(patch, model.from_dict(patch).to_dict(), ""), None)
+    return f"{dropped} is nothing that a patch may change" if dropped else None
+
+
+def _dropped(sent: Any, read: Any, where: str) -> Iterator[str]:
+    """Paths of `sent` that are not in `read`."""
+    if isinstance(sent, dict) and isinstance(read, dict):
+        for key, value in sent.items():
+            path = f"{where}.{key}" if where else str(key)
+            if key not in read:
+                yield from [] if value is None else [path]
+            else:
+                yield from _dropped(value, read[key], path)
+    elif isinstance(sent, list) and isinstance(read, list):
+        for index, (one, other) in enumerate(zip(sent, read, strict=False)):
+            yield from _dropped(one, other, f"{where}[{index}]")
 
 
 def read_error(model: Any, body: Any) -> str | None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from libs.resources.conditions import condition, is_true, with_condition
 from libs.resources.controller import Controller
-from libs.resources.kinds import Admission, Column, Kind, Object, Scale, Subresource
+from libs.resources.kinds import Admission, Column, Kind, Object, Right, Scale, Subresource
 from libs.resources.listing import Page
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.queue import WorkQueue
@@ -41,6 +41,7 @@ __all__ = [
     "Remove",
     "Requeue",
     "Resources",
+    "Right",
     "Scale",
     "Selectors",
     "Subresource",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -45,6 +45,22 @@ class Admission:
     now: datetime
 
 
+@dataclass(frozen=True, order=True)
+class Right:
+    """What whoever writes an object must be allowed besides, since its service will do it on their behalf.
+
+    `because` names the field that asks for it, as the answer tells whoever may not.
+    """
+
+    verb: str
+    group: str
+    version: str
+    plural: str
+    namespace: str
+    because: str
+    namespaced: ClassVar[bool] = True
+
+
 @dataclass(frozen=True)
 class Scale:
     """Where the `scale` subresource finds its numbers; paths are dotted, `selector` gives the label selector
@@ -71,6 +87,10 @@ def unchanged(obj: Object, old: Object | None, admission: Admission) -> Object:
     return obj
 
 
+def no_more(obj: Object, old: Object | None) -> frozenset[Right]:
+    return frozenset()
+
+
 def silent(op: Op, obj: Object, old: Object | None) -> Sequence[Event]:
     return ()
 
@@ -82,6 +102,7 @@ class Kind:
     `model` validates the whole object; `schema` (an OpenAPI v3 dict) is used where there is no model. `admit` is pure:
     it gets the new object and the old one (None on create), returns the object to store and raises `Invalid`. `events`
     names the domain events of a change; they are said in the same transaction. `finalizer` is put on every new object.
+    `rights` tells from the new object and the old one what else the asker must be allowed.
     """
 
     group: str
@@ -100,6 +121,7 @@ class Kind:
     finalizer: str | None = None
     admit: Callable[[Object, Object | None, Admission], Object] = unchanged
     events: Callable[[Op, Object, Object | None], Sequence[Event]] = silent
+    rights: Callable[[Object, Object | None], frozenset[Right]] = no_more
     scale: Scale | None = None
     name_is_label: bool = False  # DNS label (63 characters, no dots) instead of a DNS subdomain
     description: str = ""

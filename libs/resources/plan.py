@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.envelope import Event
+from contracts.envelope import Message
 from libs.base import AlreadyExists
 from libs.resources.kinds import Kind, Object
 from libs.resources.reconcile import Context, Requeue, key_of
@@ -38,7 +38,7 @@ class Plan:
 
     actions: Sequence[Ensure | Remove] = ()
     status: Object | None = None
-    events: Sequence[Event] = ()
+    events: Sequence[Message] = ()
     requeue_after: float | None = None
     done_finalizer: bool = False
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from contracts.envelope import Event, Letter
 from libs.base import Clock, Forbidden, Ids
 from libs.resources import cascade, listing, writing
-from libs.resources.kinds import Kind, Object
+from libs.resources.kinds import Kind, Object, Right
 from libs.resources.listing import Page
 from libs.resources.selectors import EVERYTHING, Selectors
 from libs.resources.transaction import Transaction
@@ -22,10 +23,11 @@ Warnings = list[str]
 Objects = list[Object]
 Batches = AsyncIterator[list[Happening]]
 
-Authorize = Callable[[Any, str, Kind, str, str, str], Awaitable[bool]]
+Authorize = Callable[[Any, str, Kind | Right, str, str, str], Awaitable[bool]]
 """Asked as (user, verb, kind, namespace, name, subresource or ""); the user is never None. Answers whether it may be;
 may raise Forbidden, or Unavailable when it cannot tell.
 """
+Write = Callable[[Transaction, Ask], Awaitable[Object]]
 
 
 class Resources:
@@ -79,11 +81,12 @@ class Resources:
         uow: UnitOfWork | None = None,
     ) -> Object:
         """Stores a new object; `generateName` gives it a name. `warnings` collects what field validation warns of."""
-        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
+        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates, self._none_yet(user))
         space = namespace if namespace is not None else _of(obj, "namespace")
         await self.allow(user, "create", kind, space, _of(obj, "name"))
-        async with self._open(uow, dry_run) as tx:
-            return await writing.create(tx, self.kinds, kind, obj, space, ask)
+        return await self._leave_for(
+            ask, uow, lambda tx, ask: writing.create(tx, self.kinds, kind, obj, space, ask), kind, _of(obj, "name")
+        )
 
     async def get(self, kind: Kind, namespace: str, name: str, *, part: str = "", user: Any = None) -> Object:
         """The object as it is now, whatever `part` of it is meant; raises NotFound."""
@@ -130,10 +133,11 @@ class Resources:
         """PUT: the whole object, or with `part="status"` its status alone. Conflict if its resourceVersion is not
         current.
         """
-        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
+        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates, self._none_yet(user))
         await self.allow(user, "update", kind, namespace, name, part)
-        async with self._open(uow, dry_run) as tx:
-            return await writing.replace(tx, self.kinds, kind, namespace, name, obj, part, ask)
+        return await self._leave_for(
+            ask, uow, lambda tx, ask: writing.replace(tx, self.kinds, kind, namespace, name, obj, part, ask), kind, name
+        )
 
     async def patch(
         self,
@@ -153,10 +157,12 @@ class Resources:
         uow: UnitOfWork | None = None,
     ) -> Object:
         """Merge, JSON or (built-in groups) strategic merge patch."""
-        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
+        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates, self._none_yet(user))
         await self.allow(user, "patch", kind, namespace, name, part)
-        async with self._open(uow, dry_run) as tx:
-            return await writing.patch(tx, self.kinds, kind, namespace, name, patch, content_type, part, ask)
+        where = (kind, namespace, name)
+        return await self._leave_for(
+            ask, uow, lambda tx, ask: writing.patch(tx, self.kinds, *where, patch, content_type, part, ask), kind, name
+        )
 
     async def apply(
         self,
@@ -178,14 +184,14 @@ class Resources:
         """Server-side apply: creates or merges, and keeps which manager owns which field. Conflict lists foreign
         fields.
         """
-        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates)
+        ask = Ask(user, dry_run, field_validation, manager, _or_new(warnings), duplicates, self._none_yet(user))
         space = namespace if namespace is not None else _of(obj, "namespace")
         called = name or _of(obj, "name")
         await self.allow(user, "patch", kind, space, called, part)
         if self._asks(user) and await self.find(kind, space, called) is None:
             await self.allow(user, "create", kind, space, called, part)
-        async with self._open(uow, dry_run) as tx:
-            return await writing.apply(tx, self.kinds, kind, obj, space, name, force, part, ask)
+        how = (kind, obj, space, name, force, part)
+        return await self._leave_for(ask, uow, lambda tx, ask: writing.apply(tx, self.kinds, *how, ask), kind, called)
 
     async def delete(
         self,
@@ -289,6 +295,32 @@ class Resources:
         """
         await self.allow(user, "watch", kind, namespace or "", selectors.fields.wants("metadata", "name") or "")
         return await watch(self.hub, kind, namespace, since, selectors, bookmarks, initial, timeout)
+
+    async def _leave_for(self, ask: Ask, uow: UnitOfWork | None, write: Write, kind: Kind, name: str) -> Object:
+        """Writes; where the object needs more rights than leave to write it, asks for them outside of the transaction
+        and writes anew: the rules see what is really stored, whatever changed meanwhile.
+        """
+        while True:
+            try:
+                async with self._open(uow, ask.dry_run) as tx:
+                    return await write(tx, ask)
+            except writing.Unasked as unasked:
+                for right in sorted(unasked.rights):
+                    await self._allow_besides(ask.user, right, kind, name)
+                ask = replace(ask, granted=(ask.granted or frozenset()) | unasked.rights)
+
+    async def _allow_besides(self, user: Any, right: Right, kind: Kind, name: str) -> None:
+        assert self._authorize is not None, "rights are asked for only where there is somebody to ask"
+        if await self._authorize(user, right.verb, right, right.namespace, "", ""):
+            return
+        who = getattr(user, "name", user)
+        may = f'User "{who}" cannot {right.verb} resource "{right.plural}" in the namespace "{right.namespace}"'
+        details = {"name": name, "group": kind.group, "kind": kind.plural}
+        told = f"{kind.resource} {name!r} is forbidden: {right.because} takes that right, and {may}"
+        raise Forbidden(told, details=details)
+
+    def _none_yet(self, user: Any) -> frozenset[Right] | None:
+        return frozenset() if self._asks(user) else None
 
     def _asks(self, user: Any) -> bool:
         return user is not None and self._authorize is not None

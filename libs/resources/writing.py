@@ -9,7 +9,7 @@ from typing import Any
 from contracts.envelope import Event
 from libs.base import AlreadyExists, BadRequest, Conflict, Forbidden, NotFound, UnsupportedMediaType, rfc3339
 from libs.resources import cascade, managed, patches, shaping
-from libs.resources.kinds import Admission, Kind, Object, Operation
+from libs.resources.kinds import Admission, Kind, Object, Operation, Right
 from libs.resources.schemas import schema_of
 from libs.resources.transaction import Transaction
 
@@ -26,6 +26,16 @@ class Ask:
     manager: str | None = None
     warnings: list[str] = field(default_factory=list)
     duplicates: Sequence[str] = ()
+    granted: frozenset[Right] | None = None
+    """What the asker is known to be allowed beside the write itself; None where nobody needs leave."""
+
+
+class Unasked(Exception):  # no error: the caller asks and tries again
+    """The write needs rights that nobody was asked for yet; nothing has been written."""
+
+    def __init__(self, rights: frozenset[Right]) -> None:
+        super().__init__(rights)
+        self.rights = rights
 
 
 async def create(
@@ -39,6 +49,7 @@ async def create(
     obj = shaping.newborn(kind, obj, uid=tx.ids.uid(), now=rfc3339(tx.now))
     obj = await _named(tx, kind, obj)
     obj = shaping.admitted(kind, obj, None, _admission(tx, ask, "CREATE", obj))
+    _check_rights(kind, obj, None, ask)
     await _check_namespace(tx, kinds, kind, obj)
     await cascade.check_owners(tx, kinds, kind, obj)
     if ownership:
@@ -203,6 +214,7 @@ async def _succeed(
         shaping.check(kind, new, old)
     else:
         new = shaping.admitted(kind, new, old, _admission(tx, ask, "UPDATE", new))
+        _check_rights(kind, new, old, ask)
         new = shaping.with_generation(kind, old, new)
     if ask.manager and not tracked:
         new = _owned(old, new, kind, ask, tx, part)
@@ -252,6 +264,11 @@ def _owned(old: Object | None, new: Object, kind: Kind, ask: Ask, tx: Transactio
 
 def _writer(kind: Kind, ask: Ask, tx: Transaction, part: str) -> managed.Writer:
     return managed.Writer(ask.manager or "", kind.api_version, rfc3339(tx.now), part)
+
+
+def _check_rights(kind: Kind, obj: Object, old: Object | None, ask: Ask) -> None:
+    if ask.granted is not None and (missing := kind.rights(obj, old) - ask.granted):
+        raise Unasked(missing)
 
 
 def _admission(tx: Transaction, ask: Ask, operation: Operation, obj: Object) -> Admission:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.resources.kinds import Kind
+from libs.resources.kinds import Kind, Right
 from libs.resources.resources import Authorize
 from libs.service.commands import BUS_USER
 from libs.service.identity import User
@@ -17,7 +17,7 @@ def cluster_rights(reviews: Reviews) -> Authorize:
     The bus is known by identity, not by its name, which a user might bear.
     """
 
-    async def authorize(user: Any, verb: str, kind: Kind, namespace: str, name: str, part: str) -> bool:
+    async def authorize(user: Any, verb: str, kind: Kind | Right, namespace: str, name: str, part: str) -> bool:
         if user is BUS_USER:
             return True
         asking = user if isinstance(user, User) else User(user.name, tuple(user.groups))

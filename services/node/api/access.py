@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.base.errors import Unauthorized
-from libs.resources.kinds import Kind
+from libs.resources.kinds import Kind, Right
 from libs.service.identity import User
 from libs.service.manifest import Manifest
 from libs.service.roles import READ, Rule, allow, rules
@@ -69,7 +69,7 @@ class Access:
         self._rules: Mapping[str, list[Rule]] = {ACCOUNT_OF_PLATFORM + each.name: rules(each) for each in manifests}
         self._scopes = {(kind.group, kind.plural): kind.namespaced for kind in own}
 
-    async def __call__(self, user: Any, verb: str, kind: Kind, namespace: str, name: str, part: str = "") -> bool:
+    async def __call__(self, user: Any, verb: str, kind: Kind | Right, namespace: str, name: str, part: str = "") -> bool:
         return self._decide(user, Wish(verb, kind.group, kind.plural, namespace, name), kind.namespaced)
 
     def allows(self, user: Any, wish: Wish) -> bool:

@@ -1,14 +1,14 @@
 """The three kinds that the trainer serves: models, columns, rules and the facts of a change."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from contracts.kinds.trainingruntime import ClusterTrainingRuntime, TrainingRuntime
 from contracts.kinds.trainjob import GROUP, VERSION, TrainJob
 from libs.base.errors import Cause, Invalid
-from libs.resources import Admission, Column, Kind
+from libs.resources import Admission, Column, Kind, Right
 from services.trainer.adapters import in_use
-from services.trainer.domain import announce, columns, job_rules, runtime_rules
+from services.trainer.domain import announce, columns, job_rules, rights, runtime_rules
 
 Object = dict[str, Any]
 FINALIZER = "millstream.dev/workloads"
@@ -18,6 +18,18 @@ def _admit_job(job: Object, old: Object | None, admission: Admission) -> Object:
     stored = job_rules.defaulted(job)
     _refuse(TRAINJOB, job, job_rules.job_causes(stored, old))
     return stored
+
+
+def _rights(fields: Callable[[Object], Sequence[str]]) -> Callable[[Object, Object | None], frozenset[Right]]:
+    """Who writes such `fields` must be allowed to create pods there; who leaves the spec as it is need not."""
+
+    def rights(obj: Object, old: Object | None) -> frozenset[Right]:
+        if old is not None and old.get("spec") == obj.get("spec"):
+            return frozenset()
+        where = obj["metadata"].get("namespace", "")
+        return frozenset(Right("create", "", "v1", "pods", where, because=field) for field in fields(obj)[:1])
+
+    return rights
 
 
 def _refuse(kind: Kind, obj: Object, causes: Sequence[Cause]) -> None:
@@ -37,6 +49,7 @@ TRAINJOB = Kind(
     categories=("all", "kubeflow"),
     finalizer=FINALIZER,
     admit=_admit_job,
+    rights=_rights(rights.of_job),
     events=announce.facts_of,
     name_is_label=True,
     description="A training job on one or more nodes.",
@@ -71,6 +84,7 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
         status_subresource=False,
         finalizer=in_use.FINALIZER,
         admit=lambda obj, old, admission: _admit_runtime(kind, obj, policies),
+        rights=_rights(rights.of_runtime),
         description="A template that TrainJobs start from.",
         columns=(
             Column("Framework", "string", r".metadata.labels.trainer\.kubeflow\.org/framework"),
