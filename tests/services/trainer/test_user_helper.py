@@ -2,9 +2,6 @@
 
 import atexit
 import json
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,41 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from millstream import reporting
 from millstream import training as mt
 
 from services.trainer.workloads import initializer
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a pod whose object store is rclone, with a dataset in it."""
-    root = tmp_path_factory.mktemp("s3")
-    (root / "data" / "digits").mkdir(parents=True)
-    (root / "data" / "digits" / "a.txt").write_text("one")
-    (root / "data" / "digits" / "b.bin").write_text("two")
-    (root / "data" / "digits-old").write_text("other")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    command = [
-        str(Path(sys.executable).parent / "rclone"),
-        "serve",
-        "s3",
-        "--addr",
-        address,
-        "--auth-key",
-        "key,secret",
-    ]
-    server = subprocess.Popen([*command, str(root)], stderr=subprocess.DEVNULL)
-    host, _, port = address.partition(":")
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                break
-        assert server.poll() is None
-    yield {"AWS_ENDPOINT_URL": f"http://{address}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    server.kill()
-    server.wait()
+from tests.platform import until
 
 
 @pytest.fixture
@@ -115,23 +82,25 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
     (tmp_path / "token").write_text("secret\n")
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", f"http://127.0.0.1:{server.server_port}/x")
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
-    monkeypatch.setattr(mt, "_reporter", mt._Reporter())
+    monkeypatch.setattr(reporting, "reporter", reporting.Reporter())
     yield got
-    atexit.unregister(mt._reporter.flush)
+    atexit.unregister(reporting.reporter.flush)
     server.shutdown()
     server.server_close()
 
 
 def test_reports_are_few_and_the_last_one_is_never_lost(heard: list[tuple[str, dict[str, Any]]]):
+    mt.report(progress=0)
+    until(lambda: len(heard) == 1, 5, "the first report leaves at once")
     for step in range(1, 101):
-        mt.report(progress=step, metrics={"loss": 1 / step})
+        mt.report(progress=step, metrics={"loss": 1 / step}, step=step)
     mt.flush()
     assert len(heard) == 2
     assert heard[0][0] == "Bearer secret"
     last = heard[-1][1]
     assert last["trainerStatus"]["progressPercentage"] == 100
     assert last["trainerStatus"]["metrics"] == [{"name": "loss", "value": "0.01"}]
-    assert last["environment"]["python"].startswith("3.")
+    assert last["environment"]["python"].startswith("3.") and last["step"] == 100
 
 
 def test_only_the_first_rank_is_heard(heard: list, monkeypatch: pytest.MonkeyPatch):
@@ -143,7 +112,9 @@ def test_only_the_first_rank_is_heard(heard: list, monkeypatch: pytest.MonkeyPat
 
 def test_a_silent_trainer_fails_no_training(heard: list, monkeypatch: pytest.MonkeyPatch, capsys: Any):
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", "http://127.0.0.1:9/x")
+    monkeypatch.setattr(reporting, "FLUSH_TRIES", 1)
     mt.report(progress=1)
+    mt.flush()
     assert "progress could not be reported" in capsys.readouterr().err
 
 
