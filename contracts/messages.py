@@ -72,7 +72,15 @@ class Event(Message):
 
 
 class Command(Message):
-    """A wish, in the imperative. Anyone may say it; its owner answers with an applied, rejected or deleted event."""
+    """A wish, in the imperative. Anyone may say it; the service that hears it answers with an event of its own."""
+
+
+class ObjectCommand(Command):
+    """A wish about one object of whoever says it. `kind` is the Kubernetes kind, such as TrainJob."""
+
+    name: Name
+    uid: Uid
+    kind: Name
 
 
 class ObjectEvent(Event):

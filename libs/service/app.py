@@ -16,7 +16,7 @@ from libs.service.manifest import Manifest
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-    from contracts.envelope import Command, Event
+    from contracts.envelope import Command, Event, Message
     from libs.blobs import Blobs
     from libs.bus import Bus, Tuning
     from libs.cluster import Cluster
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Work = Callable[[], Awaitable[None]]
 """A loop that runs as long as the service does; it is started again with back-off when it ends or fails."""
 
-Handler = Callable[[Any, Any], "Awaitable[Sequence[Event]]"]
-"""when_<fact>(message, needs) -> the facts that follow."""
+Handler = Callable[[Any, Any], "Awaitable[Sequence[Message]]"]
+"""when_<fact>(message, needs) -> the facts, and wishes to others, that follow."""
 
 Measures = Mapping[str, Callable[[], Awaitable[None]]]
 """Looks that set gauges, by name, taken when /metrics is read; see libs.service.measures."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.envelope import Event, Letter
+from contracts.envelope import Letter, Message
 from libs.bus import Bus, BusError, Subscription, Tuning
 from libs.service import commands
 from libs.service.app import App, Given, Handler, Ports
@@ -98,7 +98,7 @@ def effects_of(app: App, ports: Ports) -> dict[str, Effect]:
 
 
 def _handled(app: App, ports: Ports, handler: Handler) -> Effect:
-    async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Event]:
+    async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Message]:
         # Whatever the handler changes through resources is told as following from this letter.
         bound = replace(ports, resources=ports.resources.view(uow, cause=letter))
         return await handler(message, app.needs(bound, uow))

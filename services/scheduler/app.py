@@ -5,15 +5,7 @@ from dataclasses import dataclass
 from os import cpu_count, sysconf
 from pathlib import Path
 
-from contracts.events.training.v1 import (
-    TrainJobCreated,
-    TrainJobDeleted,
-    TrainJobFailed,
-    TrainJobResumed,
-    TrainJobSubmitted,
-    TrainJobSucceeded,
-    TrainJobSuspended,
-)
+from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
 from contracts.kinds.quantity import amount
 from libs.base.settings import Settings
 from libs.service.app import App, Ports
@@ -57,13 +49,9 @@ def build() -> App:
         manifest=load(Path(__file__).parent),
         settings=SchedulerSettings,
         handlers={
-            TrainJobCreated: handlers.when_trainjob_waits,
-            TrainJobSubmitted: handlers.when_trainjob_waits,
-            TrainJobSuspended: handlers.when_trainjob_suspended,
-            TrainJobResumed: handlers.when_trainjob_resumed,
-            TrainJobSucceeded: handlers.when_trainjob_over,
-            TrainJobFailed: handlers.when_trainjob_over,
-            TrainJobDeleted: handlers.when_trainjob_over,
+            SubmitWorkload: handlers.when_submitted,
+            ReportWorkload: handlers.when_reported,
+            FinishWorkload: handlers.when_finished,
         },
         needs=_needs,
         background=lambda ports: [_sweeping(ports)],

@@ -4,55 +4,45 @@ from collections.abc import Sequence
 from dataclasses import replace
 from string import digits as DIGITS
 
-from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
-from contracts.events.training.v1 import (
-    TrainJobCreated,
-    TrainJobDeleted,
-    TrainJobFailed,
-    TrainJobResumed,
-    TrainJobSubmitted,
-    TrainJobSucceeded,
-    TrainJobSuspended,
-)
+from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.kinds.quantity import amount
-from contracts.messages import Event, ObjectEvent
+from contracts.messages import Event, ObjectCommand
 from services.scheduler.domain.decide import Admit, Decision, decide
 from services.scheduler.domain.workloads import Demand, Phase, Workload
 from services.scheduler.ports import Needs
 
 
-async def when_trainjob_waits(event: TrainJobCreated | TrainJobSubmitted, needs: Needs) -> Sequence[Event]:
-    """The first word of a job gives it its place in the queue. One that waits for long asks again; one that is
-    admitted already is told so once more."""
+async def when_submitted(event: SubmitWorkload, needs: Needs) -> Sequence[Event]:
+    """The first word of a workload gives it its place in the queue. One that waits for long asks again; one that is
+    admitted already is told so once more, unless its pods of then are gone."""
     before = await _known(event, needs)
     arrival = before.arrival or await needs.workloads.next_arrival()
-    asks = before.ask(_demand(event), suspended=event.suspended, generation=event.generation, arrival=arrival)
+    wish = {"suspended": event.suspended, "generation": event.generation}
+    asks = before.ask(_demand(event), **wish, arrival=arrival)
     if asks.phase is Phase.ADMITTED:
         await needs.workloads.put(asks)
         return [_admitted(asks)]
     return await _moved(_forgetting(asks), needs)
 
 
-async def when_trainjob_suspended(event: TrainJobSuspended, needs: Needs) -> Sequence[Event]:
-    known = await _known(event, needs)
-    return await _moved(known.wish(suspended=True, generation=event.generation), needs)
+async def when_reported(event: ReportWorkload, needs: Needs) -> Sequence[Event]:
+    """Of an admission that nobody here knows of, as after a restore from an older backup: it has to be asked anew."""
+    if (await needs.workloads.get(event.uid)).phase is Phase.ADMITTED:
+        return []
+    about = {"namespace": event.namespace, "name": event.name, "uid": event.uid, "kind": event.kind}
+    told = "the scheduler knows of no such admission"
+    return [WorkloadEvicted(**about, admission=event.admission, reason="Unknown", message=told)]
 
 
-async def when_trainjob_resumed(event: TrainJobResumed, needs: Needs) -> Sequence[Event]:
-    known = await _known(event, needs)
-    return await _moved(known.wish(suspended=False, generation=event.generation), needs)
-
-
-async def when_trainjob_over(
-    event: TrainJobSucceeded | TrainJobFailed | TrainJobDeleted, needs: Needs
-) -> Sequence[Event]:
+async def when_finished(event: FinishWorkload, needs: Needs) -> Sequence[Event]:
     known = await _known(event, needs)
     return await _moved(known.end(), needs)
 
 
-async def _known(event: ObjectEvent, needs: Needs) -> Workload:
+async def _known(event: ObjectCommand, needs: Needs) -> Workload:
     found = await needs.workloads.get(event.uid)
-    return replace(found, namespace=event.namespace, name=event.name)
+    return replace(found, namespace=event.namespace, name=event.name, kind=event.kind)
 
 
 async def _moved(changed: Workload, needs: Needs) -> Sequence[Event]:
@@ -108,9 +98,10 @@ def _forgetting(workload: Workload) -> Workload:
     return workload.queued("") if workload.phase is Phase.WAITING else workload
 
 
-def _demand(event: TrainJobCreated | TrainJobSubmitted) -> Demand | None:
-    """None while the job does not say yet what it needs."""
-    if not event.resources:
+def _demand(event: SubmitWorkload) -> Demand | None:
+    """None while its owner does not say yet what it needs."""
+    if not event.pod_sets:
         return None
-    cpu, memory = (amount(event.resources.get(name, "0")) * event.num_nodes for name in ("cpu", "memory"))
+    sets = [(one.requests, one.count) for one in event.pod_sets]
+    cpu, memory = (sum(amount(asks.get(name, "0")) * n for asks, n in sets) for name in ("cpu", "memory"))
     return Demand(int(cpu * 1000), int(memory))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
-from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
 from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
@@ -20,7 +20,7 @@ from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.domain.workload import Site
-from services.trainer.handlers import when_workload_admitted, when_workload_queued
+from services.trainer.handlers import when_workload_admitted, when_workload_evicted, when_workload_queued
 from services.trainer.plugins import FRAMEWORKS
 
 if TYPE_CHECKING:
@@ -63,7 +63,11 @@ def build() -> App:
         manifest=load(Path(__file__).parent),
         settings=TrainerSettings,
         kinds=[TRAINJOB, *runtimes],
-        handlers={WorkloadAdmitted: when_workload_admitted, WorkloadQueued: when_workload_queued},
+        handlers={
+            WorkloadAdmitted: when_workload_admitted,
+            WorkloadQueued: when_workload_queued,
+            WorkloadEvicted: when_workload_evicted,
+        },
         command_kinds={ApplyTrainJob: TRAINJOB, DeleteTrainJob: TRAINJOB},
         needs=needs,
         reconcilers=reconcilers,

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.messages import Event
+from services.trainer.domain import admission
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
 from services.trainer.ports import Job, Jobs
+
+Answer = WorkloadAdmitted | WorkloadEvicted | WorkloadQueued
 
 
 async def when_workload_admitted(event: WorkloadAdmitted, jobs: Jobs) -> Sequence[Event]:
     job = await _waiting(event, jobs)
-    if job is not None and event.generation >= _asked(job):
-        await _note(job, jobs, {"state": "Admitted", "generation": event.generation})
+    if job is not None and event.generation >= _asked(job) and admission.is_news(job, event.admission):
+        await _note(job, jobs, admission.admitted(event))
     return []
 
 
@@ -24,22 +27,37 @@ async def when_workload_queued(event: WorkloadQueued, jobs: Jobs) -> Sequence[Ev
     return []
 
 
-async def _waiting(event: WorkloadAdmitted | WorkloadQueued, jobs: Jobs) -> Job | None:
-    """The job that the scheduler speaks of if it still waits; not its namesake, not one that is over or suspended."""
+async def when_workload_evicted(event: WorkloadEvicted, jobs: Jobs) -> Sequence[Event]:
+    """Also for an admission that the job has not heard of yet: it must not start anything when it comes."""
+    job = await _concerned(event, jobs)
+    if job is None or not admission.is_news(job, event.admission):
+        return []
+    if not is_admitted(job) or admission.held(job) == event.admission:
+        await _note(job, jobs, admission.evicted(event))
+    return []
+
+
+async def _waiting(event: Answer, jobs: Jobs) -> Job | None:
+    """The job that the scheduler speaks of if it still waits."""
+    job = await _concerned(event, jobs)
+    return None if job is None or is_admitted(job) or admission.is_evicted(job) else job
+
+
+async def _concerned(event: Answer, jobs: Jobs) -> Job | None:
+    """The job that the scheduler speaks of; not its namesake, not one that is over or suspended."""
     job = await jobs.find(event.namespace, event.name) if event.kind == "TrainJob" else None
     if job is None or job["metadata"]["uid"] != event.uid or job["metadata"].get("deletionTimestamp"):
         return None
-    return None if is_finished(job) or is_suspended(job) or is_admitted(job) else job
+    return None if is_finished(job) or is_suspended(job) else job
 
 
 def _asked(job: Job) -> int:
     """The generation at which the job last asked. Before the reconciler noted one, only the present spec counts: an
     answer to what was wanted before a suspension must not start anything."""
-    admission = (job.get("status") or {}).get("admission") or {}
-    return int(admission.get("generation", job["metadata"].get("generation") or 0))
+    return int(admission.of(job).get("generation", job["metadata"].get("generation") or 0))
 
 
-async def _note(job: Job, jobs: Jobs, admission: dict[str, Any]) -> None:
-    status = job.get("status") or {}
-    since = (status.get("admission") or {}).get("since")
-    await jobs.set_status(job, {**status, "admission": {**admission, **({"since": since} if since else {})}})
+async def _note(job: Job, jobs: Jobs, noted: dict[str, Any]) -> None:
+    since = admission.of(job).get("since")
+    status = {**(job.get("status") or {}), "admission": {**noted, **({"since": since} if since else {})}}
+    await jobs.set_status(job, status)

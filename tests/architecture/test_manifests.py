@@ -128,7 +128,8 @@ def test_everything_has_exactly_one_speaker_and_one_owner(word: str) -> None:
     seen: dict[str, list[str]] = {}
     for manifest in MANIFESTS.values():
         for entry in getattr(manifest, word):
-            seen.setdefault(entry, []).append(manifest.name)
+            if not issubclass(registry().get(entry, Event), Command):  # anyone may say a wish
+                seen.setdefault(entry, []).append(manifest.name)
     twice = {entry: names for entry, names in seen.items() if len(names) > 1}
     assert not twice, f"in `{word}` of more than one service: {twice}"
 

@@ -19,23 +19,10 @@ class ModelArtifact(Value):
 class TrainJobCreated(ObjectEvent):
     """A job was accepted. `resources` are Kubernetes quantities that each node asks for, as far as the job itself says.
 
-    Said once. What the job asks for in full, its runtime considered, follows in `training.trainjob.submitted.v1`.
+    Said once. What the job asks for in full, its runtime considered, follows in `scheduling.workload.submit.v1`.
     """
 
     type: ClassVar[str] = "training.trainjob.created.v1"
-    resources: dict[str, str] = Field(default={}, examples=[{"cpu": "1", "memory": "1Gi"}])
-    num_nodes: int = Field(default=1, ge=1)
-    priority: int = 0
-    labels: dict[str, str] = {}
-    suspended: bool = False
-    generation: int = 0
-    """The object's `metadata.generation` when this was true: the higher one holds."""
-
-
-class TrainJobSubmitted(ObjectEvent):
-    """A job was put to the scheduler with this demand. Said again, as a new letter, while it waits for long."""
-
-    type: ClassVar[str] = "training.trainjob.submitted.v1"
     resources: dict[str, str] = Field(default={}, examples=[{"cpu": "1", "memory": "1Gi"}])
     num_nodes: int = Field(default=1, ge=1)
     priority: int = 0

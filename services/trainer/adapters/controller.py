@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from contracts.events.training.v1 import TrainJobSubmitted
+from contracts.commands.scheduling.v1 import SubmitWorkload
 from libs.base.errors import ApiError, Conflict, NotFound
 from libs.cluster import JOB, NAMESPACE, POD, SECRET, SERVICE
 from libs.cluster.security import enforces_restricted
@@ -15,7 +15,7 @@ from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.trainer.adapters.snapshots import Snapshots
-from services.trainer.domain import lifetime, words
+from services.trainer.domain import admission, lifetime, words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container, failed_pods
@@ -78,7 +78,7 @@ class TrainJobs:
             where = (self.kind, meta["namespace"], meta["name"])
             status = plan.status if plan.status is not None else job.get("status") or {}
             await ctx.resources.update_status(*where, status, expect_rv=meta["resourceVersion"], events=plan.events)
-        if any(isinstance(event, TrainJobSubmitted) for event in plan.events):
+        if any(isinstance(event, SubmitWorkload) for event in plan.events):
             self._asked_at[meta["uid"]] = ctx.clock.monotonic()
         return again
 
@@ -129,7 +129,8 @@ class TrainJobs:
 
 def _may_run(job: Job) -> bool:
     """A job that was never admitted has nothing in the cluster to look at."""
-    return is_admitted(job) or is_suspended(job) or bool(job["metadata"].get("deletionTimestamp"))
+    held = is_admitted(job) or admission.is_evicted(job)
+    return held or is_suspended(job) or bool(job["metadata"].get("deletionTimestamp"))
 
 
 async def _observe(job: Job, ctx: Context) -> Observed:

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from contracts import queueing
+from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, ReportWorkload, SubmitWorkload
 from contracts.events.training.v1 import (
     ModelArtifact,
     TrainJobCreated,
     TrainJobDeleted,
     TrainJobFailed,
     TrainJobResumed,
-    TrainJobSubmitted,
     TrainJobSucceeded,
     TrainJobSuspended,
 )
-from contracts.messages import Event
-from services.trainer.domain import words
+from contracts.messages import Event, Message
+from services.trainer.domain import admission, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.digest import code_digest, digest
 from services.trainer.domain.outcome import Outcome
@@ -24,12 +25,12 @@ from services.trainer.domain.state import is_finished, is_suspended
 from services.trainer.domain.workload import dataset_uri, model_uri
 
 
-def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequence[Event]:
+def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequence[Message]:
     """The facts in a change of the object itself; those in a change of its status are said by the reconciler."""
     if op == "ADDED":
         return [created(job)]
     if op == "DELETED":
-        return [TrainJobDeleted(**_about(job))]
+        return [TrainJobDeleted(**_about(job)), finish(job, "Deleted")]
     if not old or is_suspended(job) == is_suspended(old) or is_finished(old):
         return []
     fact = TrainJobSuspended if is_suspended(job) else TrainJobResumed
@@ -37,14 +38,30 @@ def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequen
 
 
 def created(job: dict[str, Any]) -> TrainJobCreated:
-    """The runtime is not known yet: the whole demand follows with `submitted`."""
+    """The runtime is not known yet: the whole demand follows with `submit`."""
     nodes = (job["spec"].get("trainer") or {}).get("numNodes") or 1
     return TrainJobCreated(**_about(job), **_wish(job), num_nodes=nodes)
 
 
-def submitted(job: dict[str, Any], plan: Blueprint) -> TrainJobSubmitted:
-    """What the job asks the scheduler for."""
-    return TrainJobSubmitted(**_about(job), **_wish(job), resources=plan.asks, num_nodes=plan.num_nodes)
+def submit(job: dict[str, Any], plan: Blueprint, *, after: str | None = None) -> SubmitWorkload:
+    """What the job asks the scheduler for; none of its pods are there. `after` is the admission that they were of."""
+    gone = after or admission.released(job)
+    return queueing.submit(job, pod_sets(plan), suspended=is_suspended(job), after=gone)
+
+
+def pod_sets(plan: Blueprint) -> list[PodSet]:
+    """What the job's nodes are to the scheduler."""
+    return [queueing.pod_set(words.NODE, plan.num_nodes, plan.pod)]
+
+
+def report(job: dict[str, Any], *, ready: bool) -> ReportWorkload:
+    """How the pods of the present admission fare."""
+    return queueing.report(job, admission.of(job)["id"], ready=ready)
+
+
+def finish(job: dict[str, Any], reason: Any, message: str = "") -> FinishWorkload:
+    """All quota of the job is free, for good."""
+    return queueing.finish(job, reason, message)
 
 
 def _wish(job: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, is_fleeting, steady
-from services.trainer.domain import disruption
+from services.trainer.domain import admission, disruption
 from services.trainer.domain.observed import Observed, jobs_status, phase, uid
 from services.trainer.domain.outcome import Outcome
 from services.trainer.domain.starting import is_starting, obstacle
@@ -27,14 +27,29 @@ def waiting(job: dict[str, Any], now: datetime) -> Status:
 
 
 def suspended(job: dict[str, Any], observed: Observed, num_nodes: int, now: datetime) -> Status:
-    """The condition appears when the last pod has gone: until then the job is still suspending."""
+    """The condition appears when the last pod has gone: until then the job is still suspending, and holds its quota."""
     status = {**of(job), "jobsStatus": jobs_status(observed, num_nodes)}
-    for forgotten in ("admission", "startedAt"):
-        status.pop(forgotten, None)
-    gone = not any(phase(pod) in ("Pending", "Running") for pod in observed.pods)
+    stopping = observed.job is not None and not observed.job["spec"].get("suspend")
+    gone = not stopping and not any(phase(pod) in ("Pending", "Running") for pod in observed.pods)
+    if gone:
+        status = _without_admission(status, job)
     held = [c for c in status.get("conditions") or [] if c["type"] == SUSPENDED]
     status["conditions"] = held or ([_condition(SUSPENDED, "Suspended", "TrainJob is suspended", now)] if gone else [])
     return status
+
+
+def evicted(job: dict[str, Any], now: datetime) -> Status:
+    """Its pods are gone, and it waits for another admission."""
+    status = _without_admission(of(job), job)
+    status.pop("jobsStatus", None)
+    return waiting({**job, "status": status}, now)
+
+
+def _without_admission(status: Status, job: dict[str, Any]) -> Status:
+    """What is known once none of an admission's pods are there any more."""
+    left = {key: value for key, value in status.items() if key not in ("admission", "startedAt")}
+    last = admission.held(job)
+    return {**left, "released": last} if last else left
 
 
 def running(job: dict[str, Any], observed: Observed, num_nodes: int, now: datetime) -> Status:

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from contracts.events.training.v1 import TrainJobStarted
-from contracts.messages import Event
+from contracts.messages import Event, Message
 from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import JOB, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import announce, disruption, starting, state, status, words, workload
+from services.trainer.domain import admission, announce, disruption, starting, state, status, words, workload
 from services.trainer.domain.blueprint import Blueprint, blueprint
 from services.trainer.domain.frameworks import Framework, framework_for
 from services.trainer.domain.observed import Observed
@@ -47,8 +47,8 @@ class World:
 
 
 def plan(world: World) -> Plan:
-    """1. going away, 2. over, 3. no runtime, 4. on the way to another attempt, 5. just ended, 6. suspended, 7. not
-    admitted, 8. never to start, 9. to run."""
+    """1. going away, 2. over, 3. no runtime, 4. on the way to another attempt, 5. just ended, 6. suspended, 7. evicted,
+    8. not admitted, 9. never to start, 10. to run."""
     job = world.job
     if job["metadata"].get("deletionTimestamp"):
         return _tear_down(world)
@@ -64,6 +64,8 @@ def plan(world: World) -> Plan:
         return _succeed(world, print_, ended) if ended.succeeded else _fail_or_restart(world, print_.num_nodes, ended)
     if state.is_suspended(job):
         return _suspend(world, print_)
+    if admission.is_evicted(job):
+        return _give_back(world, print_)
     if not state.is_admitted(job):
         return _wait(world, print_)
     told = starting.obstacle(world.observed, world.now)
@@ -132,7 +134,7 @@ def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
     return Plan(
         actions=[*_removals(world, job=False), Ensure(_note(world, why.reason, why.message, "Warning"))],
         status=after,
-        events=[announce.failed(world.job, why)],
+        events=[announce.failed(world.job, why), announce.finish(world.job, "Failed", why.message)],
     )
 
 
@@ -184,26 +186,48 @@ def _suspend(world: World, print_: Blueprint) -> Plan:
     child = world.observed.job
     running = child is not None and not child["spec"].get("suspend")
     actions = [_apply({**_bare(child), "spec": {**child["spec"], "suspend": True}})] if child and running else []
-    return Plan(actions=actions, status=after, requeue_after=None if after["conditions"] else LOOK_AGAIN_S)
+    if not after["conditions"]:
+        return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
+    rests = state.condition(world.job, state.SUSPENDED) is not None
+    told = [] if rests else [announce.submit(world.job, print_, after=admission.held(world.job))]
+    return Plan(actions=actions, status=after, events=told)
+
+
+def _give_back(world: World, print_: Blueprint) -> Plan:
+    """The scheduler wants the quota for others. It is told when the last pod has gone, and is asked again with that."""
+    if world.observed.job is None and not world.observed.pods:
+        after = status.evicted(world.job, world.now)
+        ask = announce.submit(world.job, print_, after=admission.held(world.job))
+        return Plan(status=after, events=[ask], requeue_after=ASK_AGAIN_S)
+    note = admission.of(world.job)
+    why = Obstacle(note.get("reason") or "Evicted", note.get("message") or "the scheduler wants its quota for others")
+    after, child = status.hindered(world.job, why, world.now), words.child_job(world.job["metadata"]["name"])
+    remove = [Remove(JOB, world.job["metadata"]["namespace"], child)] if world.observed.job else []
+    return Plan(actions=[*remove, *_news(world, after)], status=after, requeue_after=LOOK_AGAIN_S)
 
 
 def _wait(world: World, print_: Blueprint) -> Plan:
     """Says the job's demand when first seen and again from time to time: no lost letter may strand a job."""
     after = status.waiting(world.job, world.now)
     asked = world.asked and (world.job.get("status") or {}).get("admission")
-    ask: list[Event] = [] if asked else [announce.submitted(world.job, print_)]
+    ask = [] if asked else [announce.submit(world.job, print_)]
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
 
 
 def _run(world: World, print_: Blueprint) -> Plan:
     after = status.running(world.job, world.observed, print_.num_nodes, world.now)
     first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
+    said: list[Message] = [_started(world.job)] if first else []
+    ready = not starting.is_starting(world.observed, print_.num_nodes)
+    if admission.of(world.job).get("id") and ready != bool(admission.of(world.job).get("ready")):
+        after["admission"] = {**admission.of(world.job), "ready": ready}
+        said.append(announce.report(world.job, ready=ready))
     notes = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
     return Plan(
         actions=[*_ensure(world, print_), *notes, *_news(world, after)],
         status=after,
-        events=[_started(world.job)] if first else [],
-        requeue_after=LOOK_FOR_PODS_S if starting.is_starting(world.observed, print_.num_nodes) else None,
+        events=said,
+        requeue_after=None if ready else LOOK_FOR_PODS_S,
     )
 
 
@@ -212,7 +236,8 @@ def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
     after = status.finished(world.job, world.observed, print_.num_nodes, why, world.now)
     told = announce.succeeded({**world.job, "status": after}, print_, world.runtime, world.site.bucket, world.now)
     note = Ensure(_note(world, "Completed", why.message))
-    return Plan(actions=[*_removals(world, job=False), note], status=after, events=[told])
+    over = [told, announce.finish(world.job, "Succeeded", why.message)]
+    return Plan(actions=[*_removals(world, job=False), note], status=after, events=over)
 
 
 def _ensure(world: World, print_: Blueprint) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The scheduler over its real table: what it answers to the facts of jobs, in whatever order they come."""
+"""The scheduler over its real table: what it answers to the wishes of owners, in whatever order they come."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -6,16 +6,9 @@ from typing import Any
 
 import pytest
 
+from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, SubmitWorkload
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
-from contracts.events.training.v1 import (
-    TrainJobCreated,
-    TrainJobDeleted,
-    TrainJobFailed,
-    TrainJobResumed,
-    TrainJobSucceeded,
-    TrainJobSuspended,
-)
-from contracts.messages import Event
+from contracts.messages import Event, Message
 from libs.base import SeededIds, SystemClock
 from libs.store import Store
 from libs.telemetry import metrics_text
@@ -35,7 +28,7 @@ class Desk:
         self.store, self.app, self.room = store, scheduler.build(), ROOM
         self.waits: list[float] = []
 
-    async def hear(self, fact: Event) -> Sequence[Event]:
+    async def hear(self, fact: Message) -> Sequence[Event]:
         async with self.store.write() as uow:
             needs = scheduler.Needs(SqlWorkloads(uow.session, self.store.clock, self.waits.append), self.room)
             return await self.app.handlers[type(fact)](fact, needs)
@@ -50,12 +43,16 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 
 
 def _of(name: str) -> dict[str, Any]:
-    return {"namespace": "team", "name": name, "uid": f"uid-{name}"}
+    return {"namespace": "team", "name": name, "uid": f"uid-{name}", "kind": "TrainJob"}
 
 
-def created(name: str, cpu: str = "1", nodes: int = 1, **more: Any) -> TrainJobCreated:
-    more = {"generation": 1, **more}
-    return TrainJobCreated(**_of(name), resources={"cpu": cpu, "memory": "512Mi"}, num_nodes=nodes, **more)
+def submit(name: str, cpu: str = "1", nodes: int = 1, **more: Any) -> SubmitWorkload:
+    pods = PodSet(name="node", count=nodes, requests={"cpu": cpu, "memory": "512Mi"})
+    return SubmitWorkload(**{**_of(name), "generation": 1, "pod_sets": [pods], **more})
+
+
+def finish(name: str, reason: Any = "Succeeded") -> FinishWorkload:
+    return FinishWorkload(**_of(name), reason=reason)
 
 
 def _names(facts: Sequence[Event], kind: type) -> list[str]:
@@ -63,33 +60,32 @@ def _names(facts: Sequence[Event], kind: type) -> list[str]:
 
 
 async def test_a_job_that_fits_is_admitted_at_once(desk: Desk):
-    (fact,) = await desk.hear(created("a", nodes=2))
-    assert fact == WorkloadAdmitted(**_of("a"), kind="TrainJob", generation=1)
+    (fact,) = await desk.hear(submit("a", nodes=2))
+    assert fact == WorkloadAdmitted(**_of("a"), generation=1)
 
 
 async def test_a_gang_starts_whole_or_not_at_all(desk: Desk):
-    await desk.hear(created("a"))
-    (fact,) = await desk.hear(created("b", nodes=2))
+    await desk.hear(submit("a"))
+    (fact,) = await desk.hear(submit("b", nodes=2))
     assert isinstance(fact, WorkloadQueued) and fact.position == 1
     assert fact.reason == "asks for 2 cpu and 1 GiB of memory; 1 cpu and 3.5 GiB of memory are free"
 
 
-@pytest.mark.parametrize("over", [TrainJobSucceeded, TrainJobFailed, TrainJobDeleted])
+@pytest.mark.parametrize("over", ["Succeeded", "Failed", "Deleted"])
 async def test_the_end_of_one_job_starts_the_next_in_line(desk: Desk, over: Any):
-    await desk.hear(created("a", nodes=2))
-    assert _names(await desk.hear(created("b", nodes=2)), WorkloadQueued) == ["b"]
-    assert _names(await desk.hear(created("c")), WorkloadQueued) == ["c"]
-    reason = {"reason": "x"} if over is TrainJobFailed else {}
-    facts = await desk.hear(over(**_of("a"), **reason))
+    await desk.hear(submit("a", nodes=2))
+    assert _names(await desk.hear(submit("b", nodes=2)), WorkloadQueued) == ["b"]
+    assert _names(await desk.hear(submit("c")), WorkloadQueued) == ["c"]
+    facts = await desk.hear(finish("a", over))
     assert _names(facts, WorkloadAdmitted) == ["b"]
     assert [(f.name, f.position) for f in facts if isinstance(f, WorkloadQueued)] == [("c", 1)]
 
 
 async def test_a_long_queue_hears_of_its_moves_in_few_letters(desk: Desk):
     names = [f"job-{number:02}" for number in range(40)]
-    facts = [fact for name in names for fact in await desk.hear(created(name, nodes=2))]
+    facts = [fact for name in names for fact in await desk.hear(submit(name, nodes=2))]
     for name in names:
-        facts += await desk.hear(TrainJobSucceeded(**_of(name)))
+        facts += await desk.hear(finish(name))
     assert sorted(_names(facts, WorkloadAdmitted)) == names
     last = [fact.position for fact in facts if isinstance(fact, WorkloadQueued) and fact.name == names[-1]]
     assert last == [39, 19, 9, 4, 2, 1]
@@ -97,48 +93,48 @@ async def test_a_long_queue_hears_of_its_moves_in_few_letters(desk: Desk):
 
 async def test_whoever_is_first_in_the_queue_hears_of_every_change(desk: Desk):
     for name in "ab":
-        await desk.hear(created(name))
-    (first,) = await desk.hear(created("c", nodes=2))
-    (freed,) = await desk.hear(TrainJobDeleted(**_of("a")))
+        await desk.hear(submit(name))
+    (first,) = await desk.hear(submit("c", nodes=2))
+    (freed,) = await desk.hear(finish("a", "Deleted"))
     assert (first.position, freed.position) == (1, 1)
     assert freed.reason.endswith("1 cpu and 3.5 GiB of memory are free") and freed.reason != first.reason
 
 
 async def test_a_job_heard_of_after_its_deletion_is_not_admitted(desk: Desk):
-    assert await desk.hear(TrainJobDeleted(**_of("a"))) == []
-    assert await desk.hear(created("a")) == []
+    assert await desk.hear(finish("a", "Deleted")) == []
+    assert await desk.hear(submit("a")) == []
 
 
 async def test_a_suspended_job_gives_its_share_back_and_queues_again_when_resumed(desk: Desk):
-    await desk.hear(created("a", nodes=2))
-    await desk.hear(created("b", nodes=2))
-    assert _names(await desk.hear(TrainJobSuspended(**_of("a"), generation=2)), WorkloadAdmitted) == ["b"]
-    assert _names(await desk.hear(TrainJobResumed(**_of("a"), generation=3)), WorkloadQueued) == ["a"]
-    facts = await desk.hear(TrainJobSucceeded(**_of("b")))
-    assert facts == [WorkloadAdmitted(**_of("a"), kind="TrainJob", generation=3)]
+    await desk.hear(submit("a", nodes=2))
+    await desk.hear(submit("b", nodes=2))
+    assert _names(await desk.hear(submit("a", nodes=2, suspended=True, generation=2)), WorkloadAdmitted) == ["b"]
+    assert _names(await desk.hear(submit("a", nodes=2, generation=3)), WorkloadQueued) == ["a"]
+    facts = await desk.hear(finish("b"))
+    assert facts == [WorkloadAdmitted(**_of("a"), generation=3)]
 
 
 async def test_a_job_that_asks_again_is_answered_again(desk: Desk):
-    first = await desk.hear(created("a"))
-    assert await desk.hear(created("a")) == first
-    await desk.hear(created("b", nodes=2))
-    assert _names(await desk.hear(created("b", nodes=2)), WorkloadQueued) == ["b"]
+    first = await desk.hear(submit("a"))
+    assert await desk.hear(submit("a")) == first
+    await desk.hear(submit("b", nodes=2))
+    assert _names(await desk.hear(submit("b", nodes=2)), WorkloadQueued) == ["b"]
 
 
 async def test_asking_again_holds_no_second_share(desk: Desk):
     for _ in range(3):
-        await desk.hear(created("a"))
-    assert _names(await desk.hear(created("b")), WorkloadAdmitted) == ["b"]
+        await desk.hear(submit("a"))
+    assert _names(await desk.hear(submit("b")), WorkloadAdmitted) == ["b"]
 
 
 async def test_a_job_whose_runtime_has_a_say_waits_until_its_demand_is_known(desk: Desk):
-    assert await desk.hear(TrainJobCreated(**_of("a"), generation=1)) == []
-    assert _names(await desk.hear(created("a")), WorkloadAdmitted) == ["a"]
+    assert await desk.hear(submit("a", pod_sets=[])) == []
+    assert _names(await desk.hear(submit("a")), WorkloadAdmitted) == ["a"]
 
 
 async def test_more_room_after_a_restart_moves_the_queue(desk: Desk):
-    await desk.hear(created("a", nodes=2))
-    await desk.hear(created("b", nodes=2))
+    await desk.hear(submit("a", nodes=2))
+    await desk.hear(submit("b", nodes=2))
     async with desk.store.write() as uow:
         needs = scheduler.Needs(SqlWorkloads(uow.session, desk.store.clock, desk.waits.append), ROOM + ROOM)
         assert _names(await scheduler.handlers.when_capacity_changed(needs), WorkloadAdmitted) == ["b"]
@@ -156,17 +152,17 @@ async def test_how_long_a_workload_waited_is_told_when_it_is_admitted(tmp_path: 
     migrations = [scheduler.build().migrations]
     store = await Store.open(f"sqlite:///{tmp_path}/s.db", clock=clock, ids=SeededIds(1), migrations=migrations)
     desk = Desk(store)
-    await desk.hear(created("a", nodes=2))
-    await desk.hear(created("b", nodes=2))
+    await desk.hear(submit("a", nodes=2))
+    await desk.hear(submit("b", nodes=2))
     await clock.advance(30.0)
-    await desk.hear(created("b", nodes=2))  # it asks again, which is no new beginning
+    await desk.hear(submit("b", nodes=2))  # it asks again, which is no new beginning
     await clock.advance(12.0)
     look = queue_measure(store, clock, ROOM)["queue"]
     await look()
     told = metrics_text()
     assert "millstream_waiting_workloads 1.0" in told and "millstream_waiting_oldest_seconds 42.0" in told
     assert 'millstream_admitted_resources{resource="cpu"} 2.0' in told
-    await desk.hear(TrainJobSucceeded(**_of("a")))
+    await desk.hear(finish("a"))
     assert desk.waits == [0.0, 42.0]
     await look()
     assert "millstream_waiting_oldest_seconds 0.0" in metrics_text()

@@ -98,7 +98,7 @@ def test_an_image_without_a_valid_name_fails_the_job_and_leaves_nothing_waiting(
     assert "create a new job" in told["message"]
     removed = [action.name for action in plan.actions if isinstance(action, Remove)]
     assert removed == ["digits-node-0", "digits", "digits-progress"]
-    assert [type(event).__name__ for event in plan.events] == ["TrainJobFailed"]
+    assert [type(event).__name__ for event in plan.events] == ["TrainJobFailed", "FinishWorkload"]
 
 
 def test_events_are_read_only_of_what_is_late_and_mute():

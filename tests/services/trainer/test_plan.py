@@ -31,15 +31,16 @@ RUNNING = {"job": child(suspend=False), "pods": (pod(0, "Running"), pod(1, "Runn
 
 def test_a_new_job_tells_the_scheduler_what_it_needs_and_creates_nothing():
     plan = _plan(job())
-    assert (_ensured(plan), _said(plan)) == ([], ["TrainJobSubmitted"])
-    assert (plan.events[0].num_nodes, plan.events[0].resources["cpu"]) == (2, "1")
+    assert (_ensured(plan), _said(plan)) == ([], ["SubmitWorkload"])
+    (pods,) = plan.events[0].pod_sets
+    assert (pods.name, pods.count, pods.requests["cpu"]) == ("node", 2, "1")
     assert plan.status["admission"]["state"] == "Waiting" and plan.status["conditions"] == []
 
 
 def test_a_waiting_job_asks_again_only_after_a_while():
     waiting = job(status={"admission": {"state": "Queued", "generation": 1}})
     assert _said(_plan(waiting, asked=True)) == []
-    assert _said(_plan(waiting, asked=False)) == ["TrainJobSubmitted"]
+    assert _said(_plan(waiting, asked=False)) == ["SubmitWorkload"]
     assert _plan(waiting, asked=True).requeue_after == reconcile.ASK_AGAIN_S
 
 
@@ -66,7 +67,7 @@ def test_a_complete_job_announces_its_model_with_what_it_reported():
     reported = {"trainerStatus": {"progressPercentage": 90, "metrics": [{"name": "loss", "value": "0.25"}]}}
     trainjob = admitted(metadata={"annotations": marks}, status={**reported, "environment": {"torch": "2.13"}})
     plan = _plan(trainjob, **{**RUNNING, "job": child("Complete", suspend=False)})
-    (said,) = plan.events
+    (said, _) = plan.events
     assert (said.model.uri, said.metrics, said.register_model) == (
         "s3://millstream/models/team/digits/",
         {"loss": 0.25},
@@ -79,14 +80,15 @@ def test_a_complete_job_announces_its_model_with_what_it_reported():
 
 
 def test_without_the_opt_in_nothing_is_registered():
-    (said,) = _plan(admitted(), **{**RUNNING, "job": child("Complete", suspend=False)}).events
+    said, over = _plan(admitted(), **{**RUNNING, "job": child("Complete", suspend=False)}).events
+    assert over.reason == "Succeeded"
     assert (said.model, said.register_model) == (None, False)
 
 
 def _failure(*pods: dict[str, Any], reason: str = "BackoffLimitExceeded", **more: Any) -> dict[str, Any]:
     seen = {**RUNNING, "job": child("Failed", reason, suspend=False), "pods": pods, **more}
     plan = _plan(admitted(), **seen)
-    assert _said(plan) == ["TrainJobFailed"]
+    assert _said(plan) == ["TrainJobFailed", "FinishWorkload"]
     assert plan.status["conditions"][0]["type"] == "Failed"
     return plan.status["conditions"][0]
 
@@ -114,7 +116,8 @@ def test_a_download_that_failed_explains_the_job():
 
 def test_too_much_memory_is_told_with_the_limit():
     told = _failure(pod(0, "Failed", exitCode=137, reason="OOMKilled"))
-    assert (told["reason"], told["message"]) == ("OOMKilled", "node-0 (node) used more memory than its limit of 1Gi")
+    assert told["reason"] == "OOMKilled"
+    assert told["message"].startswith("node-0 (node) used more memory than its limit of 1Gi; ask for more")
 
 
 def test_a_deadline_is_told_as_such():
@@ -129,15 +132,42 @@ def test_the_last_lost_pod_fails_the_job():
 def test_a_suspended_job_gives_its_pods_back_and_then_says_so():
     plan = _plan(admitted(spec={"suspend": True}), **RUNNING)
     assert plan.actions[0].obj["spec"]["suspend"] is True
-    assert plan.status["conditions"] == [] and "admission" not in plan.status
-    gone = _plan(job(spec={"suspend": True}), job=child(suspend=True))
+    assert plan.status["conditions"] == [] and not plan.events, "it holds its quota until they are gone"
+    gone = _plan(admitted(spec={"suspend": True}, status={"admission": {"id": "3"}}), job=child(suspend=True))
     assert [c["type"] for c in gone.status["conditions"]] == ["Suspended"]
+    assert "admission" not in gone.status and gone.status["released"] == "3"
+    (told,) = gone.events
+    assert (told.suspended, told.after) == (True, "3")
+    assert not _plan(job(spec={"suspend": True}, status=gone.status), job=child(suspend=True)).events
     assert gone.status["jobsStatus"][0]["suspended"] == 1
 
 
 def test_a_job_that_completes_while_it_is_being_suspended_is_complete():
     plan = _plan(admitted(spec={"suspend": True}), **{**RUNNING, "job": child("Complete", suspend=True)})
-    assert _said(plan) == ["TrainJobSucceeded"]
+    assert _said(plan) == ["TrainJobSucceeded", "FinishWorkload"]
+
+
+def test_an_evicted_job_asks_again_when_its_last_pod_has_gone():
+    note = {"state": "Evicted", "id": "3", "reason": "Preempted", "message": "for an urgent job"}
+    evicted = admitted(status={"admission": note, "startedAt": "2026-11-22T09:00:00Z"})
+    plan = _plan(evicted, **RUNNING)
+    assert [a.resource.plural for a in plan.actions if isinstance(a, Remove)] == ["jobs"] and not plan.events
+    assert plan.status["conditions"][0]["message"] == "for an urgent job"
+    assert not _plan(evicted, pods=(pod(0, "Running"),)).events
+    gone = _plan(evicted)
+    assert [(said.after, said.suspended) for said in gone.events] == [("3", False)]
+    assert gone.status["admission"]["state"] == "Waiting" and gone.status["released"] == "3"
+    assert gone.status["conditions"] == [] and "startedAt" not in gone.status
+
+
+def test_the_scheduler_hears_when_all_pods_are_ready_and_when_they_no_longer_are():
+    given = {"startedAt": "2026-11-22T09:00:00Z", "admission": {"id": "3"}}
+    plan = _plan(admitted(status=given), **RUNNING)
+    assert [(said.admission, said.ready) for said in plan.events] == [("3", True)]
+    told = admitted(status=plan.status)
+    assert not _plan(told, **RUNNING).events
+    one = {**RUNNING, "pods": (pod(0, "Running"),)}
+    assert [said.ready for said in _plan(told, **one).events] == [False]
 
 
 def test_a_resumed_job_waits_for_admission_again_and_shows_no_condition():
@@ -185,7 +215,7 @@ def test_what_the_cluster_will_not_have_is_tried_for_a_moment_and_then_fails_the
     condition = plan.status["conditions"][0]
     assert (condition["type"], condition["reason"]) == ("Failed", "WorkloadsRefused")
     assert condition["message"] == 'namespaces "team" not found'
-    assert _said(plan) == ["TrainJobFailed"]
+    assert _said(plan) == ["TrainJobFailed", "FinishWorkload"]
     assert refused(job(metadata={"deletionTimestamp": created})) is None
 
 
