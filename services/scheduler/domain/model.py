@@ -274,11 +274,19 @@ class Admission:
 
 
 @dataclass(frozen=True)
+class Pledge:
+    """Quota kept for a waiting workload while the workloads `awaits` (uids), evicted for its sake, are leaving."""
+
+    admission: Admission
+    awaits: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Workload:
     """One gang of pods that starts whole or not at all.
 
     `arrival` orders equals and never changes while the workload lives (any growing number; ties go by uid).
-    `queue` is a LocalQueue of `namespace`. `active` false: its user or the scheduler put it aside.
+    `queue` is a LocalQueue of `namespace`; empty means the default queue (see Rules). `active` false: its user or the scheduler put it aside.
     `reclaimable`: pods of a pod set that are over and need no quota any more; `counts`: pods an elastic one wants now.
     `requeue_at`: earliest time of the next try; `requeues`: tries that failed because pods did not become ready.
     `outside_evictions`: how often a workload of another queue preempted it (see preempt.py: it bounds all evictions).
@@ -297,6 +305,7 @@ class Workload:
     max_execution_ms: int | None = None
     ran_ms: int = 0
     admission: Admission | None = None
+    pledge: Pledge | None = None
     checks: Mapping[str, CheckState] = field(default_factory=dict)
     reclaimable: Mapping[str, int] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -307,10 +316,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for the whole scheduler. No `pods_ready_ms`: pods may take for ever to become ready.
+    """What holds for the whole scheduler. `default_queue`: the ClusterQueue of workloads that name no queue. No `pods_ready_ms`: pods may take for ever to become ready.
     After the n-th failed try the next waits `requeue_base_ms` * 2^(n-1), at most `requeue_max_ms`;
     after `requeue_limit` tries the workload is deactivated."""
 
+    default_queue: str = "default"
     fair_sharing: bool = False
     fair_strategies: tuple[FairStrategy, ...] = (FairStrategy.FINAL_SHARE, FairStrategy.INITIAL_SHARE)
     pods_ready_ms: int | None = None
@@ -364,14 +374,12 @@ class Evict:
 
 @dataclass(frozen=True)
 class Queue:
-    """It waits; `position` counts from 1. `awaits`: uids that are being evicted for it, whose room is kept for it
-    as `pledge`."""
+    """It waits; `position` counts from 1. `pledge`: the room that is kept for it while others leave for its sake."""
 
     uid: str
     position: int
     reason: str
-    awaits: tuple[str, ...] = ()
-    pledge: Admission | None = None
+    pledge: Pledge | None = None
 
 
 @dataclass(frozen=True)
