@@ -5,19 +5,22 @@ from typing import Any
 
 from libs.cluster.obstacles import disruption
 from services.trainer.domain import words
+from services.trainer.domain.failures import SIGNALS, finding, own_words
 from services.trainer.domain.observed import Observed, index, job_condition
 
 TAIL_LENGTH_MAX = 800
-SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+SAID_LENGTH_MAX = 300
+LOST = "PodLost"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`reason` is one CamelCase word, `message` a sentence."""
+    """`reason` is one CamelCase word, `message` a sentence; an echo only tells that another process died first."""
 
     succeeded: bool
     reason: str
     message: str
+    is_echo: bool = False
 
 
 def outcome(observed: Observed) -> Outcome | None:
@@ -41,36 +44,70 @@ def failed_container(pod: dict[str, Any]) -> str:
 
 
 def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:
+    """The first pod that tells a cause of its own; a pod that was taken away explains what its peers only echo."""
     if condition.get("reason") == "DeadlineExceeded":
-        return Outcome(False, "DeadlineExceeded", condition.get("message") or "the job was active for too long")
-    for pod in sorted(failed_pods(observed), key=lambda pod: disruption(pod) is not None):
-        told = _told(pod, observed.tails.get(pod["metadata"]["name"], ""))
-        if told:
-            return told
+        why = condition.get("message") or "the job was active for too long"
+        return Outcome(False, "DeadlineExceeded", f"{why}; {_DEADLINE}")
+    told = [found for pod in failed_pods(observed) if (found := _told(pod, _text(pod, observed)))]
+    for sort in (_is_own, _is_loss, _is_any):
+        if fitting := [outcome for outcome in told if sort(outcome)]:
+            return fitting[0]
     if not observed.pods:
         return Outcome(False, "PodLost", "the job's pods vanished and nothing tells why")
     return Outcome(False, condition.get("reason") or "JobFailed", condition.get("message") or "the child Job failed")
 
 
-def _told(pod: dict[str, Any], tail: str) -> Outcome | None:
+def _is_own(why: Outcome) -> bool:
+    return why.reason != LOST and not why.is_echo
+
+
+def _is_loss(why: Outcome) -> bool:
+    return why.reason == LOST
+
+
+def _is_any(why: Outcome) -> bool:
+    return True
+
+
+def _text(pod: dict[str, Any], observed: Observed) -> str:
+    """The most that is known of a pod's last words: its status holds 2 KiB of them, which a launcher's own can fill."""
+    tail, message = observed.tails.get(pod["metadata"]["name"], ""), (_terminated(pod) or {}).get("message") or ""
+    return max(tail, message, key=len)
+
+
+def _told(pod: dict[str, Any], text: str) -> Outcome | None:
     if taken := disruption(pod):
-        return Outcome(False, "PodLost", f"node-{index(pod)} was taken away: {taken[1] or taken[0]}")
+        return Outcome(False, LOST, f"node-{index(pod)} was taken away: {taken[1] or taken[0]}")
     ended = _terminated(pod)
     if not ended:
         status = pod.get("status") or {}
         lost = f"node-{index(pod)} was lost: {status.get('message') or status.get('reason') or 'no reason given'}"
-        return Outcome(False, "PodLost", lost)
-    code, who = ended.get("exitCode", 0), f"node-{index(pod)} ({ended['container']})"
-    last = _tail(ended.get("message") or tail)
+        return Outcome(False, LOST, lost)
+    who = f"node-{index(pod)} ({ended['container']})"
     if ended.get("reason") == "OOMKilled":
         limit = _memory_limit(pod, ended["container"])
-        return Outcome(False, "OOMKilled", f"{who} used more memory than its limit{limit}{last}")
+        return Outcome(False, "OOMKilled", f"{who} used more memory than its limit{limit}; {_MEMORY}{_tail(text)}")
     if ended.get("reason") in ("StartError", "ContainerCannotRun", "CreateContainerError"):
-        return Outcome(False, "StartError", f"{who} could not start{last}")
+        return Outcome(False, "StartError", f"{who} could not start{_tail(text)}")
+    return _exited(who, int(ended.get("exitCode") or 0), text)
+
+
+def _exited(who: str, code: int, text: str) -> Outcome | None:
+    """A failure that nobody knows is told by the program's own last words."""
     if not code:
         return None
     signal = SIGNALS.get(code - 128)
-    return Outcome(False, "ExitCode", f"{who} ended with exit code {code}{f' ({signal})' if signal else ''}{last}")
+    ended = f"{who} ended with exit code {code}{f' ({signal})' if signal else ''}"
+    last = _tail(own_words(text))
+    found = finding(text, code)
+    if found is None:
+        return Outcome(False, "ExitCode", ended + last)
+    said = f": {found.said[:SAID_LENGTH_MAX]}" if found.line >= 0 else ""
+    return Outcome(False, found.reason, f"{ended}{said}; {found.remedy}{last}", found.is_echo)
+
+
+_DEADLINE = "raise activeDeadlineSeconds, or let the program save checkpoints and go on from the last one"
+_MEMORY = "ask for more (resourcesPerNode) or use less: a smaller batch, fewer data loader workers"
 
 
 def _terminated(pod: dict[str, Any]) -> dict[str, Any] | None:
