@@ -57,7 +57,7 @@ def build() -> App:
         return [router(ports.store, ports.resources, TRAINJOB, key_of(ports), ports.clock)]
 
     def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
-        return StoredJobs(ports.resources.view(uow), TRAINJOB)
+        return StoredJobs(ports.resources.view(uow), [TRAINJOB])
 
     return App(
         manifest=load(Path(__file__).parent),

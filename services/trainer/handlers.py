@@ -45,7 +45,7 @@ async def _waiting(event: Answer, jobs: Jobs) -> Job | None:
 
 async def _concerned(event: Answer, jobs: Jobs) -> Job | None:
     """The job that the scheduler speaks of; not its namesake, not one that is over or suspended."""
-    job = await jobs.find(event.namespace, event.name) if event.kind == "TrainJob" else None
+    job = await jobs.find(event.kind, event.namespace, event.name)
     if job is None or job["metadata"]["uid"] != event.uid or job["metadata"].get("deletionTimestamp"):
         return None
     return None if is_finished(job) or is_suspended(job) else job

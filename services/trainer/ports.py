@@ -6,8 +6,8 @@ Job = dict[str, Any]
 
 
 class Jobs(Protocol):
-    async def find(self, namespace: str, name: str) -> Job | None:
-        """The TrainJob as stored, None when there is none."""
+    async def find(self, kind: str, namespace: str, name: str) -> Job | None:
+        """The job as stored, None when there is none or when jobs of this kind are not the trainer's."""
         ...
 
     async def set_status(self, job: Job, status: dict[str, Any]) -> None:

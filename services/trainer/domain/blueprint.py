@@ -104,8 +104,11 @@ def _with_trainer(pod: dict[str, Any], trainer: dict[str, Any], *, leads: bool) 
 
 
 def _resources(runtime: dict[str, Any], asked: dict[str, Any]) -> dict[str, Any]:
+    return with_default_limits(asked if asked.get("limits") or asked.get("requests") else runtime)
+
+
+def with_default_limits(base: dict[str, Any]) -> dict[str, Any]:
     """Limits always name cpu and memory; requests that exceed a defaulted limit lift it."""
-    base = asked if asked.get("limits") or asked.get("requests") else runtime
     limits, requests = dict(base.get("limits") or {}), dict(base.get("requests") or {})
     if "memory" not in limits and "memory" not in requests:
         requests["memory"] = DEFAULT_MEMORY_REQUEST

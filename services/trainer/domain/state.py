@@ -1,8 +1,10 @@
-"""Reads a TrainJob's state off its object: one answer for rules, columns, reconciler and events alike."""
+"""Reads a job's state off its object: one answer for rules, columns, reconciler and events of all kinds alike."""
 
 from typing import Any
 
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
+SUCCEEDED = "Succeeded"
+"""The legacy kinds' word for Complete."""
 PODS_READY = "PodsReady"
 """Only ever False, with the reason why pods do not run: for the SDK a job with conditions is one that has to start."""
 
@@ -14,11 +16,13 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
 
 
 def is_finished(job: dict[str, Any]) -> bool:
-    return bool(condition(job, COMPLETE) or condition(job, FAILED))
+    return any(condition(job, end) for end in (COMPLETE, SUCCEEDED, FAILED))
 
 
 def is_suspended(job: dict[str, Any]) -> bool:
-    return bool((job.get("spec") or {}).get("suspend"))
+    """A TrainJob says it in its spec, the legacy kinds in their runPolicy."""
+    spec = job.get("spec") or {}
+    return bool(spec.get("suspend") or (spec.get("runPolicy") or {}).get("suspend"))
 
 
 def is_parked(job: dict[str, Any]) -> bool:
