@@ -3,9 +3,12 @@
 Downloads run before each node, into a folder of its own, so no shared file system is needed.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from libs.base.errors import Cause
 from libs.cluster import security
 from services.trainer.domain.merge import by_key
 
@@ -13,10 +16,46 @@ WORKSPACE = "/workspace"
 PARTS = ("dataset", "model")
 PROGRAM = ("python", "-m", "services.trainer.workloads.initializer")
 LIMITS = {"cpu": "1", "memory": "1Gi"}
+CLAIM_FOLDER = "/source"
+CLAIM_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
+SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
+FORMS = {
+    "s3": "s3://bucket/path",
+    "pvc": "pvc://claim/path",
+    "http": "http://host/path",
+    "https": "https://host/path",
+    "hf": "hf://organisation/name",
+}
+"""Every scheme that the initializer program knows, as a user would write it."""
+
+
+def causes(initializer: dict[str, Any]) -> Iterator[Cause]:
+    """What is wrong with the URIs of `spec.initializer`."""
+    for part in PARTS:
+        told = uri(initializer.get(part))
+        wrong = _wrong(told) if told else None
+        if wrong:
+            yield Cause(f"spec.initializer.{part}.storageUri", f"{told!r} {wrong}", "FieldValueNotSupported")
+
+
+def _wrong(told: str) -> str | None:
+    where = urlsplit(told)
+    if where.scheme not in FORMS:
+        return f"cannot be fetched; write one of {', '.join(FORMS.values())}"
+    if not where.netloc or (where.scheme == "hf" and not where.path.strip("/")):
+        return f"names nothing; write {FORMS[where.scheme]}"
+    if where.scheme == "pvc" and (not CLAIM_NAME.match(where.netloc) or ".." in unquote(where.path).split("/")):
+        return "must name a PersistentVolumeClaim and a path inside of it; write pvc://claim/path"
+    checksum = dict(pair.partition("=")[::2] for pair in where.fragment.split("&")).get("sha256")
+    if where.scheme in ("http", "https") and checksum is not None and not SHA256.match(checksum):
+        return "has a sha256 that is not 64 hexadecimal digits; write #sha256=<64 digits>"
+    return None
 
 
 def volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"name": "workspace", "emptyDir": {}}] if job["spec"].get("initializer") else []
+    given = job["spec"].get("initializer") or {}
+    claims = [_volume(part, claim) for part in PARTS if (claim := _claim(given.get(part)))]
+    return [{"name": "workspace", "emptyDir": {}}, *claims] if given else []
 
 
 def mounts(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -34,17 +73,31 @@ def uri(source: dict[str, Any] | None) -> str:
     return (source or {}).get("storageUri") or ""
 
 
-def _download(part: str, source: dict[str, Any], store_env: list[dict[str, Any]], image: str) -> dict[str, Any]:
+def _claim(source: dict[str, Any] | None) -> str | None:
     where = urlsplit(uri(source))
+    return where.netloc if where.scheme == "pvc" else None
+
+
+def _volume(part: str, claim: str) -> dict[str, Any]:
+    return {"name": f"{part}-source", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+
+
+def _download(part: str, source: dict[str, Any], store_env: list[dict[str, Any]], image: str) -> dict[str, Any]:
     secret_name = (source.get("secretRef") or {}).get("name")
+    folder = f"{CLAIM_FOLDER}/{part}"
+    claimed = _claim(source) is not None
+    told = [{"name": "SOURCE_FOLDER", "value": folder}] if claimed else []
+    mounted = [{"name": f"{part}-source", "mountPath": folder, "readOnly": True}] if claimed else []
     return {
         "name": f"{part}-initializer",
         "image": image,
         "command": list(PROGRAM),
-        "args": [f"s3://{where.netloc}{where.path}", f"{WORKSPACE}/{part}"],
-        "env": by_key(store_env, source.get("env") or [], "name"),
+        "args": [uri(source), f"{WORKSPACE}/{part}", part],
+        "env": by_key(by_key(store_env, source.get("env") or [], "name"), told, "name"),
         **({"envFrom": [{"secretRef": {"name": secret_name}}]} if secret_name else {}),
-        "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}],
+        "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}, *mounted],
         "resources": {"limits": dict(LIMITS)},
         "securityContext": security.platform_container(),
+        # What went wrong, with its remedy, is on the last line.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }

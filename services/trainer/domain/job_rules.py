@@ -4,12 +4,11 @@ import re
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
-from urllib.parse import urlsplit
 
 from contracts.kinds.quantity import amount
 from contracts.kinds.trainjob import GROUP, pod_patch_error
 from libs.base.errors import Cause
-from services.trainer.domain import words
+from services.trainer.domain import initializers, words
 from services.trainer.domain.state import is_finished, is_parked
 
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
@@ -39,7 +38,8 @@ def defaulted(job: dict[str, Any]) -> dict[str, Any]:
 def job_causes(job: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
     """What is wrong with a (schema-valid) job, [] when nothing is; `old` is the stored one on an update."""
     spec = job.get("spec") or {}
-    causes = [*_name(job), *_env(spec), *_resources(spec), *_initializer(spec), *_patches(spec), *_annotations(job)]
+    fetched = initializers.causes(spec.get("initializer") or {})
+    causes = [*_name(job), *_env(spec), *_resources(spec), *fetched, *_patches(spec), *_annotations(job)]
     return causes + (list(_frozen(spec, old)) if old else [])
 
 
@@ -64,14 +64,6 @@ def _resources(spec: dict[str, Any]) -> Iterator[Cause]:
         if amount(requests[name]) > amount(limits[name]):
             where = f"spec.trainer.resourcesPerNode.requests.{name}"
             yield Cause(where, f"{requests[name]} must not exceed the limit of {limits[name]}")
-
-
-def _initializer(spec: dict[str, Any]) -> Iterator[Cause]:
-    for part, source in (spec.get("initializer") or {}).items():
-        uri = (source or {}).get("storageUri") or ""
-        where = f"spec.initializer.{part}.storageUri"
-        if uri and (urlsplit(uri).scheme != "s3" or not urlsplit(uri).netloc):
-            yield Cause(where, f"{uri!r} cannot be fetched here; copy it to s3://bucket/path", "FieldValueNotSupported")
 
 
 def _patches(spec: dict[str, Any]) -> Iterator[Cause]:
@@ -106,6 +98,9 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
     restarts = words.annotation(job, words.MAX_RESTARTS)
     if restarts and not re.fullmatch(r"\d{1,3}", restarts):
         yield Cause(f"metadata.annotations[{words.MAX_RESTARTS}]", f"{restarts!r} must be a whole number from 0 to 999")
+    timeout = words.annotation(job, words.HANG_TIMEOUT)
+    if timeout and not re.fullmatch(r"[1-9]\d{0,6}", timeout):
+        yield Cause(f"metadata.annotations[{words.HANG_TIMEOUT}]", f"{timeout!r} must be a whole number of seconds")
 
 
 def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:

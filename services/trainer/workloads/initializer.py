@@ -1,62 +1,56 @@
-"""Downloads a dataset or a model into a pod's /workspace before training: `initializer s3://bucket/path FOLDER`.
+"""Brings a dataset or a model into a pod before training: `initializer URI FOLDER [dataset|model]`.
 
-An object lands in the folder under its own name, a prefix with all that is below it. IGNORE_PATTERNS (shell patterns,
-comma-separated, as the Kubeflow SDK sends them) leaves files out, ENDPOINT overrides the platform's object store.
+The folder appears when it is whole, a second run of the same finds it done, and a killed one is gone on with. Sources
+are in `sources`, one for each scheme; what they need of keys and wishes comes from the environment.
 """
 
 import os
+import shutil
 import sys
-from collections.abc import Mapping
-from fnmatch import fnmatch
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from minio import Minio
+from services.trainer.workloads.failure import Failure, no_such
+from services.trainer.workloads.landing import Landing
+from services.trainer.workloads.meter import Meter
+from services.trainer.workloads.sources import source_of
+from services.trainer.workloads.task import Task
+
+DECIDING = ("IGNORE_PATTERNS", "ENDPOINT", "HF_ENDPOINT")
 
 
-def main(argv: list[str], environ: Mapping[str, str]) -> int:
-    uri, folder = argv
+def main(argv: list[str], environ: Mapping[str, str], sleep: Callable[[float], None] = time.sleep) -> int:
+    uri, folder, part = (*argv, "model")[:3]
     os.umask(0)  # the folder is the pod's own, and who trains on it may be any user
-    fetched = fetch(client(environ), uri, Path(folder), environ.get("IGNORE_PATTERNS", "").split(","))
-    print(f"{fetched} files of {uri} are in {folder}", flush=True)
-    if not fetched:
-        print(f"there is nothing at {uri}", file=sys.stderr, flush=True)
-    return 0 if fetched else 1
+    meter = Meter(part, time.monotonic, _say)
+    landing = Landing(Path(folder), {"uri": uri, "part": part, **{n: environ[n] for n in DECIDING if n in environ}})
+    try:
+        if landing.is_done():
+            _say(f"{part}: {uri} is in {folder} already")
+            return 0
+        _say(f"{part}: fetching {uri}")
+        _bring(Task(uri, part, landing.open(), environ, meter, sleep))
+        landing.close()
+    except Failure as failure:
+        print(failure, file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:
+        print(f"{uri}: cannot be written: {error}; give the volume more room", file=sys.stderr, flush=True)
+        return 1
+    _say(f"{meter.line()}; {uri} is in {folder}")
+    return 0
 
 
-def client(environ: Mapping[str, str]) -> Minio:
-    where = urlsplit(environ.get("ENDPOINT") or environ.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
-    return Minio(
-        where.netloc,
-        access_key=environ.get("ACCESS_KEY_ID") or environ.get("AWS_ACCESS_KEY_ID"),
-        secret_key=environ.get("SECRET_ACCESS_KEY") or environ.get("AWS_SECRET_ACCESS_KEY"),
-        region=environ.get("REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-        secure=where.scheme == "https",
-    )
+def _bring(task: Task) -> None:
+    source_of(task.uri)(task)
+    shutil.rmtree(task.into / ".millstream-notes", ignore_errors=True)
+    if not any(task.into.iterdir()):
+        raise no_such(task.uri, "no file came")
 
 
-def fetch(store: Any, uri: str, folder: Path, ignored: list[str]) -> int:
-    """The number of files written below `folder`."""
-    where = urlsplit(uri)
-    key = where.path.strip("/")
-    count = 0
-    for entry in store.list_objects(where.netloc, prefix=key, recursive=True):
-        name = relative(entry.object_name, key)
-        if name and not any(pattern and fnmatch(name, pattern.strip()) for pattern in ignored):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            store.fget_object(where.netloc, entry.object_name, str(folder / name))
-            count += 1
-    return count
-
-
-def relative(name: str, key: str) -> str | None:
-    """Where an object lands; None for what merely begins with the same letters or would leave the folder."""
-    if name == key:
-        return name.rsplit("/", 1)[-1]
-    below = name.removeprefix(f"{key}/" if key else "")
-    outside = name.endswith("/") or ".." in below.split("/") or (key and below == name)
-    return None if outside else below
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -76,10 +76,30 @@ def test_a_request_above_its_limit_is_refused():
     assert causes[0].message == "1500m must not exceed the limit of 1.0"
 
 
-def test_a_dataset_that_cannot_be_fetched_is_refused_with_what_to_do():
-    causes = job_causes(job(spec={"initializer": {"dataset": {"storageUri": "hf://a/b"}}}), None)
-    assert _fields(causes) == ["spec.initializer.dataset.storageUri"]
-    assert "copy it to s3://" in causes[0].message
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("gs://bucket/x", "cannot be fetched; write one of s3://bucket/path, pvc://claim/path, http://host/path"),
+        ("cache://schema/table", "cannot be fetched"),
+        ("tatsu-lab/alpaca", "cannot be fetched"),
+        ("s3:///path", "names nothing; write s3://bucket/path"),
+        ("hf://alpaca", "names nothing; write hf://organisation/name"),
+        ("pvc://Claim/x", "must name a PersistentVolumeClaim"),
+        ("pvc://claim/a/../../b", "must name a PersistentVolumeClaim and a path inside of it"),
+        ("https://host/x#sha256=12", "has a sha256 that is not 64 hexadecimal digits"),
+    ],
+)
+def test_a_dataset_that_cannot_be_fetched_is_refused_with_what_to_do(uri: str, told: str):
+    [cause] = job_causes(job(spec={"initializer": {"dataset": {"storageUri": uri}}}), None)
+    assert cause.field == "spec.initializer.dataset.storageUri"
+    assert cause.message.startswith(f"{uri!r} {told}")
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://b/d", "pvc://claim", "http://h/a.zip", f"https://h/a#sha256={'a' * 64}", "hf://org/name@main/data"]
+)
+def test_every_source_that_pods_can_fetch_may_be_written(uri: str):
+    assert job_causes(job(spec={"initializer": {"model": {"storageUri": uri}}}), None) == []
 
 
 def test_a_patch_that_clients_could_not_read_is_refused():

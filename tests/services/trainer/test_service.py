@@ -193,9 +193,9 @@ async def test_a_runtime_that_would_break_the_list_is_refused_over_http(rig: Rig
         ({"runtimeRef": {"name": ""}}, "spec.runtimeRef.name"),
         ({"runtimeRef": {"name": "x", "kind": "Pod"}}, "spec.runtimeRef.kind"),
         ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds"),
-        ({"initializer": {"model": {"storageUri": "hf://a/b"}}}, "spec.initializer.model.storageUri"),
+        ({"initializer": {"model": {"storageUri": "gs://a/b"}}}, "spec.initializer.model.storageUri"),
     ],
-    ids=["no node", "text", "quantity", "no name", "odd kind", "no time", "hugging face"],
+    ids=["no node", "text", "quantity", "no name", "odd kind", "no time", "foreign cloud"],
 )
 async def test_a_malformed_job_is_refused_with_the_field(rig: Rig, patch: dict[str, Any], field: str):
     answer = await rig.http.post(JOBS, json={**SENT, "spec": {**SENT["spec"], **patch}})

@@ -12,7 +12,6 @@ import pytest
 from millstream import reporting
 from millstream import training as mt
 
-from services.trainer.workloads import initializer
 from tests.platform import until
 
 
@@ -116,14 +115,3 @@ def test_a_silent_trainer_fails_no_training(heard: list, monkeypatch: pytest.Mon
     mt.report(progress=1)
     mt.flush()
     assert "progress could not be reported" in capsys.readouterr().err
-
-
-def test_the_initializer_fills_a_folder_and_fails_on_nothing(s3: dict[str, str], tmp_path: Path):
-    assert initializer.main(["s3://data/digits", str(tmp_path)], {**s3, "IGNORE_PATTERNS": "*.bin"}) == 0
-    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
-    assert initializer.main(["s3://data/none", str(tmp_path)], s3) == 1
-
-
-@pytest.mark.parametrize("name", ["d/../../etc/passwd", "digits-old", "d/"])
-def test_the_initializer_writes_nothing_outside_of_its_folder(name: str):
-    assert initializer.relative(name, "d") is None

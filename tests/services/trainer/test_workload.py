@@ -145,9 +145,22 @@ def test_a_dataset_is_downloaded_before_each_node_starts():
     spec = {"initializer": {"dataset": {"storageUri": "s3://b/d", "env": [{"name": "ENDPOINT", "value": "http://x"}]}}}
     pod = _child(job(spec=spec))["spec"]["template"]["spec"]
     assert [c["name"] for c in pod["initContainers"]] == ["dataset-initializer"]
-    assert pod["initContainers"][0]["args"] == ["s3://b/d", "/workspace/dataset"]
+    assert pod["initContainers"][0]["args"] == ["s3://b/d", "/workspace/dataset", "dataset"]
     assert {"name": "workspace", "emptyDir": {}} in pod["volumes"]
     assert "/workspace" in {m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+
+
+def test_a_claim_is_mounted_read_only_where_its_copy_is_made():
+    child = _child(
+        job(spec={"initializer": {"model": {"storageUri": "pvc://models/llama", "env": [{"name": "A", "value": "b"}]}}})
+    )
+    pod = child["spec"]["template"]["spec"]
+    claim = {"name": "model-source", "persistentVolumeClaim": {"claimName": "models", "readOnly": True}}
+    assert claim in pod["volumes"]
+    [download] = pod["initContainers"]
+    assert {"name": "model-source", "mountPath": "/source/model", "readOnly": True} in download["volumeMounts"]
+    assert {"name": "SOURCE_FOLDER", "value": "/source/model"} in download["env"]
+    assert "model-source" not in {m["name"] for m in pod["containers"][0]["volumeMounts"]}
 
 
 def test_what_a_node_asks_of_the_scheduler_is_its_requests_and_else_its_limits():
