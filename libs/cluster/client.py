@@ -1,19 +1,22 @@
 """The calls a service makes on a Kubernetes cluster, on untyped objects; it must not assume who serves the API."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from libs.base.clock import Clock, SystemClock
 from libs.base.errors import Gone, NotFound
 from libs.cluster.connection import Connection, Query
+from libs.cluster.loglines import bounded
 from libs.cluster.resource import POD, Resource, resource_of
-from libs.cluster.watching import Listing, lines, watch_forever
+from libs.cluster.watching import Listing, watch_forever
 
 Object = dict[str, Any]
 
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 PAGE = 500
+LINE_BYTES_MAX = 2**20
+"""Of a log's line; whoever reads more than its own logs should not have to trust their writers."""
 
 
 class Cluster:
@@ -142,14 +145,25 @@ class Cluster:
         tail: int | None = None,
         previous: bool = False,
         timestamps: bool = False,
+        since: str | None = None,
+        whole: bool = False,
+        line_bytes_max: int = LINE_BYTES_MAX,
+        opened: Callable[[], None] | None = None,
     ) -> AsyncIterator[str]:
-        """Lines without their ends; with `follow` until the container ended."""
-        query = {"container": container, "tailLines": tail}
+        """Lines without their ends; with `follow` until the container ended, else what there is now.
+
+        `since` is an RFC 3339 time of whole seconds, from which on lines are told; with `whole` a last line that has
+        not ended yet is left out; `opened` is called when the server begins to answer. Of a line longer than
+        `line_bytes_max` beginning and end are told.
+        """
+        query = {"container": container, "tailLines": tail, "sinceTime": since}
         flags = {"follow": follow, "previous": previous, "timestamps": timestamps}
         asked = {**query, **{name: True for name, wanted in flags.items() if wanted}}
         path = POD.path(namespace, pod, "log")
         async with self._wire.stream("GET", path, asked, accept="text/plain, */*") as answer:
-            async for line in lines(answer):
+            if opened is not None:
+                opened()
+            async for line in bounded(answer.content.iter_any(), line_bytes_max, whole=whole):
                 yield line.decode(errors="replace")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from libs.base import Clock, Conflict, chance
@@ -35,7 +35,8 @@ class Controller:
     """`run()` until cancelled. Replicas share a lease (`controller/<service>`): one works, the others stand by.
 
     An exception of one key is logged and that key is tried again later; the others go on. A reconciler is never called
-    twice at the same time for the same key. `jitter` gives numbers from 0 to 1.
+    twice at the same time for the same key. `jitter` gives numbers from 0 to 1. `companions` are loops that run beside
+    them, in the replica that leads, and are begun anew when they end.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Controller:
         resync_s: float = RESYNC_S,
         jitter: Callable[[], float] = chance,
         holder: str | None = None,
+        companions: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._reconcilers = tuple(reconcilers)
         self._context = Context(resources, store, clock, resources.ids, cluster)
@@ -57,6 +59,7 @@ class Controller:
         self._workers, self._resync_s = workers, resync_s
         self._name = f"controller/{resources.source.rpartition('/')[2]}"
         self._holder = holder or resources.ids.uid()
+        self._companions = tuple(companions)
         self._leading = False
 
     @property
@@ -81,8 +84,8 @@ class Controller:
                 meter.labels(reconciler.kind.kind).set(counts[index])
 
     async def run(self) -> None:
-        """Stands for the lease and works while it has it; returns at once when there is nothing to reconcile."""
-        if not self._reconcilers:
+        """Stands for the lease and works while it has it; returns at once when there is nothing to do."""
+        if not (self._reconcilers or self._companions):
             return
         async with Leader(self._context.store, self._name, self._holder) as leader:
             await leader.lead(self._lead)
@@ -97,6 +100,8 @@ class Controller:
                     for owned in reconciler.owned:
                         tasks.create_task(self._follow(index, owned))
                 tasks.create_task(self._resync())
+                for companion in self._companions:
+                    tasks.create_task(self._accompany(companion))
                 for _ in range(self._workers):
                     tasks.create_task(self._work())
         finally:
@@ -112,6 +117,14 @@ class Controller:
                         self._queue.add((index, key))
             except Exception:
                 _log.exception("watching %s broke off, beginning anew", owned.resource)
+            await self._context.clock.sleep(_PAUSE_S)
+
+    async def _accompany(self, companion: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await companion()
+            except Exception:
+                _log.exception("%s broke off, beginning anew", getattr(companion, "__qualname__", companion))
             await self._context.clock.sleep(_PAUSE_S)
 
     def _changes(self, owned: Owned) -> AsyncIterator[Object]:

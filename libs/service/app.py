@@ -62,7 +62,7 @@ class App:
     settings: type[Settings] = Settings
     kinds: Sequence[Kind] = ()
     handlers: Mapping[type[Event] | type[Command], Handler] = field(default_factory=dict)
-    command_kinds: Mapping[type[Command], Kind] = field(default_factory=dict)
+    command_kinds: Mapping[type[Command], Kind | Sequence[Kind]] = field(default_factory=dict)
     """Apply and delete commands that the shell carries out on the service's own kinds."""
     needs: Callable[[Ports, UnitOfWork], Any] = _no_needs
     """What handlers get beside the message, bound to the transaction of this one message."""
@@ -75,6 +75,10 @@ class App:
     authorize: Callable[[Ports], Any] | None = None
     """Builds the `authorize` of Resources."""
     background: Callable[[Ports], Sequence[Work]] = _nothing
+    while_leading: Callable[[Ports], Sequence[Work]] = _nothing
+    """Loops of the one replica that leads, beside its reconcilers."""
+    can_do_without_blobs: bool = False
+    """For a service that needs blobs only where there is an object store; `Ports.blobs` is None elsewhere."""
     measures: Callable[[Ports], Measures] = _no_measures
     """What the service itself looks up when its figures are read."""
     migrations: Path | None = None

@@ -145,7 +145,7 @@ async def _open(app: App, settings: Settings, given: Given, stack: AsyncExitStac
         await _open_cluster(ports, settings, stack)
     if asks_cluster:
         ports.front = _delegation(ports)
-    if "blobs" in needs and ports.blobs is None:
+    if "blobs" in needs and ports.blobs is None and (settings.s3_endpoint or not app.can_do_without_blobs):
         await _open_blobs(ports, settings, stack)
     return _with_decisions(app, ports, given)
 
@@ -191,11 +191,11 @@ def _with_decisions(app: App, ports: Ports, given: Given) -> Ports:
             source=f"millstream/{app.manifest.name}",
             authorize=authorize,
         )
-    reconcilers = app.reconcilers(ports)
-    if reconcilers:
+    reconcilers, companions = app.reconcilers(ports), app.while_leading(ports)
+    if reconcilers or companions:
         jitter = given.jitter or chance
         ports.controller = Controller(
             reconcilers, ports.resources, ports.cluster, ports.store, ports.clock,
-            jitter=jitter, holder=ports.settings.replica,
+            jitter=jitter, holder=ports.settings.replica, companions=companions,
         )  # fmt: skip
     return ports
