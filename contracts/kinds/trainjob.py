@@ -121,6 +121,28 @@ class Disruption(_Wire):
     time: datetime
 
 
+class Recovery(_Wire):
+    """Millstream's own: one time that the job went on after a failure, and the checkpoint's step it went on from.
+
+    `restart` counts those in which all nodes began again; `pod` is the one that alone was made again.
+    """
+
+    time: datetime
+    reason: str
+    node: str = ""
+    step: int | None = None
+    restart: int | None = None
+    pod: str | None = None
+
+
+class Checkpoint(_Wire):
+    """Millstream's own: the newest checkpoint that the program told of. `step` is the number of steps in it."""
+
+    step: int
+    uri: str = ""
+    time: datetime | None = None
+
+
 class TrainJobStatus(_Wire):
     conditions: list[_Condition] | None = None  # type: ignore[valid-type]
     jobs_status: list[_JobStatus] | None = Field(default=None, alias="jobsStatus")  # type: ignore[valid-type]
@@ -132,9 +154,18 @@ class TrainJobStatus(_Wire):
     environment: dict[str, str] | None = None
     started_at: datetime | None = Field(default=None, alias="startedAt")
     restarts: int | None = None
-    """How often all nodes began again because the cluster took one away."""
+    """How often all nodes began again after a failure."""
     restarted_from: str | None = Field(default=None, alias="restartedFrom")
     disruption: Disruption | None = None
+    recoveries: list[Recovery] | None = None
+    steps: int | None = None
+    """How many steps the program told to be done."""
+    checkpoint: Checkpoint | None = None
+    goodput: float | None = None
+    """0..1: the part of the time since the first start that made steps which were kept."""
+    work: dict[str, Any] | None = None
+    """What goodput is counted from."""
+    reported_at: datetime | None = Field(default=None, alias="reportedAt")
 
 
 class TrainJob(_Wire):

@@ -52,6 +52,17 @@ class TrainJobStarted(ObjectEvent):
     type: ClassVar[str] = "training.trainjob.started.v1"
 
 
+class TrainJobRestarted(ObjectEvent):
+    """All nodes begin again after a failure. `reason` is one CamelCase word, `step` that of the checkpoint, if any."""
+
+    type: ClassVar[str] = "training.trainjob.restarted.v1"
+    reason: str = Field(examples=["Killed"])
+    message: str = ""
+    node: str = ""
+    restarts: int = Field(ge=1)
+    step: int | None = None
+
+
 class TrainJobSucceeded(ObjectEvent):
     """The job is done. With `register` the registry records `model` as a version, with all the rest as its lineage."""
 

@@ -12,12 +12,13 @@ from contracts.events.training.v1 import (
     TrainJobCreated,
     TrainJobDeleted,
     TrainJobFailed,
+    TrainJobRestarted,
     TrainJobResumed,
     TrainJobSucceeded,
     TrainJobSuspended,
 )
 from contracts.messages import Event, Message
-from services.trainer.domain import admission, words
+from services.trainer.domain import admission, recovery, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.digest import code_digest, digest
 from services.trainer.domain.outcome import Outcome
@@ -76,6 +77,13 @@ def _wish(job: dict[str, Any]) -> dict[str, Any]:
 
 def failed(job: dict[str, Any], why: Outcome) -> TrainJobFailed:
     return TrainJobFailed(**_about(job), reason=why.reason, message=why.message)
+
+
+def restarted(job: dict[str, Any], status: dict[str, Any], note: dict[str, Any]) -> TrainJobRestarted:
+    """`status` is the one that counts the restart, `note` its cause."""
+    told = {"reason": note["reason"], "node": note["node"], "message": recovery.sentence(note)}
+    step = (status.get("checkpoint") or {}).get("step")
+    return TrainJobRestarted(**_about(job), **told, restarts=status["restarts"], step=step)
 
 
 def succeeded(job: dict[str, Any], plan: Blueprint, runtime: dict[str, Any], bucket: str, now: datetime) -> Event:

@@ -10,12 +10,8 @@ from typing import Any
 
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import disruption
-from services.trainer.domain import words
 from services.trainer.domain.observed import Observed, index, phase, uid
 from services.trainer.domain.outcome import Outcome
-
-MAX_RESTARTS = 3
-"""Restarts of a whole job when its annotation does not say."""
 
 Job = dict[str, Any]
 
@@ -42,15 +38,6 @@ def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int) -> dict[st
 
 
 _OWN_FAULT = ("OOMKilled", "DeadlineExceeded")
-
-
-def restarts(job: Job) -> int:
-    return int((job.get("status") or {}).get("restarts") or 0)
-
-
-def may_restart(job: Job) -> bool:
-    given = words.annotation(job, words.MAX_RESTARTS)
-    return restarts(job) < (int(given) if given is not None else MAX_RESTARTS)
 
 
 def is_restarting(job: Job, observed: Observed) -> bool:

@@ -38,6 +38,11 @@ def failed_pods(observed: Observed) -> list[dict[str, Any]]:
     return sorted(failed, key=_ended)
 
 
+def each_told(observed: Observed) -> list[tuple[dict[str, Any], Outcome]]:
+    """What every failed pod tells of its end, first ended first."""
+    return [(pod, found) for pod in failed_pods(observed) if (found := _told(pod, _text(pod, observed)))]
+
+
 def failed_container(pod: dict[str, Any]) -> str:
     """The container whose log explains the pod's failure; it may be an init container."""
     return str((_terminated(pod) or {}).get("container") or words.NODE)
@@ -48,7 +53,7 @@ def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:
     if condition.get("reason") == "DeadlineExceeded":
         why = condition.get("message") or "the job was active for too long"
         return Outcome(False, "DeadlineExceeded", f"{why}; {_DEADLINE}")
-    told = [found for pod in failed_pods(observed) if (found := _told(pod, _text(pod, observed)))]
+    told = [found for _, found in each_told(observed)]
     for sort in (_is_own, _is_loss, _is_any):
         if fitting := [outcome for outcome in told if sort(outcome)]:
             return fitting[0]

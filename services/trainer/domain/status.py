@@ -5,7 +5,7 @@ from typing import Any
 
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, is_fleeting, steady
-from services.trainer.domain import admission, disruption
+from services.trainer.domain import admission, disruption, goodput, recovery
 from services.trainer.domain.observed import Observed, jobs_status, phase, uid
 from services.trainer.domain.outcome import Outcome
 from services.trainer.domain.starting import is_starting, obstacle
@@ -32,15 +32,17 @@ def suspended(job: dict[str, Any], observed: Observed, num_nodes: int, now: date
     stopping = observed.job is not None and not observed.job["spec"].get("suspend")
     gone = not stopping and not any(phase(pod) in ("Pending", "Running") for pod in observed.pods)
     if gone:
-        status = _without_admission(status, job)
+        status = {**_without_admission(status, job), "work": goodput.resting(work_of(status), now)}
     held = [c for c in status.get("conditions") or [] if c["type"] == SUSPENDED]
     status["conditions"] = held or ([_condition(SUSPENDED, "Suspended", "TrainJob is suspended", now)] if gone else [])
     return status
 
 
 def evicted(job: dict[str, Any], now: datetime) -> Status:
-    """Its pods are gone, and it waits for another admission."""
-    status = _without_admission(of(job), job)
+    """Its pods are gone, and it waits for another admission, to go on from its last checkpoint."""
+    told = admission.of(job)
+    noted = {"recoveries": recovery.evicted(job, told.get("reason") or "Evicted", now)} if is_begun(job) else {}
+    status = {**_without_admission(of(job), job), **noted, "work": goodput.interrupted(work_of(of(job)))}
     status.pop("jobsStatus", None)
     return waiting({**job, "status": status}, now)
 
@@ -52,6 +54,15 @@ def _without_admission(status: Status, job: dict[str, Any]) -> Status:
     return {**left, "released": last} if last else left
 
 
+def work_of(status: Status) -> dict[str, Any]:
+    """What the goodput is counted from."""
+    return status.get("work") or {}
+
+
+def is_begun(job: dict[str, Any]) -> bool:
+    return bool((job.get("status") or {}).get("startedAt"))
+
+
 def running(job: dict[str, Any], observed: Observed, num_nodes: int, now: datetime) -> Status:
     """With the condition PodsReady=False while something keeps pods from running that a person may have to see to."""
     status = {**of(job), "conditions": [], "jobsStatus": jobs_status(observed, num_nodes)}
@@ -59,9 +70,12 @@ def running(job: dict[str, Any], observed: Observed, num_nodes: int, now: dateti
         status["startedAt"] = rfc3339(now)
     if is_starting(observed, num_nodes):
         status["conditions"] = _not_ready(job, obstacle(observed, now), now)
+    if status.get("startedAt"):
+        status["work"] = goodput.started(work_of(status), now)
     if note := disruption.noted(job, observed):
         status["disruption"] = note
-    return status
+    replaced = recovery.replaced(job, observed, now)
+    return {**status, "recoveries": replaced} if replaced else status
 
 
 def hindered(job: dict[str, Any], why: Obstacle, now: datetime) -> Status:
@@ -73,14 +87,17 @@ def hindered(job: dict[str, Any], why: Obstacle, now: datetime) -> Status:
 def restarting(job: dict[str, Any], observed: Observed, num_nodes: int, note: dict[str, Any], now: datetime) -> Status:
     """The attempt that failed is marked to go, and counted once however often this is done."""
     status = {**of(job), "jobsStatus": jobs_status(observed, num_nodes), "disruption": note}
-    counted = {"restarts": disruption.restarts(job) + 1, "restartedFrom": uid(observed.job)}
-    why = Obstacle("Restarting", f"{disruption.sentence(note)}; all nodes begin again")
-    return {**status, **counted, "conditions": _not_ready(job, why, now)}
+    counted = {"restarts": recovery.restarts(job) + 1, "restartedFrom": uid(observed.job)}
+    noted = {"recoveries": recovery.remembered(job, note, now), "work": goodput.interrupted(work_of(status))}
+    why = Obstacle("Restarting", f"{recovery.sentence(note)}; all nodes begin again")
+    return {**status, **counted, **noted, "conditions": _not_ready(job, why, now)}
 
 
 def finished(job: dict[str, Any], observed: Observed, num_nodes: int, why: Outcome, now: datetime) -> Status:
     status = running(job, observed, num_nodes, now)
     status.pop("disruption", None)
+    if (share := goodput.goodput(work_of(status), now)) is not None:
+        status["goodput"] = share
     kind = COMPLETE if why.succeeded else FAILED
     status["conditions"] = [_condition(kind, why.reason, why.message, now)]
     reported = status.get("trainerStatus")

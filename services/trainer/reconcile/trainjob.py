@@ -12,7 +12,18 @@ from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import JOB, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import admission, announce, disruption, starting, state, status, words, workload
+from services.trainer.domain import (
+    admission,
+    announce,
+    disruption,
+    hanging,
+    recovery,
+    starting,
+    state,
+    status,
+    words,
+    workload,
+)
 from services.trainer.domain.blueprint import Blueprint, blueprint
 from services.trainer.domain.frameworks import Framework, framework_for
 from services.trainer.domain.observed import Observed
@@ -48,7 +59,7 @@ class World:
 
 def plan(world: World) -> Plan:
     """1. going away, 2. over, 3. no runtime, 4. on the way to another attempt, 5. just ended, 6. suspended, 7. evicted,
-    8. not admitted, 9. never to start, 10. to run."""
+    8. not admitted, 9. never to start, 10. hung, 11. to run."""
     job = world.job
     if job["metadata"].get("deletionTimestamp"):
         return _tear_down(world)
@@ -61,7 +72,7 @@ def plan(world: World) -> Plan:
         return _make_room(world)
     ended = outcome(world.observed)
     if ended:
-        return _succeed(world, print_, ended) if ended.succeeded else _fail_or_restart(world, print_.num_nodes, ended)
+        return _succeed(world, print_, ended) if ended.succeeded else _fail_or_restart(world, print_, ended)
     if state.is_suspended(job):
         return _suspend(world, print_)
     if admission.is_evicted(job):
@@ -71,7 +82,8 @@ def plan(world: World) -> Plan:
     told = starting.obstacle(world.observed, world.now)
     if told and told.hopeless:
         return _give_up(world, print_.num_nodes, told)
-    return _run(world, print_)
+    left = hanging.seconds_left(job, world.observed, print_.num_nodes, world.now)
+    return _hung(world, print_) if left is not None and left <= 0 else _run(world, print_, left)
 
 
 def _tear_down(world: World) -> Plan:
@@ -138,18 +150,36 @@ def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
     )
 
 
-def _fail_or_restart(world: World, num_nodes: int, why: Outcome) -> Plan:
+def _fail_or_restart(world: World, print_: Blueprint, why: Outcome) -> Plan:
+    most = recovery.limit(world.job, print_.policy)
+    note = recovery.cause(world.job, world.observed, why, print_.num_nodes, most, world.now)
+    return _fail(world, print_.num_nodes, why) if note is None else _restart(world, print_, note, why)
+
+
+def _restart(world: World, print_: Blueprint, note: dict[str, Any], why: Outcome) -> Plan:
     """The mark of the failed attempt is stored before anything is removed: a crash between restarts nothing twice."""
-    note = disruption.cause(world.job, world.observed, why, num_nodes)
-    if note is None:
-        return _fail(world, num_nodes, why)
-    if not disruption.may_restart(world.job):
-        told = f"{disruption.sentence(note)}; after {disruption.restarts(world.job)} restarts the job is given up"
-        return _fail(world, num_nodes, replace(why, message=f"{told}; {why.message}"))
-    after = status.restarting(world.job, world.observed, num_nodes, note, world.now)
-    told = f"{disruption.sentence(note)}; all {num_nodes} nodes begin again, restart {after['restarts']}"
+    job, nodes, cause = world.job, print_.num_nodes, recovery.sentence(note)
+    if not recovery.may_restart(job, recovery.limit(job, print_.policy)):
+        spent = f"{cause}; after {recovery.restarts(job)} restarts the job is given up"
+        more = "" if why.message == cause else f"; {why.message}"
+        return _fail(world, nodes, replace(why, message=spent + more) if recovery.restarts(job) else why)
+    after = status.restarting(job, world.observed, nodes, note, world.now)
+    who = f"all {nodes} nodes begin" if nodes > 1 else "it begins"
+    told = f"{cause}; {who} again, restart {after['restarts']}"
     said = _note(world, "Restarting", told, "Warning", which=str(after["restarts"]))
-    return Plan(actions=[Ensure(said)], status=after, requeue_after=0.0)
+    return Plan(actions=[Ensure(said)], status=after, events=[announce.restarted(job, after, note)], requeue_after=0.0)
+
+
+def _hung(world: World, print_: Blueprint) -> Plan:
+    """Its pods still run, so a job that is given up for this is stopped."""
+    note = hanging.note(world.job, world.observed, world.now)
+    plan = _restart(world, print_, note, Outcome(False, recovery.HUNG, note["message"]))
+    over = state.is_finished({"status": plan.status})
+    return replace(plan, actions=[*_removals(world, job=True), *_kept(plan)]) if over else plan
+
+
+def _kept(plan: Plan) -> list[Ensure]:
+    return [action for action in plan.actions if isinstance(action, Ensure)]
 
 
 def _make_room(world: World) -> Plan:
@@ -165,7 +195,7 @@ def _make_room(world: World) -> Plan:
 def _give_up(world: World, num_nodes: int, why: Obstacle) -> Plan:
     """No waiting helps, and a job's own words cannot be changed; its quota is for others."""
     failed = _fail(world, num_nodes, Outcome(False, why.reason, f"{why.message}; create a new job with a valid one"))
-    return replace(failed, actions=[*_removals(world, job=True), *(a for a in failed.actions if isinstance(a, Ensure))])
+    return replace(failed, actions=[*_removals(world, job=True), *_kept(failed)])
 
 
 def _hindered(world: World, why: Obstacle) -> Plan:
@@ -214,7 +244,10 @@ def _wait(world: World, print_: Blueprint) -> Plan:
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
 
 
-def _run(world: World, print_: Blueprint) -> Plan:
+def _run(world: World, print_: Blueprint, hangs_in_s: float | None) -> Plan:
+    pause = recovery.pause_left_s(world.job, world.now) if world.observed.job is None else 0.0
+    if pause > 0:
+        return Plan(requeue_after=pause)
     after = status.running(world.job, world.observed, print_.num_nodes, world.now)
     first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
     said: list[Message] = [_started(world.job)] if first else []
@@ -227,7 +260,7 @@ def _run(world: World, print_: Blueprint) -> Plan:
         actions=[*_ensure(world, print_), *notes, *_news(world, after)],
         status=after,
         events=said,
-        requeue_after=None if ready else LOOK_FOR_PODS_S,
+        requeue_after=hangs_in_s if ready else LOOK_FOR_PODS_S,
     )
 
 

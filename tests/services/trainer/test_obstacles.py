@@ -11,7 +11,7 @@ from contracts.kinds.upstream import upstream
 from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, Forbidden, TooManyRequests, Unavailable
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import columns, disruption, starting
+from services.trainer.domain import columns, starting
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.reconcile import trainjob as reconcile
@@ -189,7 +189,8 @@ def test_all_nodes_begin_again_when_one_was_taken_away(pods: tuple[dict[str, Any
     plan = _plan(noted, job=OVER, pods=pods)
     marked = _after(noted, plan)
     assert (marked["status"]["restarts"], marked["status"]["restartedFrom"]) == (1, "first")
-    assert _condition(plan)["reason"] == "Restarting" and not plan.events
+    assert _condition(plan)["reason"] == "Restarting"
+    assert [type(event).__name__ for event in plan.events] == ["TrainJobRestarted"]
     assert not [action for action in plan.actions if isinstance(action, Remove)], "the mark comes before the deed"
 
     clearing = _plan(marked, job=OVER, pods=pods)
@@ -233,7 +234,12 @@ def test_a_deletion_that_a_lost_node_holds_up_says_so():
 
 def test_restarts_are_bounded_and_the_bound_is_the_users():
     seen = {"job": OVER, "pods": (_failed(0), _disrupted(1))}
-    spent = admitted(status={"restarts": disruption.MAX_RESTARTS})
+    spent = admitted(
+        status={
+            "restarts": 3,
+            "recoveries": [{"time": "2026-11-22T09:00:00Z", "reason": "x", "restart": n} for n in (1, 2, 3)],
+        }
+    )
     told = _condition(_plan(spent, **seen))
     assert told["type"] == "Failed" and "after 3 restarts the job is given up" in told["message"]
     more = admitted(status={"restarts": 3}, metadata={"annotations": {"millstream.dev/max-restarts": "4"}})

@@ -85,9 +85,13 @@ def test_without_the_opt_in_nothing_is_registered():
     assert (said.model, said.register_model) == (None, False)
 
 
+NEVER_AGAIN = {"millstream.dev/max-restarts": "0"}
+"""What is told of an end is the same for a job that does not begin again."""
+
+
 def _failure(*pods: dict[str, Any], reason: str = "BackoffLimitExceeded", **more: Any) -> dict[str, Any]:
     seen = {**RUNNING, "job": child("Failed", reason, suspend=False), "pods": pods, **more}
-    plan = _plan(admitted(), **seen)
+    plan = _plan(admitted(metadata={"annotations": NEVER_AGAIN}), **seen)
     assert _said(plan) == ["TrainJobFailed", "FinishWorkload"]
     assert plan.status["conditions"][0]["type"] == "Failed"
     return plan.status["conditions"][0]
@@ -95,6 +99,7 @@ def _failure(*pods: dict[str, Any], reason: str = "BackoffLimitExceeded", **more
 
 def test_the_first_failure_explains_the_job_not_its_echo():
     echo = pod(0, "Failed", exitCode=143, finishedAt="2026-11-22T10:00:00Z")
+    echo["metadata"]["deletionTimestamp"] = "2026-11-22T10:00:00Z"
     cause = pod(1, "Failed", exitCode=3, finishedAt="2026-11-22T10:00:00Z", message="ValueError: no data")
     told = _failure(echo, cause)
     assert told["reason"] == "ExitCode"
