@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from contracts.commands.serving.v1 import ApplyInferenceService, DeleteInferenceService
 from contracts.events.registry.v1 import ModelVersionCreated
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
 from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
@@ -17,7 +18,7 @@ from services.serving.adapters.services import StoredServices
 from services.serving.adapters.versions import SqlVersions
 from services.serving.domain.predictor import KnownVersion
 from services.serving.domain.workloads import Surroundings
-from services.serving.handlers import when_model_version_created
+from services.serving.handlers import when_model_version_created, when_workload_answered
 from services.serving.ports import Needs
 from services.serving.reconcile.kind import INFERENCESERVICE
 from services.serving.reconcile.reconciler import Predictors
@@ -38,7 +39,12 @@ def build() -> App:
         manifest=load(HERE / "service.yaml"),
         settings=ServingSettings,
         kinds=(INFERENCESERVICE,),
-        handlers={ModelVersionCreated: when_model_version_created},
+        handlers={
+            ModelVersionCreated: when_model_version_created,
+            WorkloadAdmitted: when_workload_answered,
+            WorkloadEvicted: when_workload_answered,
+            WorkloadQueued: when_workload_answered,
+        },
         command_kinds={ApplyInferenceService: INFERENCESERVICE, DeleteInferenceService: INFERENCESERVICE},
         needs=_needs,
         reconcilers=_reconcilers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from contracts.admission import Answer, heard
 from contracts.envelope import Event
 from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.kinds.inferenceservice import FORMATS
@@ -22,6 +23,17 @@ async def when_model_version_created(event: ModelVersionCreated, needs: Needs) -
     await needs.versions.put(known)
     if event.serve_as and event.namespace:
         await _serve(event.namespace, event.serve_as, known, needs)
+    return []
+
+
+async def when_workload_answered(event: Answer, needs: Needs) -> Sequence[Event]:
+    """Remembers what the scheduler said of a service; the reconciler does the rest."""
+    isvc = await needs.services.find(event.namespace, event.name) if event.kind == "InferenceService" else None
+    if isvc is None or isvc["metadata"]["uid"] != event.uid or isvc["metadata"].get("deletionTimestamp"):
+        return []
+    note = heard(isvc, event)
+    if note is not None:
+        await needs.services.set_status(isvc, {**(isvc.get("status") or {}), "admission": note})
     return []
 
 

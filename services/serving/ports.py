@@ -27,6 +27,8 @@ class Services(Protocol):
 
     async def merge(self, namespace: str, name: str, patch: dict[str, Any]) -> None: ...
 
+    async def set_status(self, isvc: dict[str, Any], status: dict[str, Any]) -> None: ...
+
 
 @dataclass(frozen=True)
 class Needs:

@@ -22,3 +22,7 @@ class StoredServices:
 
     async def merge(self, namespace: str, name: str, patch: dict[str, Any]) -> None:
         await self._resources.patch(self._kind, namespace, name, patch, manager="millstream")
+
+    async def set_status(self, isvc: dict[str, Any], status: dict[str, Any]) -> None:
+        meta = isvc["metadata"]
+        await self._resources.update_status(self._kind, meta["namespace"], meta["name"], status)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.events.scheduling.v1 import Assignment
 from contracts.kinds.inferenceservice import predictor_model
 from contracts.kinds.quantity import amount
 
@@ -40,6 +41,8 @@ class Predictor:
     pod: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
+    assignment: Assignment | None = None
+    """What the scheduler gave its pods; None for a service that names no queue."""
 
     @property
     def threads(self) -> int:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.queueing import placed
 from libs.cluster import security
 from services.serving.domain.predictor import CLAIM_FOLDER, Predictor
 
@@ -83,7 +84,7 @@ def _metadata(isvc: Object) -> Object:
 
 
 def _deployment(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
-    template = _template(isvc, wanted, around)
+    template = placed(template_of(isvc, wanted, around), wanted.assignment)
     digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:8]
     template["metadata"]["labels"][REVISION_LABEL] = digest
     return {
@@ -94,14 +95,21 @@ def _deployment(isvc: Object, wanted: Predictor, around: Surroundings) -> Object
             "replicas": wanted.replicas,
             "revisionHistoryLimit": 2,
             "selector": {"matchLabels": _labels(isvc)},
-            # A new pod is ready before an old one goes: no moment without an answer.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": _pace(wanted)},
             "template": template,
         },
     }
 
 
-def _template(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
+def _pace(wanted: Predictor) -> Object:
+    """A new pod is ready before an old one goes: no moment without an answer. Under a quota, which no pod may exceed,
+    an old one has to go first."""
+    queued = wanted.assignment is not None
+    return {"maxUnavailable": int(queued), "maxSurge": int(not queued)}
+
+
+def template_of(isvc: Object, wanted: Predictor, around: Surroundings) -> Object:
+    """The pod template before the scheduler assigned anything."""
     pod: Object = {
         **wanted.pod,
         "terminationGracePeriodSeconds": TERMINATION_S,

@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts.envelope import Event
 from contracts.events.serving.v1 import InferenceServiceCreated, InferenceServiceDeleted
 from contracts.kinds.inferenceservice import GROUP, VERSION, InferenceService
+from contracts.messages import Message
+from contracts.queueing import QUEUE_NAME
 from libs.base import Cause, Invalid
 from libs.resources.kinds import Admission, Column, Kind, Object
+from services.serving.domain.queued import over, queue_of
 
 FINALIZER = "millstream.dev/workloads"
 MAX_NAME = 63 - len("-predictor")
 
 
 def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
-    name = obj["metadata"].get("name") or ""
-    if old is None and len(name) > MAX_NAME:
-        raise Invalid(causes=[Cause("metadata.name", f"must have at most {MAX_NAME} characters, it has {len(name)}")])
+    causes = [*_name(obj, old), *_queue(obj, old)]
+    if causes:
+        raise Invalid.about(f"inferenceservices.{GROUP}", obj["metadata"].get("name") or "", causes=causes)
     return obj
 
 
-def _events(op: str, obj: Object, old: Object | None) -> Sequence[Event]:
+def _name(obj: Object, old: Object | None) -> Iterator[Cause]:
+    name = obj["metadata"].get("name") or ""
+    if old is None and len(name) > MAX_NAME:
+        yield Cause("metadata.name", f"must have at most {MAX_NAME} characters, it has {len(name)}")
+
+
+def _queue(obj: Object, old: Object | None) -> Iterator[Cause]:
+    """Who could take the label off, or choose another queue, would keep pods that no quota holds."""
+    if old is not None and queue_of(obj) != queue_of(old):
+        told = f"is immutable ({queue_of(old)!r}); delete the service and create it again"
+        yield Cause(f"metadata.labels[{QUEUE_NAME}]", told, "FieldValueForbidden")
+
+
+def _events(op: str, obj: Object, old: Object | None) -> Sequence[Message]:
     metadata = obj["metadata"]
     about = {"namespace": metadata.get("namespace", ""), "name": metadata["name"], "uid": metadata["uid"]}
     if op == "ADDED":
         return [InferenceServiceCreated(**about)]
-    return [InferenceServiceDeleted(**about)] if op == "DELETED" else []
+    if op != "DELETED":
+        return []
+    return [InferenceServiceDeleted(**about), *over(obj)]
 
 
 def _ready(obj: Object, now: datetime) -> Any:

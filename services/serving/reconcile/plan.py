@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from contracts.envelope import Event
 from contracts.events.serving.v1 import InferenceServiceFailed, InferenceServiceReady
+from contracts.messages import Message
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, steady
 from services.serving.domain import status as say
 from services.serving.domain.predictor import Predictor
+from services.serving.domain.queued import Gate, ready_report, with_place
 from services.serving.domain.status import Observed, Verdict
 from services.serving.domain.workloads import Surroundings, predictor_name, revision_of, url_of, workloads
 
@@ -25,11 +26,20 @@ class Decision:
 
     ensure: Sequence[Object]
     status: Object
-    events: Sequence[Event] = ()
+    events: Sequence[Message] = ()
 
 
-def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundings, now: datetime) -> Decision:
-    """One step towards a predictor whose model is known."""
+def plan(
+    isvc: Object,
+    wanted: Predictor,
+    observed: Observed,
+    around: Surroundings,
+    now: datetime,
+    gate: Gate | None = None,
+) -> Decision:
+    """One step towards a predictor whose model is known; `gate` is what the scheduler has to say, if it is asked."""
+    if gate is not None:
+        wanted = replace(with_place(isvc, wanted), replicas=gate.replicas)
     objects = workloads(isvc, wanted, around)
     present = (observed.deployment, observed.service, observed.route)[: len(objects)]
     differing = [made for made, found in zip(objects, present, strict=True) if not covers(found, made)]
@@ -38,7 +48,7 @@ def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundin
         observed = replace(observed, failure=None, obstacle=None)  # what went wrong was the revision before
     if observed.obstacle:
         observed = replace(observed, obstacle=steady(_told_before(isvc), observed.obstacle))
-    predictor = say.predictor_verdict(observed, revision, wanted.replicas)
+    predictor = (gate and gate.waits) or say.predictor_verdict(observed, revision, wanted.replicas)
     ingress = say.ingress_verdict(observed, has_routes=around.has_routes)
     ready = say.ready_verdict(predictor, ingress)
     verdicts = {"IngressReady": ingress, "PredictorReady": predictor, "Ready": ready}
@@ -47,7 +57,11 @@ def plan(isvc: Object, wanted: Predictor, observed: Observed, around: Surroundin
         **_where(isvc, observed, around, revision, predictor),
         "modelStatus": say.model_status(observed, predictor, revision, wanted.replicas),
     }
-    return Decision(differing, status, _facts(isvc, status, wanted, revision))
+    facts = _facts(isvc, status, wanted, revision)
+    if gate is None:
+        return Decision(differing, status, facts)
+    status, reports = ready_report(isvc, {**status, **gate.memory}, ready=predictor.status == "True")
+    return Decision(differing, status, [*facts, *gate.says, *reports])
 
 
 def plan_unknown_version(isvc: Object, why: str, now: datetime) -> Decision:
@@ -65,7 +79,7 @@ def plan_refused(isvc: Object, reason: str, why: str, now: datetime) -> Decision
     if before.get("message") == failure["message"]:
         failure = before
     model = {"states": states, "transitionStatus": "InvalidSpec", "lastFailureInfo": failure}
-    kept = {key: old[key] for key in ("url", "address", "components") if key in old}
+    kept = {key: old[key] for key in ("url", "address", "components", "admission", "released") if key in old}
     ingress = Verdict("True") if "url" in old else Verdict("False", "RouteMissing")
     verdicts = {"IngressReady": ingress, "PredictorReady": verdict, "Ready": verdict}
     return Decision((), {**_common(isvc, verdicts, now), **kept, "modelStatus": model})
@@ -107,7 +121,7 @@ def _where(isvc: Object, observed: Observed, around: Surroundings, revision: str
     return shown
 
 
-def _facts(isvc: Object, status: Object, wanted: Predictor, revision: str) -> list[Event]:
+def _facts(isvc: Object, status: Object, wanted: Predictor, revision: str) -> list[Message]:
     """Ready when it became so, or answers with another revision; failed when a load failed in a new way."""
     metadata, old = isvc["metadata"], isvc.get("status") or {}
     about = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from contracts.admission import is_evicted
 from contracts.kinds.inferenceservice import predictor_model
 from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE, Resource
@@ -16,10 +17,11 @@ from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.serving.domain.failures import Failure, read_container
-from services.serving.domain.predictor import KnownVersion, predictor, registry_name
+from services.serving.domain.predictor import KnownVersion, Predictor, predictor, registry_name
+from services.serving.domain.queued import Gate, gate, queue_of
 from services.serving.domain.starting import is_leaving, obstacle, present, unexplained
 from services.serving.domain.status import Observed
-from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings
+from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings, template_of
 from services.serving.reconcile.kind import INFERENCESERVICE
 from services.serving.reconcile.plan import Decision, names_of, plan, plan_hindered, plan_refused, plan_unknown_version
 
@@ -75,8 +77,7 @@ class Predictors:
         namespace, name = names_of(isvc)
         # The route first: no request should be sent to pods that are about to end.
         left = [r for r in reversed(self.resources) if await ctx.cluster.get(r, namespace, name)]
-        labels = f"{ISVC_LABEL}={isvc['metadata']['name']},component=predictor"
-        pods = await ctx.cluster.list(POD, namespace, labels=labels)
+        pods = await self._pods(isvc, ctx)
         if not left and not pods:
             return Plan(done_finalizer=True)
         lost = next((found for pod in pods if (found := pod_obstacle(pod, ctx.clock.now())) and is_leaving(pod)), None)
@@ -94,7 +95,21 @@ class Predictors:
                 return plan_unknown_version(isvc, why, ctx.clock.now()), True
         wanted = predictor(isvc["spec"], known)
         observed = await observe(isvc, ctx, self.resources)
-        return plan(isvc, wanted, observed, self.around, ctx.clock.now()), bool(named and named[1] is None)
+        gate = await self._gate(isvc, wanted, ctx)
+        return plan(isvc, wanted, observed, self.around, ctx.clock.now(), gate), bool(named and named[1] is None)
+
+    async def _gate(self, isvc: Object, wanted: Predictor, ctx: Context) -> Gate | None:
+        """What the scheduler has to say to a service that names a queue."""
+        if queue_of(isvc) is None:
+            return None
+        gone = is_evicted(isvc) and not await self._pods(isvc, ctx)
+        return gate(isvc, wanted, template_of(isvc, wanted, self.around), ctx.clock.now(), pods_gone=gone)
+
+    async def _pods(self, isvc: Object, ctx: Context) -> list[Object]:
+        assert ctx.cluster is not None
+        metadata = isvc["metadata"]
+        labels = f"{ISVC_LABEL}={metadata['name']},component=predictor"
+        return list(await ctx.cluster.list(POD, metadata["namespace"], labels=labels))
 
 
 async def observe(isvc: Object, ctx: Context, resources: Sequence[Resource] = RESOURCES) -> Observed:

@@ -1,4 +1,4 @@
-"""A model server inside the test's own process, over real HTTP semantics but without a socket."""
+"""A model server, and the whole service, inside the test's own process: real HTTP semantics, no socket."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from libs.service.app import Given
+from libs.service.shell import serve
+from services.serving.app import ServingSettings, build
 from services.serving.workloads.model_server import frameworks
 from services.serving.workloads.model_server.engine import Engine
 from services.serving.workloads.model_server.http import application
 from tests.services.serving import models
+from tests.services.serving.cluster import SmallCluster
 
 SAVERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "sklearn": ("sklearn", models.save_sklearn),
@@ -48,3 +52,30 @@ async def client_of(engine_of: Callable[[str], Engine]) -> AsyncIterator[Callabl
     yield client
     for each in clients:
         await each.aclose()
+
+
+@pytest.fixture
+def cluster():
+    return SmallCluster()
+
+
+@pytest.fixture
+async def service(tmp_path, cluster):
+    settings = ServingSettings(
+        service="serving",
+        store_url=f"sqlite:///{tmp_path}/serving.db",
+        insecure=True,
+        public_url="http://127.0.0.1:8080",
+        s3_endpoint="http://127.0.0.1:9000",
+        s3_access_key="key",
+        s3_secret_key="secret",
+    )
+    async with serve(build(), settings, Given(cluster=cluster)) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(service):
+    transport = httpx.ASGITransport(service.asgi)
+    async with httpx.AsyncClient(transport=transport, base_url="http://serving") as client:
+        yield client

@@ -4,19 +4,15 @@ import asyncio
 import json
 from datetime import UTC, datetime
 
-import httpx
 import pytest
 
 from contracts.envelope import letter_for, structured, subject_for
 from contracts.events.registry.v1 import ModelVersionCreated
 from libs.bus import Delivery
 from libs.cluster import DEPLOYMENT, HTTPROUTE, SERVICE
-from libs.service.app import Given
 from libs.service.hearing import effects_of
 from libs.service.pipeline import Pipeline
-from libs.service.shell import serve
-from services.serving.app import ServingSettings, build
-from tests.services.serving.cluster import SmallCluster
+from services.serving.app import build
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 PATH = "/apis/serving.kserve.io/v1beta1/namespaces/team/inferenceservices"
@@ -32,33 +28,6 @@ def isvc(name="iris", **model):
         "metadata": {"name": name, "namespace": "team"},
         "spec": {"predictor": predictor},
     }
-
-
-@pytest.fixture
-def cluster():
-    return SmallCluster()
-
-
-@pytest.fixture
-async def service(tmp_path, cluster):
-    settings = ServingSettings(
-        service="serving",
-        store_url=f"sqlite:///{tmp_path}/serving.db",
-        insecure=True,
-        public_url="http://127.0.0.1:8080",
-        s3_endpoint="http://127.0.0.1:9000",
-        s3_access_key="key",
-        s3_secret_key="secret",
-    )
-    async with serve(build(), settings, Given(cluster=cluster)) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(service):
-    transport = httpx.ASGITransport(service.asgi)
-    async with httpx.AsyncClient(transport=transport, base_url="http://serving") as client:
-        yield client
 
 
 async def until(client, path, holds):
