@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 UV := uv==0.13.9
 STAMP := $(VENV)/.ready
+PINNED := --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo down test test-cluster check golden images bench lock new-service new-event new-kind clean
@@ -49,8 +50,9 @@ images: setup ## build container images with docker, podman or buildah: make ima
 bench: setup ## measure, each figure beside its bare limit (prints tables, writes benchmarks/results.json)
 	$(BIN)/python -m benchmarks
 
-lock: ## pin what requirements.in names into requirements.lock
-	$(BIN)/uv pip compile requirements.in -o requirements.lock --python $(BIN)/python --no-header --no-annotate --no-emit-index-url --no-emit-find-links --quiet --upgrade
+lock: ## pin what requirements.in names into requirements.lock, and requirements/*.in beside them
+	$(BIN)/uv pip compile requirements.in -o requirements.lock $(PINNED)
+	set -e; for each in requirements/*.in; do $(BIN)/uv pip compile $$each -o $${each%.in}.txt -c requirements.lock --override requirements/overrides.txt $(PINNED); done
 
 new-service: setup ## write the rooms of a new service: make new-service NAME=pipelines
 	@$(BIN)/python -m millstream.dev.scaffold service "$(NAME)"

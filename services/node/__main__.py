@@ -14,6 +14,8 @@ from services.node.domain.attempts import Backoff
 from services.node.reconcile.kinds import KINDS
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 
+ENVIRONMENTS = "MILLSTREAM_ENVIRONMENTS"
+
 
 def options(argv: list[str]) -> Options:
     """The command line as options."""
@@ -39,12 +41,18 @@ async def life(wanted: Options, command: tuple[str, ...]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     place = Place(wanted.home)
     place.claim()
-    runtime = await LocalRuntime.open(wanted.home, RuntimeConfig(node_command=command))
+    runtime = await LocalRuntime.open(wanted.home, RuntimeConfig(node_command=command, environments=environments()))
     try:
         async with running(wanted, runtime, place):
             await until_ended(ended, runtime.shutdown_ordered)
     finally:
         await runtime.close()
+
+
+def environments() -> Path | None:
+    """Where environments of images are kept for several homes together; a home of its own keeps its own."""
+    named = os.environ.get(ENVIRONMENTS)
+    return Path(named).absolute() if named else None
 
 
 def main() -> None:

@@ -106,6 +106,10 @@ class ContainerExited:
     finished_at: datetime
 
 
+class PullFailed(Exception):
+    """What an image stands for could not be had; the message ends with the installer's last words."""
+
+
 RuntimeEvent = ContainerStarted | ContainerExited
 RunningContainer = ContainerStarted
 ExitRecord = ContainerExited
@@ -122,6 +126,12 @@ class ExecResult:
 
 class PodRuntime(Protocol):
     """Runs pods. All calls are idempotent, so a reconciler may repeat any of them after a crash."""
+
+    def lacks(self, image: str) -> str | None:
+        """What must be had before a container of `image` can start, in words; None when nothing is missing."""
+
+    async def pull(self, image: str) -> None:
+        """Gets it, once however many ask. Raises PullFailed."""
 
     async def start_pod(self, sandbox: PodSandbox) -> None:
         """Makes the pod's directories and hosts file. Must precede the first `start_container`."""

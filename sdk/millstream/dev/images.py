@@ -1,8 +1,9 @@
 """`python -m millstream.dev.images`: writes deploy/images/<image>/, what each image is made of; `--check` compares.
 
 Per image: `files.txt` (our code), `requirements.txt` (the lock's lines for what that code imports), `torch.txt` where
-it imports torch, `start`, what the image runs, and `workbench` where that is users' code. The Dockerfile reads nothing
-else, so any builder can use it.
+it imports torch, `start`, what the image runs, `workbench` where that is users' code, and `stands_for` where a laptop
+makes an environment of it: the names that promise the same. The Dockerfile reads nothing else, so any builder can use
+it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MANIFESTS = "services/*/service.yaml"
 MIGRATIONS = "services/*/adapters/migrations"
 """By which a restore makes a service's tables."""
 _START = '#!/bin/sh\n# Written by `make golden`.\nexec {} "$@"\n'
+HELPER = "sdk/millstream/training.py"
+PINS = Path("requirements")
 _WORKBENCH = "Users' code runs here: it keeps pip and starts in a folder it may write to.\n"
 _OPEN_START = '#!/bin/sh\n# Written by `make golden`.\n[ $# -gt 0 ] || set -- python\nexec "$@"\n'
 
@@ -33,7 +36,8 @@ _OPEN_START = '#!/bin/sh\n# Written by `make golden`.\n[ $# -gt 0 ] || set -- py
 class Image:
     """`seeds` are patterns of what it runs, `files` of what no import shows; `without` is code it does not bring along.
 
-    `packages` are what users' code may expect on top. Without a `command` it runs what it is told.
+    `packages` are what users' code may expect on top, and so is what requirements/<name>.txt pins, if there is one:
+    `stands_for` are then the names of public images that promise that too. Without a `command` it runs what it is told.
     """
 
     name: str
@@ -43,6 +47,13 @@ class Image:
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    stands_for: tuple[str, ...] = ()
+
+
+def _framework(name: str, title: str, *stands_for: str, packages: tuple[str, ...] = ()) -> Image:
+    """One for users' training with what requirements/<name>.txt pins."""
+    names = (f"millstream/{name}", f"*/millstream-{name}", *stands_for)
+    return Image(name, f"Users' training with {title}", (HELPER,), packages=packages, stands_for=names)
 
 
 class Unlocked(Exception):
@@ -82,6 +93,12 @@ WORKLOADS = (
         ("sdk/millstream/training.py",),
         packages=("joblib", "numpy", "pyarrow", "scikit-learn"),
     ),
+    _framework("jax", "JAX", "*/jax"),
+    _framework("tensorflow", "TensorFlow", "*/tensorflow"),
+    _framework("xgboost", "XGBoost", "*/xgboost", "*/xgboost-runtime", "*/xgboost-dist-iris"),
+    _framework("mpi", "OpenMPI and mpi4py", "mpioperator/*", "*/mpi"),
+    _framework("deepspeed", "DeepSpeed", "*/deepspeed", "*/deepspeed-runtime", packages=("torch",)),
+    _framework("paddle", "PaddlePaddle", "*/paddle"),
 )
 
 
@@ -112,13 +129,16 @@ def documents(image: Image) -> dict[Path, str]:
     folder = FOLDER / image.name
     written = {
         folder / "files.txt": _lines(pieces),
-        folder / "requirements.txt": _lines(_pinned(packages - BY_PIP)),
+        folder / "requirements.txt": _lines(_with_own(_pinned(packages - BY_PIP), image.name)),
         folder / "start": _START.format(image.command) if image.command else _OPEN_START,
     }
-    if "torch" in packages:
+    # The helper for users' code saves torch's state for who has torch; a workbench without it needs none.
+    if "torch" in (packages if image.command else image.packages):
         written[folder / "torch.txt"] = _lines({_torch()})
     if not image.command:
         written[folder / "workbench"] = _WORKBENCH
+    if image.stands_for:
+        written[folder / "stands_for"] = _lines(set(image.stands_for))
     return written
 
 
@@ -137,6 +157,13 @@ def _pinned(packages: set[str]) -> set[str]:
             f"requirements.lock has no {', '.join(sorted(missing))}: name it in requirements.in, `make lock`"
         )
     return {lock[name] for name in packages}
+
+
+def _with_own(pins: set[str], name: str) -> set[str]:
+    """With the image's own pins, which win: they were chosen to fit each other."""
+    path = ROOT / PINS / f"{name}.txt"
+    own = {line.split("==")[0]: line for line in path.read_text().splitlines()} if path.exists() else {}
+    return set(({pin.split("==")[0]: pin for pin in pins} | own).values())
 
 
 def _extras() -> dict[str, set[str]]:

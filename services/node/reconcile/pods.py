@@ -23,6 +23,7 @@ from services.node.reconcile.kinds import JOB, KUBELET, POD
 from services.node.reconcile.needs import NodeFacts
 from services.node.reconcile.pod_news import news_of
 from services.node.reconcile.probing import Probes, Watched
+from services.node.reconcile.pulling import PULLING, Pulls
 from services.node.reconcile.recorder import News, Recorder
 from services.node.reconcile.scheduling import Addresses, bound, unbound, unschedulable
 
@@ -38,6 +39,7 @@ class Live:
     sandbox: bool = False
     stale_volumes: bool = False
     blocked: dict[str, Waiting] = field(default_factory=dict)
+    pulls: dict[str, Waiting] = field(default_factory=dict)
     probed: dict[str, Watched] = field(default_factory=dict)
     killed: set[tuple[str, int]] = field(default_factory=set)
     news: list[News] = field(default_factory=list)
@@ -63,6 +65,7 @@ class Pods:
         self._keys: dict[str, tuple[str, str]] = {}
         self._records: dict[str, list[Attempt]] = {}
         self._addresses = Addresses(node.second)
+        self._pulls = Pulls(runtime, clock, backoff)
 
     # what the runtime tells
 
@@ -182,6 +185,8 @@ class Pods:
 
     async def _start(self, pod: Object, live: Live, action: Start) -> None:
         container = _named(pod, action.name)
+        if self._lacks_image(pod, live, container):
+            return
         try:
             spec = await self._containers.spec(pod, container, action.number)
         except ConfigError as error:
@@ -198,6 +203,27 @@ class Pods:
         except BaseException:
             self._forget_start(live, action)
             raise
+
+    def _lacks_image(self, pod: Object, live: Live, container: Object) -> bool:
+        """Whether the start has to wait for what the image stands for. What is told once is not told again."""
+        name, key = container["name"], self._keys[pod["metadata"]["uid"]]
+        why = self._pulls.missing(container.get("image") or "", lambda: self._look_at_image(live, name, key))
+        before = live.pulls.get(name)
+        if why == before:
+            pass
+        elif why is None:
+            live.news.append(("Normal", "Pulled", f"image {container['image']!r} is ready", name))
+        else:
+            live.news.append(("Normal" if why.reason == PULLING else "Warning", why.reason, why.message, name))
+        if why is None:
+            live.pulls.pop(name, None)
+            return False
+        live.pulls[name] = live.blocked[name] = why
+        return True
+
+    def _look_at_image(self, live: Live, name: str, key: tuple[str, str]) -> None:
+        live.blocked.pop(name, None)
+        self._wake(key)
 
     def _forget_start(self, live: Live, action: Start) -> None:
         """The order was not taken: the same attempt is asked for again."""
@@ -340,6 +366,7 @@ class Pods:
 
     def stop(self) -> None:
         """Ends this node's own tasks; containers go on."""
+        self._pulls.stop()
         for live in self._live.values():
             for watched in live.probed.values():
                 watched.stop()

@@ -2,6 +2,7 @@
 
 A pod of a foreign image gets a layer of its own over the platform's packages, made without ensurepip: an interpreter
 link, pyvenv.cfg and a path file. pip run there sees the platform's packages as outside of it and never touches them.
+Between the two lies what the image's name promises (`recipes`), made before the pod starts and shared by all its kind.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 
-from services.node.runtime.paths import SYSTEM_PATH, HomePaths
+from services.node.runtime.environments import Environments
+from services.node.runtime.paths import RECIPES, SYSTEM_PATH, HomePaths
 from services.node.runtime.pyargs import python_script
+from services.node.runtime.recipes import recipe_of
 
 PLATFORM_IMAGES = ("millstream/*", "nats", "nats:*", "caddy", "caddy:*", "rclone/*", "rclone", "rclone:*")
 USERS_IMAGES = ("millstream/torch", "millstream/torch:*", "millstream/python", "millstream/python:*")
-"""Made by the platform for users' code, which may install into its environment: foreign, like any other of theirs."""
+"""Made by the platform for users' code, which may install into its environment: foreign, like any other of theirs. So
+are those with a recipe."""
+ROOT = Path(__file__).resolve().parents[3]
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/{VERSION}/site-packages"
 OWN_FILE = "millstream_platform.pth"
 _SCRIPT = '#!/bin/sh\nexec "$(dirname "$0")/python" {} "$@"\n'
 
 
-def is_platform(image: str) -> bool:
+def is_platform(image: str, recipes: Path = RECIPES) -> bool:
     """Registry host and digest do not matter: `docker.io/library/nats:2` is nats."""
     name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
     own = any(fnmatch(name, pattern) for pattern in PLATFORM_IMAGES)
-    return own and not any(fnmatch(name, pattern) for pattern in USERS_IMAGES)
+    return own and not any(fnmatch(name, pattern) for pattern in USERS_IMAGES) and recipe_of(name, recipes) is None
 
 
 def has_torch(image: str) -> bool:
@@ -43,9 +48,13 @@ def untouched(sites: list[str]) -> bool:
 
 
 class Environment:
-    """An interpreter with its site folders and programs. `sites` is empty for the platform's own environment."""
+    """An interpreter with its site folders and programs. `sites` is empty for the platform's own environment.
 
-    def __init__(self, prefix: Path, sites: list[Path], programs: list[Path]) -> None:
+    `warm` tells that a fork server's imports are its own.
+    """
+
+    def __init__(self, prefix: Path, sites: list[Path], programs: list[Path], *, warm: bool = True) -> None:
+        self.warm = warm
         self.prefix = prefix
         self.python = prefix / "bin" / "python"
         self.sites = sites
@@ -60,6 +69,8 @@ class Environment:
 
     def python_arguments(self, argv: list[str], variables: Mapping[str, str]) -> list[str] | None:
         """What this environment's interpreter would be given, when `argv` means to run it; else None."""
+        if not self.warm:
+            return None
         program = shutil.which(argv[0], path=variables.get("PATH", "")) or argv[0]
         folder, name = os.path.split(program)
         if folder not in {str(bin_folder) for bin_folder in self.programs}:
@@ -76,16 +87,27 @@ def platform() -> Environment:
 
 
 def for_pod(paths: HomePaths, uid: str, image: str) -> Environment:
-    """The layer of one pod for a foreign image; made on the first call, in milliseconds."""
+    """The layer of one pod for a foreign image; made on the first call, in milliseconds. Raises FileNotFoundError
+    while what the image's name promises is not there."""
     shared = _shared_programs(paths)
     prefix = paths.pod(uid) / "env"
     site = prefix / SITE
+    recipe, below = recipe_of(image, paths.recipes), [Path(sys.prefix) / SITE]
+    programs = [prefix / "bin"]
+    if recipe is not None:
+        made = Environments(paths.environments).find(recipe)
+        if made is None:
+            raise FileNotFoundError(f"the packages of image {image!r} are not there yet")
+        below = [made / "site", *(below if recipe.layered else [])]
+        programs += [made / "programs", made / "site" / "bin"]
     if not (site / OWN_FILE).exists():
-        _make_layer(prefix, site)
-    return Environment(prefix, [site], [prefix / "bin", shared])
+        _make_layer(prefix, site, below)
+    if recipe is None or recipe.layered:
+        programs.append(shared)
+    return Environment(prefix, [site], programs, warm=recipe is None)
 
 
-def _make_layer(prefix: Path, site: Path) -> None:
+def _make_layer(prefix: Path, site: Path, below: list[Path]) -> None:
     site.mkdir(parents=True, exist_ok=True)
     programs = prefix / "bin"
     programs.mkdir(exist_ok=True)
@@ -97,7 +119,10 @@ def _make_layer(prefix: Path, site: Path) -> None:
         _write_program(programs / name, _SCRIPT.format("-m pip"))
     settings = f"home = {_base_python().parent}\ninclude-system-site-packages = true\n"
     (prefix / "pyvenv.cfg").write_text(f"{settings}version = {sys.version.split()[0]}\n")
-    (site / OWN_FILE).write_text(f"import site; site.addsitedir({str(Path(sys.prefix) / SITE)!r})\n")
+    lines = [f"import site; site.addsitedir({str(folder)!r})\n" for folder in below]
+    if below[-1] != Path(sys.prefix) / SITE:  # the platform's own code for users comes along all the same
+        lines.append(f"{ROOT / 'sdk'}\n")
+    (site / OWN_FILE).write_text("".join(lines))
 
 
 def _base_python() -> Path:

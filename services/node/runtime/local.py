@@ -24,8 +24,10 @@ from services.node.ports import (
     RuntimeEvent,
 )
 from services.node.runtime import control, hostsfile, logfile
+from services.node.runtime.environments import Environments
 from services.node.runtime.line import Line, Message, SpawnerGone
 from services.node.runtime.paths import HomePaths
+from services.node.runtime.recipes import recipe_of
 from services.node.runtime.requests import request_for
 
 CONNECT_S = 15.0
@@ -38,7 +40,8 @@ class RuntimeConfig:
     `node_command` is what the spawner runs when the node vanished (None: nobody is restarted). `ml` says when the fork
     server with torch is warmed: "first-use" is the first container whose image name promises torch; it ends after
     `ml_idle_s` without use. `mode` forces a kind of view ("mount", "user", "rewrite"); None probes. `preload` replaces
-    the modules that a fork server ("platform", "ml") imports.
+    the modules that a fork server ("platform", "ml") imports. `environments` is where those of images are kept, None
+    keeps them in the home; `recipes` says what an image stands for, None takes deploy/images.
     """
 
     node_command: tuple[str, ...] | None = None
@@ -48,6 +51,8 @@ class RuntimeConfig:
     mode: str | None = None
     preload: Mapping[str, Sequence[str]] = field(default_factory=dict)
     log_bytes_max: int = logfile.LOG_BYTES_MAX
+    environments: Path | None = None
+    recipes: Path | None = None
 
     def spawner_options(self) -> dict[str, Any]:
         preload = {name: list(modules) for name, modules in self.preload.items()}
@@ -58,7 +63,8 @@ class LocalRuntime:
     """The PodRuntime of `services.node.ports`. Open it once per node; a spawner that dies is replaced by itself."""
 
     def __init__(self, home: str | Path, config: RuntimeConfig) -> None:
-        self.paths = HomePaths(home)
+        self.paths = HomePaths(home, config.environments, config.recipes)
+        self._environments = Environments(self.paths.environments)
         self._config = config
         self._line: Line | None = None
         self._ready = asyncio.Event()
@@ -156,6 +162,16 @@ class LocalRuntime:
             queue.put_nowait(event)
 
     # PodRuntime
+
+    def lacks(self, image: str) -> str | None:
+        recipe = recipe_of(image, self.paths.recipes)
+        if recipe is None or self._environments.find(recipe) is not None:
+            return None
+        return f"image {image!r} is used for the first time: {len(recipe.install)} packages are being installed"
+
+    async def pull(self, image: str) -> None:
+        if (recipe := recipe_of(image, self.paths.recipes)) is not None:
+            await self._environments.make(recipe)
 
     async def start_pod(self, sandbox: PodSandbox) -> None:
         self._owns[sandbox.uid] = (sandbox.ip, sandbox.hostname)

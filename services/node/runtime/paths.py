@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+RECIPES = Path(__file__).resolve().parents[3] / "deploy" / "images"
 POD_MARK = "MILLSTREAM_POD_UID"
 HOME_MARK = "MILLSTREAM_HOME"
 CONTAINER_MARK = "MILLSTREAM_CONTAINER"
@@ -17,12 +18,14 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class HomePaths:
     """Names of all files that the runtime keeps below one home."""
 
-    def __init__(self, home: str | Path) -> None:
+    def __init__(self, home: str | Path, environments: Path | None = None, recipes: Path | None = None) -> None:
         self.home = Path(os.path.realpath(home))
         self.run = self.home / "run"
         self.node = self.home / "node"
         self.pods = self.node / "pods"
         self.images = self.node / "images"
+        self.environments = environments or self.images / "environments"
+        self.recipes = recipes or RECIPES
         self.logs = self.home / "logs"
         self.socket = self.run / "spawner.sock"
         self.lock = self.run / "spawner.lock"

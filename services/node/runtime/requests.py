@@ -22,7 +22,7 @@ def request_for(
     """The start order, with the folders it names made. Raises ValueError on an empty argv or an unusable name."""
     if not spec.argv:
         raise ValueError(f"container {spec.name!r} has an empty argv")
-    own = images.is_platform(spec.image)
+    own = images.is_platform(spec.image, paths.recipes)
     environment = images.platform() if own else images.for_pod(paths, spec.pod_uid, spec.image)
     work = _made(paths.pod(spec.pod_uid) / "work" / safe(spec.name))
     variables = _variables(paths, spec, environment, work, hostname)
@@ -85,7 +85,7 @@ def _view(paths: HomePaths, spec: ContainerSpec, work: Path, hostname: str) -> d
     pod = paths.pod(spec.pod_uid)
     shown: list[tuple[str, str, bool]] = []
     if not spec.trusted:
-        own = [(pod / "env", False), (work, False), (_made(paths.images), True)]
+        own = [(pod / "env", False), (work, False), (_made(paths.images), True), (paths.environments, True)]
         shown += [(str(folder), str(folder), read_only) for folder, read_only in own if folder.is_dir()]
     else:  # again, because the home may lie below a folder that is read-only from here on
         shown.append((str(paths.home), str(paths.home), False))

@@ -1,0 +1,69 @@
+"""Which Python packages an image's name promises, from deploy/images/; it must not assume that they are installed.
+
+A folder with a `stands_for` is one: patterns of image names, one a line. The images of a cluster are made from the same
+folders, so a job finds on a laptop what it finds there. Other names promise nothing beyond the platform's packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+
+from services.node.runtime.paths import RECIPES
+
+NAMES = "stands_for"
+LISTS = ("torch.txt", "requirements.txt")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`pins` are lines name==version, `install` those that the platform's own environment does not have.
+
+    `layered` means that the platform's packages fit and are used; else the environment stands alone.
+    """
+
+    name: str
+    pins: tuple[str, ...]
+    install: tuple[str, ...]
+    layered: bool
+
+    @property
+    def key(self) -> str:
+        """The folder's name: another list, another interpreter or another platform is another environment."""
+        words = [*self.pins, "", *self.install, sys.version]
+        return f"{self.name}-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:16]}"
+
+
+def recipe_of(image: str, folder: Path = RECIPES) -> Recipe | None:
+    """The recipe for an image, None for a name that promises nothing."""
+    name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
+    for file in sorted(folder.glob(f"*/{NAMES}")):
+        if any(fnmatch(name, f"{pattern}{end}") for pattern in file.read_text().split() for end in ("", ":*")):
+            return _recipe(file.parent, installed())
+    return None
+
+
+def _recipe(folder: Path, here: Mapping[str, str]) -> Recipe:
+    files = [folder / name for name in LISTS if (folder / name).exists()]
+    pins = [line for file in files for line in file.read_text().split("\n") if line]
+    known = {pin: here.get(_name(pin)) for pin in pins}
+    layered = all(version is None or version == pin.partition("==")[2] for pin, version in known.items())
+    install = [pin for pin, version in known.items() if version is None or not layered]
+    return Recipe(folder.name, tuple(pins), tuple(install), layered)
+
+
+@cache
+def installed() -> dict[str, str]:
+    """What this process's environment has: version by name, without the mark of a local build."""
+    return {_name(dist.metadata["Name"]): dist.version.partition("+")[0] for dist in distributions()}
+
+
+def _name(pin: str) -> str:
+    return re.sub(r"[-_.]+", "-", re.split(r"[=\[]", pin, maxsplit=1)[0]).lower()
