@@ -286,7 +286,8 @@ class Workload:
     """One gang of pods that starts whole or not at all.
 
     `arrival` orders equals and never changes while the workload lives (any growing number; ties go by uid).
-    `queue` is a LocalQueue of `namespace`; empty means the default queue (see Rules). `active` false: its user or the scheduler put it aside.
+    `queue` is a LocalQueue of `namespace`; empty means the default queue (see Rules).
+    `active` false: its user or the scheduler put it aside.
     `reclaimable`: pods of a pod set that are over and need no quota any more; `counts`: pods an elastic one wants now.
     `requeue_at`: earliest time of the next try; `requeues`: tries that failed because pods did not become ready.
     `outside_evictions`: how often a workload of another queue preempted it (see preempt.py: it bounds all evictions).
@@ -316,7 +317,8 @@ class Workload:
 
 @dataclass(frozen=True)
 class Rules:
-    """What holds for the whole scheduler. `default_queue`: the ClusterQueue of workloads that name no queue. No `pods_ready_ms`: pods may take for ever to become ready.
+    """What holds for the whole scheduler. `default_queue`: the ClusterQueue of workloads that name no queue.
+    No `pods_ready_ms`: pods may take for ever to become ready.
     After the n-th failed try the next waits `requeue_base_ms` * 2^(n-1), at most `requeue_max_ms`;
     after `requeue_limit` tries the workload is deactivated."""
 

@@ -1,0 +1,1 @@
+"""Between Kubernetes objects and the words of the decision: plain reading and writing, nothing is decided here."""

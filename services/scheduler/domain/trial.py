@@ -1,0 +1,67 @@
+"""What the decision assumes while it is being made: admissions and evictions on trial, all taken back at the end."""
+
+from types import TracebackType
+
+from services.scheduler.domain.book import Book
+from services.scheduler.domain.holding import Holding
+from services.scheduler.domain.model import Workload
+from services.scheduler.domain.quota import QuotaNode
+
+
+class Trial:
+    """`evicted`: whom this cycle evicts; they hold their quota until their pods are gone. `newcomers`: whom it lets
+    in."""
+
+    def __init__(self, book: Book) -> None:
+        self.book = book
+        self.evicted: dict[str, None] = {}
+        self.newcomers: dict[str, tuple[Workload, Holding]] = {}
+        self._moves: list[tuple[Holding, int]] = []
+
+    def __enter__(self) -> "Trial":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.back_to(0)
+
+    @property
+    def mark(self) -> int:
+        return len(self._moves)
+
+    def admit(self, workload: Workload, holding: Holding) -> None:
+        self.newcomers[workload.uid] = (workload, holding)
+        self.move(holding, +1)
+
+    def members(self, queue: str) -> list[tuple[Workload, Holding]]:
+        """Everybody who will hold quota of this queue after the cycle, promised quota included."""
+        book = self.book
+        staying = [(w, book.holding(uid)) for uid, w in book.states[queue].holders.items() if not self.is_leaving(uid)]
+        return [(w, h) for w, h in staying if h] + [(w, h) for w, h in self.newcomers.values() if h.queue == queue]
+
+    def move(self, holding: Holding, sign: int) -> None:
+        self.book.move(holding, sign)
+        self._moves.append((holding, sign))
+
+    def back_to(self, mark: int) -> None:
+        while len(self._moves) > mark:
+            holding, sign = self._moves.pop()
+            self.book.move(holding, -sign)
+
+    def is_leaving(self, uid: str) -> bool:
+        return uid in self.evicted or uid in self.book.leaving
+
+    def leaving(self, root: QuotaNode) -> list[str]:
+        """Those of this tree whose quota will be free soon."""
+        nodes = self.book.forest.queues
+        found = []
+        for uid in (*self.book.leaving, *self.evicted):
+            holding = self.book.holding(uid)
+            leaf = nodes.get(holding.queue) if holding else None
+            if leaf is not None and leaf.root is root:
+                found.append(uid)
+        return list(dict.fromkeys(found))
+
+    def holders(self, queue: str) -> list[Workload]:
+        """Whose quota may be counted on to stay: neither leaving nor merely promised."""
+        state = self.book.states[queue]
+        return [w for uid, w in state.holders.items() if w.admission is not None and not self.is_leaving(uid)]
