@@ -18,7 +18,8 @@ from libs.store import UnitOfWork
 
 log = logging.getLogger(__name__)
 
-CONCURRENCY = 16
+CONCURRENCY = 64
+"""So many letters are in hand at once: about as many as a shared transaction takes (libs.store.together)."""
 FLUSH_S = 3.0
 """How long a stopping service tries to say what it has not said; the next start says the rest."""
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from contracts.envelope import Event, Letter, Malformed, letter_for, open_letter, registry, subject_for
+from contracts.envelope import Letter, Malformed, Message, letter_for, open_letter, registry, subject_for
 from libs import telemetry
 from libs.base.errors import BadRequest, Invalid
 from libs.bus import Delivery, Poison
 from libs.service.app import FaultPoint, Ports, no_fault
-from libs.store import UnitOfWork
+from libs.store import FellApart, UnitOfWork
 
 log = logging.getLogger(__name__)
 
 TAKEN = telemetry.counter("letters", "Letters taken from the bus", ("type", "outcome"))
 AGE = telemetry.histogram("letter_age_seconds", "Age of a letter when its effect is committed", ("type",))
 
-Effect = Callable[[Any, Letter, UnitOfWork], Awaitable[Sequence[Event]]]
+Effect = Callable[[Any, Letter, UnitOfWork], Awaitable[Sequence[Message]]]
 """What one message type does inside its transaction; returns the facts that follow."""
 
 
@@ -74,8 +74,19 @@ class Pipeline:
         raise Poison(f"malformed letter: {error}", "malformed") from error
 
     async def _take(self, letter: Letter, message: Any, effect: Effect) -> bool:
-        """One transaction: inbox, effect and its facts. False when the letter had been taken before."""
-        async with self._ports.store.write() as uow:
+        """Inbox, effect and its facts, in a transaction that letters which wait for the same store share."""
+        store = self._ports.store
+        try:
+            return await self._take_in(store.write_together(), letter, message, effect)
+        except FellApart as error:
+            log.warning("%s; %s is taken alone", error, letter.id)
+            return await self._take_in(store.write(), letter, message, effect)
+
+    async def _take_in(
+        self, writing: AbstractAsyncContextManager[UnitOfWork], letter: Letter, message: Any, effect: Effect
+    ) -> bool:
+        """All of it or nothing. False when the letter had been taken before."""
+        async with writing as uow:
             if not await uow.first_time(self._consumer, letter.id):
                 return False
             for fact in await _effect(effect, message, letter, uow):
@@ -89,7 +100,7 @@ class Pipeline:
         return telemetry.span(f"hear {letter.type}", parent, **attributes)
 
 
-async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Event]:
+async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Message]:
     """What follows. A fact from which no valid object can be made is as invalid the next time."""
     try:
         return await effect(message, letter, uow)
@@ -97,7 +108,7 @@ async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork)
         raise Poison(f"invalid: {error.message}", "invalid") from error
 
 
-def say(uow: UnitOfWork, fact: Event, ports: Ports, *, source: str, causation: Letter | None = None) -> None:
+def say(uow: UnitOfWork, fact: Message, ports: Ports, *, source: str, causation: Letter | None = None) -> None:
     """Puts `fact` into the outbox of this transaction."""
     trace = telemetry.inject().get("traceparent")
     letter = letter_for(

@@ -7,6 +7,7 @@ from libs.store.outbox import Outbox
 from libs.store.reader import Reader
 from libs.store.store import Store
 from libs.store.tables import ChangeRow, Inbox, LeaseRow, Meta, Object
+from libs.store.together import FellApart
 from libs.store.trim import trim
 from libs.store.unit import UnitOfWork
 
@@ -18,6 +19,7 @@ __all__ = [
     "Change",
     "ChangeRow",
     "Feed",
+    "FellApart",
     "Inbox",
     "Leader",
     "Lease",

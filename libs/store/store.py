@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from libs.base import Clock, Ids
+from libs.store.change import Change
 from libs.store.engines import Database, database
 from libs.store.feed import Feed
 from libs.store.migrate import check, migrate
 from libs.store.outbox import Outbox
+from libs.store.part import Part, commit
 from libs.store.pool import Held, Pool
 from libs.store.presence import Presence
 from libs.store.reader import Reader
+from libs.store.together import Place, Together
 from libs.store.unit import UnitOfWork
 from libs.telemetry import SHORT_S, histogram
 
@@ -32,6 +35,7 @@ class Store:
         self._writers = Pool(where, size=1, read_only=False)
         self._readers = Pool(where, size=_READERS, read_only=True)
         self._writing: asyncio.Task[Any] | None = None
+        self._together = Together(where, self._writers.line, self._commit_all, self._pass_on, clock)
         self.feed = Feed(self.read, Presence(where).moved, clock)
         self.outbox = Outbox(self.read, self.write, clock)
 
@@ -63,10 +67,7 @@ class Store:
 
         Raises RuntimeError where one is opened inside another of the same task, which would wait for itself for ever.
         """
-        me = asyncio.current_task()
-        if self._writing is not None and self._writing is me:
-            raise RuntimeError("this task already has a unit of work open: pass it on instead of opening another")
-        asked = self.clock.monotonic()
+        me, asked = self._not_writing(), self.clock.monotonic()
         async with self._writers.line() as held:
             WAITED.observe(self.clock.monotonic() - asked)
             self._writing = me
@@ -75,6 +76,17 @@ class Store:
                     yield uow
             finally:
                 self._writing = None
+
+    @asynccontextmanager
+    async def write_together(self) -> AsyncIterator[UnitOfWork]:
+        """The same, in a transaction that it may share with others who come at the same time: for many small writes.
+
+        An error takes back what this one did and nothing else. A clean exit returns when all is committed; it raises
+        FellApart where that failed and another may have been the reason: then do it again with `write`.
+        """
+        self._not_writing()
+        async with self._together.write() as uow:
+            yield uow
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -92,9 +104,22 @@ class Store:
             await reader.last_seq()
 
     async def close(self) -> None:
+        await self._together.close()
         await self.feed.close()
         await self._writers.close()
         await self._readers.close()
+
+    def _not_writing(self) -> "asyncio.Task[Any] | None":
+        me = asyncio.current_task()
+        if self._writing is not None and self._writing is me:
+            raise RuntimeError("this task already has a unit of work open: pass it on instead of opening another")
+        return me
+
+    def _pass_on(self, place: Place | None) -> None:
+        """The turn to write in a shared transaction goes to the next, or back to nobody."""
+        self._writing = place.task if place else None
+        if place is not None:
+            WAITED.observe(self.clock.monotonic() - place.asked)
 
     @asynccontextmanager
     async def _transaction(self, held: Held) -> AsyncIterator[UnitOfWork]:
@@ -108,8 +133,14 @@ class Store:
                 await _settled(_roll_back(held, uow))
 
     async def _commit(self, uow: UnitOfWork) -> None:
+        await self._commit_with(uow.commit())
+
+    async def _commit_all(self, shared: Sequence[Part]) -> None:
+        await self._commit_with(commit(shared))
+
+    async def _commit_with(self, committing: Coroutine[Any, Any, list[Change]]) -> None:
         began = self.clock.monotonic()
-        changes = await uow.commit()
+        changes = await committing
         COMMITTED.observe(self.clock.monotonic() - began)
         # The feed is told while the turn is still ours, so it hears of commits in their order.
         self.feed.tell(changes)

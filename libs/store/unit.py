@@ -110,13 +110,19 @@ class UnitOfWork(Reader):
 
     async def commit(self) -> list[Change]:
         """For the store alone: ends the transaction well and returns its changes in order."""
-        if self._session is not None:
-            await self._session.flush()
-        rows: list[Statement] = [(sql.INSERT_CHANGE, tuple(change)) for change in self._changes]
-        await self._line.run([*self._pending, *rows, ("COMMIT", ())])
+        await self._settle_session()
+        await self._line.run([*self._pending, *self._rows(), ("COMMIT", ())])
         self.committed = True
         await self._close_session()
         return self._changes
+
+    async def _settle_session(self) -> None:
+        """What the session holds back is sent."""
+        if self._session is not None:
+            await self._session.flush()
+
+    def _rows(self) -> list[Statement]:
+        return [(sql.INSERT_CHANGE, tuple(change)) for change in self._changes]
 
     async def _body(self, resource: str, namespace: str, name: str) -> str | None:
         # Nobody else can write while this transaction is open, so what was read once stays true.

@@ -1,18 +1,24 @@
 """One delivery, one effect, one fact: whatever is said twice, torn or forged, on a real broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
+from contracts.envelope import Event
+from contracts.events.training.v1 import TrainJobCreated
 from libs.base import SystemClock, SystemIds
 from libs.bus import Bus, Tuning
 from libs.service.app import Given
 from libs.service.shell import Service, serve
+from libs.store import UnitOfWork
 from libs.testing.bus_server import NatsServer
-from tests.service.toy import FINALIZER, Heard, created, hearing, say, settings, toy_app
+from libs.testing.store_together import commits
+from tests.service.toy import FINALIZER, HASTY, Heard, created, hearing, say, settings, toy_app
+from tests.service.toy import when_created as admits
 
 ADMITTED = "scheduling.workload.admitted.v1"
 JOB = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": {"name": "digits"}}
@@ -191,3 +197,43 @@ async def test_the_service_serves_while_the_broker_is_down_and_says_it_all_later
         async with hearing(bus) as heard:
             await heard.wait("training.trainjob.deleted.v1")
         await bus.close()
+
+
+async def test_letters_that_wait_share_a_commit_and_a_bad_one_among_them_is_buried_alone(
+    nats: NatsServer, bus: Bus, heard: Heard, tmp_path: Path
+) -> None:
+    jobs = [f"job-{number:02}" for number in range(60)]
+    for number, job in enumerate([*jobs[:30], "impossible", *jobs[30:]]):
+        await say(bus, created(job), f"letter-{number}")
+    before = commits()
+    async with serve(toy_app(), settings(tmp_path, nats.url)) as toy:
+        told = await heard.wait(ADMITTED, len(jobs))
+        assert [each["data"]["name"] for each in told] == jobs
+        assert await admissions(toy) == jobs
+        assert commits() - before < len(jobs)
+        async with asyncio.timeout(5):
+            while not (dead := await bus.dead_letters()):  # noqa: ASYNC110 (the stream is asked)
+                await asyncio.sleep(0.05)
+    assert [json.loads(each.data)["data"]["name"] for each in dead] == ["impossible"]
+
+
+async def test_a_letter_that_fails_for_a_time_is_tried_again_alone(
+    nats: NatsServer, bus: Bus, heard: Heard, tmp_path: Path
+) -> None:
+    tries: list[str] = []
+    app = toy_app()
+
+    async def when_created(event: TrainJobCreated, uow: UnitOfWork) -> Sequence[Event]:
+        tries.append(event.name)
+        facts = await admits(event, uow)
+        if tries.count("late") < 3 and event.name == "late":
+            raise ConnectionError("not yet")
+        return facts
+
+    app.handlers = {TrainJobCreated: when_created}
+    for number, job in enumerate(["a", "late", "b", "c"]):
+        await say(bus, created(job), f"letter-{number}")
+    async with serve(app, settings(tmp_path, nats.url), Given(tuning=HASTY)) as service:
+        await heard.wait(ADMITTED, 4)
+        assert await admissions(service) == ["a", "b", "c", "late"]
+    assert sorted(tries) == ["a", "b", "c", "late", "late", "late"]

@@ -5,6 +5,7 @@ import pytest
 from libs.testing.store import UnitOfWorkSuite
 from libs.testing.store_feed import FeedSuite, OutboxSuite
 from libs.testing.store_leases import LeaseSuite
+from libs.testing.store_together import TogetherSuite
 
 
 class OnPostgreSQL:
@@ -14,6 +15,9 @@ class OnPostgreSQL:
 
 
 class TestUnitOfWork(OnPostgreSQL, UnitOfWorkSuite): ...
+
+
+class TestTogether(OnPostgreSQL, TogetherSuite): ...
 
 
 class TestFeed(OnPostgreSQL, FeedSuite): ...

@@ -5,6 +5,7 @@ import pytest
 from libs.testing.store import UnitOfWorkSuite
 from libs.testing.store_feed import FeedSuite, OutboxSuite
 from libs.testing.store_leases import LeaseSuite
+from libs.testing.store_together import TogetherSuite
 
 
 class OnSQLite:
@@ -14,6 +15,9 @@ class OnSQLite:
 
 
 class TestUnitOfWork(OnSQLite, UnitOfWorkSuite): ...
+
+
+class TestTogether(OnSQLite, TogetherSuite): ...
 
 
 class TestFeed(OnSQLite, FeedSuite): ...
