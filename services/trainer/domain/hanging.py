@@ -12,6 +12,9 @@ from services.trainer.domain import words
 from services.trainer.domain.observed import Observed, index, is_leaving, phase, uid
 from services.trainer.domain.recovery import HUNG
 
+START_S = 300
+"""What a program may take at least until its first report: imports, a rendezvous and downloads are no hang."""
+
 Job = dict[str, Any]
 
 
@@ -21,11 +24,11 @@ def seconds_left(job: Job, observed: Observed, num_nodes: int, now: datetime) ->
     running = [pod for pod in observed.pods if phase(pod) == "Running" and not is_leaving(pod)]
     if given is None or len(running) < num_nodes:
         return None
+    began = max((datetime.fromisoformat(at) for pod in running if (at := _started(pod))), default=None)
     told = (job.get("status") or {}).get("reportedAt")
-    signs = [started for pod in running if (started := _started(pod))] + ([told] if told else [])
-    if not signs:
-        return None
-    return int(given) - (now - max(map(datetime.fromisoformat, signs))).total_seconds()
+    if told and (began is None or datetime.fromisoformat(told) > began):
+        return int(given) - (now - datetime.fromisoformat(told)).total_seconds()
+    return None if began is None else max(int(given), START_S) - (now - began).total_seconds()
 
 
 def note(job: Job, observed: Observed, now: datetime) -> dict[str, Any]:

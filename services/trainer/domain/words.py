@@ -20,7 +20,8 @@ MAX_RESTARTS = "millstream.dev/max-restarts"
 """How often a job may begin again, whatever made it fail; 0 for never. If absent, only what the cluster or a signal did
 to it is made good, three times without a new checkpoint in between."""
 HANG_TIMEOUT = "millstream.dev/hang-timeout"
-"""Seconds without any report of progress after which a job counts as hung and begins again; never if absent."""
+"""Seconds after a report of progress in which the next one has to come, else the job counts as hung and begins again;
+never if absent."""
 MIN_NODES, MAX_NODES = "millstream.dev/min-nodes", "millstream.dev/max-nodes"
 """Between how many nodes an elastic job may run."""
 FORMATS = ("pytorch", "sklearn", "xgboost", "onnx")

@@ -193,7 +193,7 @@ def _told(container: dict[str, Any], role: Role) -> dict[str, Any]:
 
 
 def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
-    meta, data = job["metadata"], dataset_uri(job)
+    meta, data, hangs = job["metadata"], dataset_uri(job), words.annotation(job, words.HANG_TIMEOUT)
     path = f"{meta['namespace']}/trainjobs/{meta['name']}/status"
     env = {
         "MILLSTREAM_JOB_NAME": meta["name"],
@@ -203,6 +203,7 @@ def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
         "MILLSTREAM_CHECKPOINT_URI": checkpoint_uri(job, site.bucket),
         "MILLSTREAM_RESTART": str((job.get("status") or {}).get("restarts") or 0),
         **({"MILLSTREAM_DATASET_URI": data} if data else {}),
+        **({"MILLSTREAM_HANG_TIMEOUT": hangs} if hangs else {}),
         "KUBEFLOW_TRAINER_SERVER_URL": f"{site.progress_url}/{path}",
         "KUBEFLOW_TRAINER_SERVER_TOKEN": f"{TOKEN_FOLDER}/token",
         "KUBEFLOW_TRAINER_SERVER_CA_CERT": f"{TOKEN_FOLDER}/ca.crt",
