@@ -15,14 +15,17 @@ from libs.service.identity import User
 from libs.service.pipeline import Effect
 from libs.store import UnitOfWork
 
+CommandKinds = Mapping[type[Command], Kind | Sequence[Kind]]
+"""The kind of which a command is; of several, its manifest or its field `kind` names one."""
+
 BUS_USER = User("millstream:bus", ("system:authenticated",))
 """Who a command speaks for: the broker lets publish commands only whom it may, and tells us no more."""
 MANAGER = "millstream-bus"
 
 
-def effects(command_kinds: Mapping[type[Command], Kind], resources: Resources) -> dict[str, Effect]:
+def effects(command_kinds: CommandKinds, resources: Resources) -> dict[str, Effect]:
     """What to do in the transaction of each command type. Raises KeyError for a command without an answer type."""
-    return {command.type: _effect(command, kind, resources) for command, kind in command_kinds.items()}
+    return {command.type: _effect(command, _several(kinds), resources) for command, kinds in command_kinds.items()}
 
 
 def answer_type(command_type: str, participle: str) -> Any:
@@ -39,7 +42,7 @@ def rejection(letter: Letter, namespace: str, name: str | None, error: ApiError)
     return rejected
 
 
-def rejecting(command_kinds: Mapping[type[Command], Kind]) -> dict[str, Callable[[str], Effect]]:
+def rejecting(command_kinds: CommandKinds) -> dict[str, Callable[[str], Effect]]:
     """By type, the answer to a command whose data is malformed: given its subject, an effect that says why."""
     return {command.type: _refuse for command in command_kinds}
 
@@ -54,7 +57,7 @@ def _refuse(subject: str) -> Effect:
     return effect
 
 
-def _effect(command: type[Command], kind: Kind, resources: Resources) -> Effect:
+def _effect(command: type[Command], kinds: Sequence[Kind], resources: Resources) -> Effect:
     answer_type(command.type, "rejected")
     carry_out: Any
     if issubclass(command, ApplyCommand):
@@ -67,6 +70,7 @@ def _effect(command: type[Command], kind: Kind, resources: Resources) -> Effect:
 
     async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Event]:
         try:
+            kind = _meant(message, kinds)
             return await carry_out(message, letter, kind, resources.view(uow, cause=letter))  # type: ignore[no-any-return]
         except ApiError as error:
             if error.code >= 500 and not isinstance(error, Internal):
@@ -74,6 +78,21 @@ def _effect(command: type[Command], kind: Kind, resources: Resources) -> Effect:
             return [rejection(letter, message.namespace, _name(message), error)]
 
     return effect
+
+
+def _several(kinds: Kind | Sequence[Kind]) -> Sequence[Kind]:
+    return [kinds] if isinstance(kinds, Kind) else kinds
+
+
+def _meant(message: Any, kinds: Sequence[Kind]) -> Kind:
+    """Raises BadRequest for a kind that is none of these."""
+    if len(kinds) == 1:
+        return kinds[0]
+    given = message.manifest.get("kind") if isinstance(message, ApplyCommand) else getattr(message, "kind", None)
+    for kind in kinds:
+        if kind.kind == given:
+            return kind
+    raise BadRequest(f"kind: {given!r} must be one of {', '.join(kind.kind for kind in kinds)}")
 
 
 async def _apply(message: ApplyCommand, letter: Letter, kind: Kind, resources: Resources) -> Sequence[Event]:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
+from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob, DeleteLegacyJob, DeleteTrainJob
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
 from libs.resources.reconcile import Reconciler
@@ -16,9 +16,12 @@ from services.trainer.adapters.given import given
 from services.trainer.adapters.in_use import RuntimesInUse
 from services.trainer.adapters.jobs import StoredJobs
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
+from services.trainer.adapters.legacy import LegacyJobs
+from services.trainer.adapters.legacy_kinds import LEGACY_KINDS
 from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.adapters.snapshots import Snapshots
+from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
 from services.trainer.handlers import when_workload_admitted, when_workload_evicted, when_workload_queued
 from services.trainer.plugins import FRAMEWORKS
@@ -49,7 +52,8 @@ def build() -> App:
 
     def reconcilers(ports: Ports) -> Sequence[Reconciler]:
         jobs = TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports), Snapshots(ports.store))
-        return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes)]
+        legacy = [LegacyJobs(LEGACY_KINDS[family.kind], family) for family in FAMILIES]
+        return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes), *legacy]
 
     def routers(ports: Ports) -> "Sequence[APIRouter]":
         from services.trainer.api import router
@@ -57,18 +61,23 @@ def build() -> App:
         return [router(ports.store, ports.resources, TRAINJOB, key_of(ports), ports.clock)]
 
     def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
-        return StoredJobs(ports.resources.view(uow), [TRAINJOB])
+        return StoredJobs(ports.resources.view(uow), [TRAINJOB, *LEGACY_KINDS.values()])
 
     return App(
         manifest=load(Path(__file__).parent),
         settings=TrainerSettings,
-        kinds=[TRAINJOB, *runtimes],
+        kinds=[TRAINJOB, *runtimes, *LEGACY_KINDS.values()],
         handlers={
             WorkloadAdmitted: when_workload_admitted,
             WorkloadQueued: when_workload_queued,
             WorkloadEvicted: when_workload_evicted,
         },
-        command_kinds={ApplyTrainJob: TRAINJOB, DeleteTrainJob: TRAINJOB},
+        command_kinds={
+            ApplyTrainJob: TRAINJOB,
+            DeleteTrainJob: TRAINJOB,
+            ApplyLegacyJob: tuple(LEGACY_KINDS.values()),
+            DeleteLegacyJob: tuple(LEGACY_KINDS.values()),
+        },
         needs=needs,
         reconcilers=reconcilers,
         routers=routers,

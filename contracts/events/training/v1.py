@@ -103,3 +103,56 @@ class TrainJobRejected(RejectedEvent):
     """The answer to an apply or delete command that was refused."""
 
     type: ClassVar[str] = "training.trainjob.rejected.v1"
+
+
+class LegacyJobCreated(ObjectEvent):
+    """A job of one of the Training Operator's kinds was accepted; `kind` tells which (PyTorchJob, TFJob, ...)."""
+
+    type: ClassVar[str] = "training.legacyjob.created.v1"
+    kind: Name = Field(examples=["PyTorchJob"])
+    replicas: dict[str, int] = Field(default={}, examples=[{"Master": 1, "Worker": 1}])
+    labels: dict[str, str] = {}
+
+
+class LegacyJobStarted(ObjectEvent):
+    """The job's first pod runs."""
+
+    type: ClassVar[str] = "training.legacyjob.started.v1"
+    kind: Name = Field(examples=["PyTorchJob"])
+
+
+class LegacyJobSucceeded(ObjectEvent):
+    """The replicas that decide have ended well."""
+
+    type: ClassVar[str] = "training.legacyjob.succeeded.v1"
+    kind: Name = Field(examples=["PyTorchJob"])
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class LegacyJobFailed(ObjectEvent):
+    """The job is over without success. `reason` is one CamelCase word, `message` a sentence for people."""
+
+    type: ClassVar[str] = "training.legacyjob.failed.v1"
+    kind: Name = Field(examples=["PyTorchJob"])
+    reason: str
+    message: str = ""
+
+
+class LegacyJobDeleted(ObjectEvent):
+    """The job and all its pods are gone. Also the answer to a delete command."""
+
+    type: ClassVar[str] = "training.legacyjob.deleted.v1"
+    kind: Name = Field(examples=["PyTorchJob"])
+
+
+class LegacyJobApplied(AppliedEvent):
+    """The answer to an apply command that was carried out."""
+
+    type: ClassVar[str] = "training.legacyjob.applied.v1"
+
+
+class LegacyJobRejected(RejectedEvent):
+    """The answer to an apply or delete command that was refused."""
+
+    type: ClassVar[str] = "training.legacyjob.rejected.v1"

@@ -16,11 +16,11 @@ FINALIZER = "millstream.dev/workloads"
 
 def _admit_job(job: Object, old: Object | None, admission: Admission) -> Object:
     stored = job_rules.defaulted(job)
-    _refuse(TRAINJOB, job, job_rules.job_causes(stored, old))
+    refuse(TRAINJOB, job, job_rules.job_causes(stored, old))
     return stored
 
 
-def _rights(fields: Callable[[Object], Sequence[str]]) -> Callable[[Object, Object | None], frozenset[Right]]:
+def rights_for(fields: Callable[[Object], Sequence[str]]) -> Callable[[Object, Object | None], frozenset[Right]]:
     """Who writes such `fields` must be allowed to create pods there; who leaves the spec as it is need not."""
 
     def rights(obj: Object, old: Object | None) -> frozenset[Right]:
@@ -32,7 +32,7 @@ def _rights(fields: Callable[[Object], Sequence[str]]) -> Callable[[Object, Obje
     return rights
 
 
-def _refuse(kind: Kind, obj: Object, causes: Sequence[Cause]) -> None:
+def refuse(kind: Kind, obj: Object, causes: Sequence[Cause]) -> None:
     if causes:
         meta = obj.get("metadata") or {}
         raise Invalid.about(kind.resource, meta.get("name") or meta.get("generateName") or "", causes=causes)
@@ -49,7 +49,7 @@ TRAINJOB = Kind(
     categories=("all", "kubeflow"),
     finalizer=FINALIZER,
     admit=_admit_job,
-    rights=_rights(rights.of_job),
+    rights=rights_for(rights.of_job),
     events=announce.facts_of,
     name_is_label=True,
     description="A training job on one or more nodes.",
@@ -59,6 +59,9 @@ TRAINJOB = Kind(
         Column("Nodes", "string", lambda job, now: columns.nodes(job)),
         Column("Progress", "string", lambda job, now: columns.progress(job), description="as the job reports it"),
         Column("Age", "date", ".metadata.creationTimestamp"),
+        Column("Steps", "string", lambda job, now: columns.steps(job), 1, "steps done, as the job reports them"),
+        Column("Restarts", "integer", ".status.restarts", 1, "how often all nodes began again"),
+        Column("Goodput", "string", lambda job, now: columns.goodput(job), 1, "time that made steps which were kept"),
     ),
 )
 
@@ -84,7 +87,7 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
         status_subresource=False,
         finalizer=in_use.FINALIZER,
         admit=lambda obj, old, admission: _admit_runtime(kind, obj, policies),
-        rights=_rights(rights.of_runtime),
+        rights=rights_for(rights.of_runtime),
         description="A template that TrainJobs start from.",
         columns=(
             Column("Framework", "string", r".metadata.labels.trainer\.kubeflow\.org/framework"),
@@ -95,5 +98,5 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
 
 
 def _admit_runtime(kind: Kind, runtime: Object, policies: Sequence[str]) -> Object:
-    _refuse(kind, runtime, runtime_rules.runtime_causes(runtime, policies))
+    refuse(kind, runtime, runtime_rules.runtime_causes(runtime, policies))
     return runtime

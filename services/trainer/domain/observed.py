@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.trainer.domain import words
+from services.trainer.domain.legacy.words import REPLICA_INDEX, REPLICA_TYPE
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,13 @@ def index(pod: dict[str, Any]) -> int:
         words.COMPLETION_INDEX
     )
     return int(found or 0)
+
+
+def called(pod: dict[str, Any]) -> str:
+    """The name that people know a pod of any kind of job by: its role and its number, as in node-0 or worker-1."""
+    labels = pod["metadata"].get("labels") or {}
+    role = labels.get(REPLICA_TYPE) or labels.get(words.REPLICATED_JOB) or words.NODE
+    return f"{role}-{labels.get(REPLICA_INDEX) or index(pod)}"
 
 
 def jobs_status(observed: Observed, num_nodes: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 from libs.cluster.obstacles import disruption
 from services.trainer.domain import words
 from services.trainer.domain.failures import SIGNALS, finding, own_words
-from services.trainer.domain.observed import Observed, index, job_condition
+from services.trainer.domain.observed import Observed, called, index, job_condition
 
 TAIL_LENGTH_MAX = 800
 SAID_LENGTH_MAX = 300
@@ -43,20 +43,24 @@ def each_told(observed: Observed) -> list[tuple[dict[str, Any], Outcome]]:
     return [(pod, found) for pod in failed_pods(observed) if (found := _told(pod, _text(pod, observed)))]
 
 
+def explained(observed: Observed) -> Outcome | None:
+    """The first pod that tells a cause of its own; a pod that was taken away explains what its peers only echo."""
+    told = [found for _, found in each_told(observed)]
+    fitting = (found for sort in (_is_own, _is_loss, _is_any) for found in told if sort(found))
+    return next(fitting, None)
+
+
 def failed_container(pod: dict[str, Any]) -> str:
     """The container whose log explains the pod's failure; it may be an init container."""
     return str((_terminated(pod) or {}).get("container") or words.NODE)
 
 
 def _failure(condition: dict[str, Any], observed: Observed) -> Outcome:
-    """The first pod that tells a cause of its own; a pod that was taken away explains what its peers only echo."""
     if condition.get("reason") == "DeadlineExceeded":
         why = condition.get("message") or "the job was active for too long"
         return Outcome(False, "DeadlineExceeded", f"{why}; {_DEADLINE}")
-    told = [found for _, found in each_told(observed)]
-    for sort in (_is_own, _is_loss, _is_any):
-        if fitting := [outcome for outcome in told if sort(outcome)]:
-            return fitting[0]
+    if why := explained(observed):
+        return why
     if not observed.pods:
         return Outcome(False, "PodLost", "the job's pods vanished and nothing tells why")
     return Outcome(False, condition.get("reason") or "JobFailed", condition.get("message") or "the child Job failed")
@@ -82,13 +86,13 @@ def _text(pod: dict[str, Any], observed: Observed) -> str:
 
 def _told(pod: dict[str, Any], text: str) -> Outcome | None:
     if taken := disruption(pod):
-        return Outcome(False, LOST, f"node-{index(pod)} was taken away: {taken[1] or taken[0]}")
+        return Outcome(False, LOST, f"{called(pod)} was taken away: {taken[1] or taken[0]}")
     ended = _terminated(pod)
     if not ended:
         status = pod.get("status") or {}
-        lost = f"node-{index(pod)} was lost: {status.get('message') or status.get('reason') or 'no reason given'}"
+        lost = f"{called(pod)} was lost: {status.get('message') or status.get('reason') or 'no reason given'}"
         return Outcome(False, LOST, lost)
-    who = f"node-{index(pod)} ({ended['container']})"
+    who = f"{called(pod)} ({ended['container']})"
     if ended.get("reason") == "OOMKilled":
         limit = _memory_limit(pod, ended["container"])
         return Outcome(False, "OOMKilled", f"{who} used more memory than its limit{limit}; {_MEMORY}{_tail(text)}")

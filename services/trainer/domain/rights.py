@@ -80,6 +80,14 @@ def of_job(job: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def of_templates(specs: Mapping[str, Any], where: str) -> list[str]:
+    """Paths of all fields of replica specs (by role) that reach beyond the pods made from them."""
+    found: list[str] = []
+    for role, spec in specs.items():
+        found += reaching(spec["template"].get("spec") or {}, f"{where}[{role}].template.spec")
+    return found
+
+
 def of_runtime(runtime: Mapping[str, Any]) -> list[str]:
     """Paths of all fields of a runtime that reach beyond the pods made from it."""
     return _of_template(runtime.get("spec") or {}, "spec")

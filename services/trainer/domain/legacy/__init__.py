@@ -1,0 +1,1 @@
+"""The Training Operator's jobs as pure decisions: what they ask for, what runs for them and how they end."""

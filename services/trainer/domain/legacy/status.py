@@ -1,0 +1,149 @@
+"""The status of one of these jobs as it should be now, in the Training Operator's words and with its conditions."""
+
+from datetime import datetime
+from typing import Any
+
+from libs.base.clock import rfc3339
+from libs.cluster.obstacles import Obstacle, is_fleeting, steady
+from services.trainer.domain import admission
+from services.trainer.domain.legacy.conditions import hindered as with_hindrance
+from services.trainer.domain.legacy.conditions import with_condition, without
+from services.trainer.domain.legacy.crew import port_for, replica_specs, wanted
+from services.trainer.domain.legacy.family import Family, Job, Tallies, running
+from services.trainer.domain.legacy.observed import Observed, tally
+from services.trainer.domain.legacy.pods import selector
+from services.trainer.domain.legacy.state import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED
+from services.trainer.domain.state import PODS_READY
+
+Status = dict[str, Any]
+
+
+def of(job: Job) -> Status:
+    """A copy of the present status that knows the present spec and that the job was created."""
+    status = {**(job.get("status") or {}), "observedGeneration": job["metadata"].get("generation") or 1}
+    if not status.get("conditions"):
+        since = datetime.fromisoformat(job["metadata"]["creationTimestamp"])
+        status["conditions"] = with_condition([], CREATED, _why(job, CREATED, "is created."), since)
+    return status
+
+
+def tallies(job: Job, family: Family, observed: Observed) -> Tallies:
+    return {role: tally(observed, role, wanted(job, family, role)) for role in replica_specs(job, family)}
+
+
+def waiting(job: Job, now: datetime) -> Status:
+    status = of(job)
+    if not status.get("admission"):
+        status["admission"] = {"state": "Waiting", "since": rfc3339(now), "generation": status["observedGeneration"]}
+    return status
+
+
+def starting(job: Job, family: Family, now: datetime) -> Status:
+    """Before the first pod is made: the job gets its start and its ports, and keeps them while it lives.
+
+    The change number is the store's own, so no other job running now has it.
+    """
+    status, ticket = of(job), int(job["metadata"].get("resourceVersion") or 0)
+    status |= {"startTime": rfc3339(now), "port": status.get("port") or port_for(job, family, ticket)}
+    if any(c["type"] == SUSPENDED for c in status["conditions"]):
+        why = (f"{job['kind']}Resumed", f"{job['kind']} {job['metadata']['name']} is resumed.")
+        status["conditions"] = with_condition(status["conditions"], SUSPENDED, why, now, true=False)
+    return status
+
+
+def active(job: Job, family: Family, observed: Observed, why: Obstacle | None, now: datetime) -> Status:
+    """With PodsReady=False first among the conditions while something keeps pods from running."""
+    status, seen = of(job), tallies(job, family, observed)
+    conditions = status["conditions"]
+    if running(family, job, seen):
+        conditions = with_condition(conditions, RUNNING, _why(job, RUNNING, "is running."), now)
+    conditions = with_hindrance(conditions, _not_ready(job, why, now))
+    return {**status, "conditions": conditions, "replicaStatuses": _replicas(job, family, seen)}
+
+
+def hindered(job: Job, why: Obstacle, now: datetime) -> Status:
+    status = of(job)
+    return {**status, "conditions": with_hindrance(status["conditions"], _not_ready(job, why, now))}
+
+
+def restarting(job: Job, family: Family, observed: Observed, role: str, counted: int, now: datetime) -> Status:
+    """`counted` pods failed by their own doing and are made anew."""
+    status, seen = of(job), tallies(job, family, observed)
+    told = f"is restarting because {seen[role].failed} {role} replica(s) failed."
+    conditions = with_condition(status["conditions"], RESTARTING, _why(job, RESTARTING, told), now)
+    made = int(status.get("restarts") or 0) + counted
+    return {**status, "conditions": conditions, "restarts": made, "replicaStatuses": _replicas(job, family, seen)}
+
+
+def suspended(job: Job, family: Family, observed: Observed, now: datetime) -> Status:
+    """The condition appears when the last pod has gone: until then the job holds its quota."""
+    status = of(job)
+    if observed.pods:
+        return status
+    told = _why(job, SUSPENDED, "is suspended.")
+    conditions = without(status["conditions"], PODS_READY)
+    if any(c["type"] == RUNNING for c in conditions):
+        conditions = with_condition(conditions, RUNNING, told, now, true=False)
+    conditions = with_condition(conditions, SUSPENDED, told, now)
+    idle = _replicas(job, family, tallies(job, family, observed))
+    return {**without_admission(status, job), "conditions": conditions, "replicaStatuses": idle}
+
+
+def evicted(job: Job, family: Family, observed: Observed, now: datetime) -> Status:
+    """Its pods are gone, and it waits for another admission."""
+    status = without_admission(of(job), job)
+    why = admission.of(job).get("message") or "the scheduler wants its quota for others"
+    told = (f"{job['kind']}Evicted", f"{job['kind']} {job['metadata']['name']} was evicted: {why}")
+    conditions = without(status["conditions"], PODS_READY)
+    if any(c["type"] == RUNNING for c in conditions):
+        conditions = with_condition(conditions, RUNNING, told, now, true=False)
+    idle = _replicas(job, family, tallies(job, family, observed))
+    return waiting({**job, "status": {**status, "conditions": conditions, "replicaStatuses": idle}}, now)
+
+
+def without_admission(status: Status, job: Job) -> Status:
+    """What is known once none of an admission's pods are there any more."""
+    left = {key: value for key, value in status.items() if key not in ("admission", "startTime")}
+    last = admission.held(job)
+    return {**left, "released": last} if last else left
+
+
+def succeeded(job: Job, family: Family, observed: Observed, now: datetime) -> Status:
+    status = active(job, family, observed, None, now)
+    told = _why(job, SUCCEEDED, "is successfully completed.")
+    conditions = with_condition(status["conditions"], SUCCEEDED, told, now)
+    return {**status, "conditions": conditions, "completionTime": rfc3339(now)}
+
+
+def failed(job: Job, family: Family, observed: Observed, message: str, now: datetime) -> Status:
+    """`message` is a whole sentence."""
+    status = active(job, family, observed, None, now)
+    conditions = with_condition(status["conditions"], FAILED, (f"{job['kind']}Failed", message[:2048]), now)
+    return {**status, "conditions": conditions, "completionTime": rfc3339(now)}
+
+
+def _why(job: Job, word: str, told: str) -> tuple[str, str]:
+    return f"{job['kind']}{word}", f"{job['kind']} {job['metadata']['name']} {told}"
+
+
+def _replicas(job: Job, family: Family, seen: Tallies) -> dict[str, Any]:
+    return {
+        role: {
+            "active": found.active,
+            "succeeded": found.succeeded,
+            "failed": found.failed,
+            "selector": selector(job, family, role),
+        }
+        for role, found in seen.items()
+    }
+
+
+def _not_ready(job: Job, why: Obstacle | None, now: datetime) -> dict[str, Any] | None:
+    """The present condition as long as it says the same; what only Events told stays until there are other news."""
+    found = (job.get("status") or {}).get("conditions") or []
+    before = next((c for c in found if c["type"] == PODS_READY), None)
+    if why is None:
+        return before if before and is_fleeting(before["reason"]) else None
+    told = steady(before, why)
+    [made] = with_condition([before] if before else [], PODS_READY, (told.reason, told.message[:1024]), now, true=False)
+    return made
