@@ -14,6 +14,7 @@ from libs.cluster.telling import events_about
 from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
+from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.domain import admission, lifetime, words
 from services.trainer.domain.frameworks import Framework
@@ -78,6 +79,7 @@ class TrainJobs:
             where = (self.kind, meta["namespace"], meta["name"])
             status = plan.status if plan.status is not None else job.get("status") or {}
             await ctx.resources.update_status(*where, status, expect_rv=meta["resourceVersion"], events=plan.events)
+            measures.count(plan.events, status)
         if any(isinstance(event, SubmitWorkload) for event in plan.events):
             self._asked_at[meta["uid"]] = ctx.clock.monotonic()
         return again

@@ -18,3 +18,13 @@ def nodes(job: dict[str, Any]) -> str:
 def progress(job: dict[str, Any]) -> str:
     reported = ((job.get("status") or {}).get("trainerStatus") or {}).get("progressPercentage")
     return "" if reported is None else f"{reported}%"
+
+
+def steps(job: dict[str, Any]) -> str:
+    done = (job.get("status") or {}).get("steps")
+    return "" if done is None else str(done)
+
+
+def goodput(job: dict[str, Any]) -> str:
+    share = (job.get("status") or {}).get("goodput")
+    return "" if share is None else f"{100 * share:.0f}%"

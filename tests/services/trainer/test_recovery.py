@@ -7,6 +7,9 @@ import pytest
 
 from libs.base.clock import rfc3339
 from libs.resources.plan import Ensure, Plan, Remove
+from libs.telemetry import metrics_text
+from services.trainer.adapters import measures
+from services.trainer.adapters.kinds import TRAINJOB
 from services.trainer.domain import goodput, progress, status
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
@@ -230,3 +233,27 @@ def test_reported_steps_and_checkpoints_are_kept_in_the_status():
     done = {"metadata": {}, "status": told(after, 16, step=80)}
     why = reconcile.Outcome(True, "JobsCompleted", "done")
     assert status.finished(done, Observed(), 2, why, _at(32))["goodput"] == 0.5
+
+
+def test_the_wide_table_tells_steps_restarts_and_goodput():
+    wide = [column for column in TRAINJOB.columns if column.priority]
+    told = admitted(status={"steps": 80, "restarts": 2, "goodput": 0.873})
+    shown = {column.name: column.value(told, NOW) for column in wide if callable(column.value)}
+    assert shown == {"Steps": "80", "Goodput": "87%"} and [column.name for column in wide][1] == "Restarts"
+    assert {column.value(admitted(), NOW) for column in wide if callable(column.value)} == {""}
+
+
+def test_restarts_are_counted_by_cause_and_goodput_at_the_end():
+    plan = _plan(admitted(), job=_child(), pods=(_ended(1, 137),))
+    over = _plan(admitted(status={"work": _worked()}), job=child("Complete", suspend=False))
+    for each in (plan, plan, over):
+        measures.count(each.events, each.status or {})
+    told = metrics_text()
+    assert 'millstream_job_restarts_total{reason="Killed"} 2.0' in told
+    assert 'millstream_job_goodput_ratio_bucket{le="0.5"} 1.0' in told
+
+
+def _worked() -> dict[str, Any]:
+    """Half a minute of steps within the last minute."""
+    work = goodput.stepped(goodput.started({}, _at(-60)), 0, _at(-30))
+    return goodput.stepped(work, 100, _at(0))
