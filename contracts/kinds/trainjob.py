@@ -109,6 +109,8 @@ class Admission(_Wire):
     """For each pod set its count, flavors, node selector, tolerations and place, as they were assigned."""
     ready: bool | None = None
     """Whether the scheduler was told that all pods are ready."""
+    counts: dict[str, int] | None = None
+    """How many pods an elastic job told the scheduler to want now, by pod set."""
 
 
 class Disruption(_Wire):

@@ -1,7 +1,7 @@
 """What a TrainJob's life says to other services: facts built from the object alone, so a retry says the same."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from contracts.events.training.v1 import (
     TrainJobSuspended,
 )
 from contracts.messages import Event, Message
-from services.trainer.domain import admission, recovery, words
+from services.trainer.domain import admission, elastic, recovery, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.digest import code_digest, digest
 from services.trainer.domain.outcome import Outcome
@@ -47,17 +47,17 @@ def created(job: dict[str, Any]) -> TrainJobCreated:
 def submit(job: dict[str, Any], plan: Blueprint, *, after: str | None = None) -> SubmitWorkload:
     """What the job asks the scheduler for; none of its pods are there. `after` is the admission that they were of."""
     gone = after or admission.released(job)
-    return queueing.submit(job, pod_sets(plan), suspended=is_suspended(job), after=gone)
+    return queueing.submit(job, pod_sets(job, plan), suspended=is_suspended(job), after=gone)
 
 
-def pod_sets(plan: Blueprint) -> list[PodSet]:
-    """What the job's nodes are to the scheduler."""
-    return [queueing.pod_set(words.NODE, plan.num_nodes, plan.pod)]
+def pod_sets(job: dict[str, Any], plan: Blueprint) -> list[PodSet]:
+    """What the job's nodes are to the scheduler; an elastic job may start with fewer than it asks for."""
+    return [queueing.pod_set(words.NODE, plan.num_nodes, plan.pod, min_count=elastic.least(job, plan))]
 
 
-def report(job: dict[str, Any], *, ready: bool) -> ReportWorkload:
-    """How the pods of the present admission fare."""
-    return queueing.report(job, admission.of(job)["id"], ready=ready)
+def report(job: dict[str, Any], *, ready: bool, counts: Mapping[str, int] | None = None) -> ReportWorkload:
+    """How the pods of the present admission fare, and of an elastic job, how many it wants now."""
+    return queueing.report(job, admission.of(job)["id"], ready=ready, counts=counts)
 
 
 def finish(job: dict[str, Any], reason: Any, message: str = "") -> FinishWorkload:

@@ -72,6 +72,8 @@ class Shape:
     ports: tuple[dict[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[Role, ...] = ()
+    spares: int = 0
+    """How many nodes that end with a failure are made again while the others go on: their program must bear that."""
 
     def parts(self, num_nodes: int) -> tuple[Role, ...]:
         """The roles; where a framework names none, all nodes are alike."""

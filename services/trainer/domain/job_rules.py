@@ -101,6 +101,24 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
     timeout = words.annotation(job, words.HANG_TIMEOUT)
     if timeout and not re.fullmatch(r"[1-9]\d{0,6}", timeout):
         yield Cause(f"metadata.annotations[{words.HANG_TIMEOUT}]", f"{timeout!r} must be a whole number of seconds")
+    yield from _elastic(job)
+
+
+def _elastic(job: dict[str, Any]) -> Iterator[Cause]:
+    given = {key: words.annotation(job, key) for key in (words.MIN_NODES, words.MAX_NODES)}
+    known = {key: text for key, text in given.items() if text}
+    wrong = [key for key, text in known.items() if not re.fullmatch(r"[1-9]\d{0,3}", text)]
+    yield from (Cause(f"metadata.annotations[{key}]", f"{known[key]!r} must be a whole number from 1") for key in wrong)
+    if wrong or not known:
+        return
+    asked = ((job.get("spec") or {}).get("trainer") or {}).get("numNodes")
+    numbers = [int(known[key]) if key in known else asked for key in (words.MIN_NODES, words.MAX_NODES)]
+    low, high = numbers[0] or 1, numbers[1] or numbers[0] or 1
+    if low > high:
+        where = f"metadata.annotations[{words.MIN_NODES}]"
+        yield Cause(where, f"{low} must not exceed {high}, the most nodes ({words.MAX_NODES}, else numNodes)")
+    elif asked and not low <= asked <= high:
+        yield Cause("spec.trainer.numNodes", f"{asked} must lie between {low} and {high}, as {', '.join(known)} say")
 
 
 def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:
@@ -111,6 +129,14 @@ def _frozen(spec: dict[str, Any], old: dict[str, Any]) -> Iterator[Cause]:
     for field in sorted(spec.keys() | before.keys()):
         if (field == "runtimePatches" and loose) or field in allowed:
             continue
-        if spec.get(field) != before.get(field):
+        if _kept(field, spec, old) != _kept(field, before, old):
             told = "is immutable" if loose or field in ("runtimeRef", "managedBy", "initializer") else why
             yield Cause(f"spec.{field}", f"{told}; create a new job instead", "FieldValueForbidden")
+
+
+def _kept(field: str, spec: dict[str, Any], old: dict[str, Any]) -> Any:
+    """What must stay as it is: the number of nodes of a running elastic job need not."""
+    is_elastic = words.annotation(old, words.MIN_NODES) or words.annotation(old, words.MAX_NODES)
+    if field != "trainer" or not is_elastic or is_finished(old):
+        return spec.get(field)
+    return {key: value for key, value in (spec.get("trainer") or {}).items() if key != "numNodes"}

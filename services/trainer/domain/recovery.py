@@ -44,7 +44,8 @@ def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int, most: int 
     made = {"job": uid(observed.job), "node": _node_of(observed), "time": rfc3339(now)}
     if (pod := _signalled(observed)) is not None:
         return {**made, "node": f"node-{index(pod)}", "reason": "Killed", "message": why.message[:512]}
-    if why.is_echo or why.reason == LOST or most is not None:
+    tried = bool(((observed.job or {}).get("spec") or {}).get("backoffLimit"))
+    if why.is_echo or why.reason == LOST or (most is not None and not tried):
         return {**made, "reason": why.reason, "message": why.message[:512]}
     return None
 

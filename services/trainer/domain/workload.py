@@ -86,7 +86,7 @@ def _child(
         "completions": role.count,
         "parallelism": role.count,
         "suspend": False,
-        "backoffLimit": 0,
+        "backoffLimit": shape.spares,
         "podFailurePolicy": RUN_AGAIN_IF_LOST,
         **plan.job,
         "template": _pod(job, template, shape, role, site, restricted),

@@ -29,7 +29,9 @@ class Torch:
             # More threads than cores is the commonest reason why training on CPUs crawls.
             variable("OMP_NUM_THREADS", max(1, layout.cores // procs)),
         )
-        return Shape(env=env, ports=(container_port("torch", layout.port),))
+        is_elastic = bool(layout.min_nodes or layout.max_nodes)
+        spares = _restarts(layout) if is_elastic else 0
+        return Shape(env=env, ports=(container_port("torch", layout.port),), spares=spares)
 
     def causes(self, policy: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         elastic = elastic_causes(policy["elasticPolicy"]) if "elasticPolicy" in policy else []
@@ -54,5 +56,9 @@ def _elastic(layout: Layout) -> tuple[dict[str, Any], ...]:
         variable("PET_RDZV_BACKEND", "c10d"),
         variable("PET_RDZV_ENDPOINT", f"{layout.host(0)}:{layout.port}"),
         variable("PET_RDZV_ID", layout.name),
-        variable("PET_MAX_RESTARTS", 3 if layout.max_restarts is None else layout.max_restarts),
+        variable("PET_MAX_RESTARTS", _restarts(layout)),
     )
+
+
+def _restarts(layout: Layout) -> int:
+    return 3 if layout.max_restarts is None else layout.max_restarts

@@ -16,6 +16,7 @@ from services.trainer.domain import (
     admission,
     announce,
     disruption,
+    elastic,
     hanging,
     recovery,
     starting,
@@ -67,23 +68,24 @@ def plan(world: World) -> Plan:
         return Plan()
     if world.runtime is None:
         return _without_runtime(world)
-    print_ = blueprint(job, world.runtime)
+    asked = blueprint(job, world.runtime)
+    print_ = elastic.granted(job, asked)
     if disruption.is_restarting(job, world.observed):
         return _make_room(world)
     ended = outcome(world.observed)
     if ended:
         return _succeed(world, print_, ended) if ended.succeeded else _fail_or_restart(world, print_, ended)
     if state.is_suspended(job):
-        return _suspend(world, print_)
+        return _suspend(world, asked)
     if admission.is_evicted(job):
-        return _give_back(world, print_)
+        return _give_back(world, asked)
     if not state.is_admitted(job):
-        return _wait(world, print_)
+        return _wait(world, asked)
     told = starting.obstacle(world.observed, world.now)
     if told and told.hopeless:
         return _give_up(world, print_.num_nodes, told)
     left = hanging.seconds_left(job, world.observed, print_.num_nodes, world.now)
-    return _hung(world, print_) if left is not None and left <= 0 else _run(world, print_, left)
+    return _hung(world, print_) if left is not None and left <= 0 else _run(world, asked, print_, left)
 
 
 def _tear_down(world: World) -> Plan:
@@ -244,7 +246,7 @@ def _wait(world: World, print_: Blueprint) -> Plan:
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
 
 
-def _run(world: World, print_: Blueprint, hangs_in_s: float | None) -> Plan:
+def _run(world: World, asked: Blueprint, print_: Blueprint, hangs_in_s: float | None) -> Plan:
     pause = recovery.pause_left_s(world.job, world.now) if world.observed.job is None else 0.0
     if pause > 0:
         return Plan(requeue_after=pause)
@@ -255,6 +257,9 @@ def _run(world: World, print_: Blueprint, hangs_in_s: float | None) -> Plan:
     if admission.of(world.job).get("id") and ready != bool(admission.of(world.job).get("ready")):
         after["admission"] = {**admission.of(world.job), "ready": ready}
         said.append(announce.report(world.job, ready=ready))
+    if (wish := elastic.wish(world.job, asked)) is not None:
+        after["admission"] = {**(after.get("admission") or {}), "counts": {words.NODE: wish}}
+        said.append(announce.report(world.job, ready=ready, counts={words.NODE: wish}))
     notes = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
     return Plan(
         actions=[*_ensure(world, print_), *notes, *_news(world, after)],
@@ -285,8 +290,8 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
         framework = framework_for(print_.policy, world.frameworks)
         more = {"restricted": world.restricted}
         actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job), **more)))
-    elif _differs(seen.job, print_):
-        actions.append(_apply(_adjusted(seen.job, print_)))
+    elif _differs(job, seen.job, print_):
+        actions.append(_apply(_adjusted(job, seen.job, print_)))
     return actions
 
 
@@ -294,12 +299,19 @@ def _apply(obj: dict[str, Any]) -> Ensure:
     return Ensure(obj, apply=True)
 
 
-def _differs(child: dict[str, Any], print_: Blueprint) -> bool:
-    return bool(child["spec"].get("suspend")) or child["spec"].get("activeDeadlineSeconds") != print_.deadline
+def _differs(job: dict[str, Any], child: dict[str, Any], print_: Blueprint) -> bool:
+    return any((child["spec"].get(key) or None) != (value or None) for key, value in _wanted(job, print_).items())
 
 
-def _adjusted(child: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
-    spec = {**child["spec"], "suspend": False, "activeDeadlineSeconds": print_.deadline}
+def _wanted(job: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
+    """What may change of a Job that is there."""
+    size = {"completions": print_.num_nodes, "parallelism": print_.num_nodes}
+    always = {"suspend": False, "activeDeadlineSeconds": print_.deadline}
+    return {**always, **size} if elastic.is_elastic(job, print_) else always
+
+
+def _adjusted(job: dict[str, Any], child: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
+    spec = {**child["spec"], **_wanted(job, print_)}
     return {**_bare(child), "spec": {key: value for key, value in spec.items() if value is not None}}
 
 

@@ -10,11 +10,11 @@ from libs.resources.plan import Ensure, Plan, Remove
 from libs.telemetry import metrics_text
 from services.trainer.adapters import measures
 from services.trainer.adapters.kinds import TRAINJOB
-from services.trainer.domain import goodput, progress, status
+from services.trainer.domain import goodput, job_rules, progress, status
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.reconcile import trainjob as reconcile
-from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, pod
+from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
 
 TORCHRUN = """\
 Root Cause (first observed failure):
@@ -257,3 +257,58 @@ def _worked() -> dict[str, Any]:
     """Half a minute of steps within the last minute."""
     work = goodput.stepped(goodput.started({}, _at(-60)), 0, _at(-30))
     return goodput.stepped(work, 100, _at(0))
+
+
+ELASTIC = {"annotations": {"millstream.dev/min-nodes": "1", "millstream.dev/max-nodes": "4"}}
+
+
+def _granted(count: int, **more: Any) -> dict[str, Any]:
+    note = {"state": "Admitted", "generation": 1, "id": "1", "podSets": [{"name": "node", "count": count}], **more}
+    return {"admission": note, "startedAt": "2026-11-22T09:00:00Z"}
+
+
+def _sizes(plan: Plan) -> list[tuple[int, int]]:
+    jobs = [a.obj["spec"] for a in plan.actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
+    return [(spec["completions"], spec["parallelism"]) for spec in jobs]
+
+
+def test_an_elastic_job_may_start_with_fewer_nodes_and_has_lost_ones_made_again():
+    (asked,) = _plan(job(metadata=ELASTIC, spec={"trainer": {"numNodes": 4}})).events
+    assert (asked.pod_sets[0].count, asked.pod_sets[0].min_count) == (4, 1)
+    plan = _plan(admitted(metadata=ELASTIC, spec={"trainer": {"numNodes": 4}}, status=_granted(2)))
+    (child_job,) = [a.obj for a in plan.actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
+    assert (_sizes(plan), child_job["spec"]["backoffLimit"]) == ([(2, 2)], 3)
+    (fixed,) = _plan(job()).events
+    assert fixed.pod_sets[0].min_count is None
+
+
+def test_a_running_elastic_job_shrinks_at_once_and_grows_when_it_is_granted_more():
+    def resized(nodes: int, granted: int, **noted: Any) -> Plan:
+        trainjob = admitted(
+            metadata=ELASTIC, spec={"trainer": {"numNodes": nodes}}, status=_granted(granted, ready=True, **noted)
+        )
+        running = _child(condition=None, backoffLimit=3, parallelism=2)
+        return _plan(trainjob, job=running, pods=(_running(0), _running(1)))
+
+    assert (_sizes(resized(2, 2)), resized(2, 2).events) == ([], [])
+    fewer = resized(1, 2)
+    assert _sizes(fewer) == [(1, 1)] and [event.counts for event in fewer.events] == [{"node": 1}]
+    more = resized(3, 2)
+    assert _sizes(more) == [] and {"node": 3} in [event.counts for event in more.events]
+    assert resized(3, 2, counts={"node": 3}).events == [], "said once"
+    assert _sizes(resized(3, 3, counts={"node": 3})) == [(3, 3)]
+
+
+def test_the_number_of_nodes_of_a_running_job_changes_only_within_its_bounds():
+    def causes(nodes: int, **meta: Any) -> list[tuple[str, str]]:
+        old = admitted(metadata=meta, spec={"trainer": {"numNodes": 2}})
+        new = admitted(metadata=meta, spec={"trainer": {"numNodes": nodes}})
+        return [(cause.field, cause.message) for cause in job_rules.job_causes(new, old)]
+
+    assert causes(3, **ELASTIC) == []
+    assert "must lie between 1 and 4" in causes(5, **ELASTIC)[0][1]
+    assert "immutable" in causes(3)[0][1]
+    (wrong,) = causes(2, annotations={"millstream.dev/min-nodes": "many"})
+    assert wrong == ("metadata.annotations[millstream.dev/min-nodes]", "'many' must be a whole number from 1")
+    (crossed,) = causes(2, annotations={"millstream.dev/min-nodes": "3"})
+    assert crossed[1].startswith("3 must not exceed 2, the most nodes")
