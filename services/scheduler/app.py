@@ -1,80 +1,104 @@
 """The scheduler put together: this is the one place that knows all its parts."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from os import cpu_count, sysconf
 from pathlib import Path
 
 from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
-from contracts.kinds.quantity import amount
 from libs.base.settings import Settings
-from libs.service.app import App, Ports
+from libs.service.app import App, Measures, Ports
 from libs.service.manifest import load
-from libs.service.pipeline import say
 from libs.store import UnitOfWork
 from services.scheduler import handlers
+from services.scheduler.adapters import shipped
+from services.scheduler.adapters.kinds import KINDS
+from services.scheduler.adapters.loop import Loop
 from services.scheduler.adapters.measures import WAITED, queue_measure
-from services.scheduler.adapters.workloads import SqlWorkloads
-from services.scheduler.domain.workloads import Demand
+from services.scheduler.adapters.statuses import Statuses
+from services.scheduler.adapters.workloads import Needs, forget_old
+from services.scheduler.domain.model import Rules
+from services.scheduler.domain.quantities import parse
 
-SOURCE = "millstream/scheduler"
-SWEEP_EVERY_S = 30.0
+RENEW_EVERY_S = 600.0
 
 
 class SchedulerSettings(Settings):
-    """Quantities such as `8` and `16Gi`; what is not given is this machine's, its cpu times `overcommit`."""
+    """Quantities such as `8` and `16Gi` are the quota of the default queue; what is not given is this machine's, its
+    cpu times `overcommit`. `fair_sharing`, `pods_ready_timeout_s` (0: for ever) and the back-off of workloads whose
+    pods were not ready in time are Kueue's configuration of the same names."""
 
     capacity_cpu: str = ""
     capacity_memory: str = ""
     overcommit: float = 2.0
+    fair_sharing: bool = False
+    pods_ready_timeout_s: float = 0.0
+    requeue_base_s: float = 60.0
+    requeue_max_s: float = 3600.0
+    requeue_limit: int | None = None
 
 
-@dataclass(frozen=True)
-class Needs:
-    workloads: SqlWorkloads
-    capacity: Demand
-
-
-def capacity(settings: SchedulerSettings) -> Demand:
-    """All that may be in use at once."""
+def capacity(settings: SchedulerSettings) -> dict[str, int]:
+    """All that the default queue has, in millicores and bytes."""
     memory = sysconf("SC_PHYS_PAGES") * sysconf("SC_PAGE_SIZE")
-    return Demand(
-        cpu_milli=_milli(settings.capacity_cpu) or int((cpu_count() or 1) * settings.overcommit * 1000),
-        memory_bytes=int(amount(settings.capacity_memory)) if settings.capacity_memory else memory,
+    cpu = int((cpu_count() or 1) * settings.overcommit * 1000)
+    return {
+        "cpu": parse("cpu", settings.capacity_cpu) if settings.capacity_cpu else cpu,
+        "memory": parse("memory", settings.capacity_memory) if settings.capacity_memory else memory,
+    }
+
+
+def rules(settings: SchedulerSettings) -> Rules:
+    return Rules(
+        default_queue=shipped.QUEUE_NAME,
+        fair_sharing=settings.fair_sharing,
+        pods_ready_ms=int(settings.pods_ready_timeout_s * 1000) or None,
+        requeue_base_ms=int(settings.requeue_base_s * 1000),
+        requeue_max_ms=int(settings.requeue_max_s * 1000),
+        requeue_limit=settings.requeue_limit,
     )
 
 
 def build() -> App:
+    loops: dict[int, Loop] = {}
+
+    def loop_of(ports: Ports) -> Loop:
+        made = Loop(ports, rules(ports.settings), WAITED.observe)
+        return loops.setdefault(id(ports.store), made)
+
+    def leading(ports: Ports) -> Sequence[Callable[[], Awaitable[None]]]:
+        loop = loop_of(ports)
+        return [loop.run, Statuses(ports, loop).run]
+
+    def measures(ports: Ports) -> Measures:
+        return queue_measure(loop_of(ports), ports.clock)
+
     return App(
         manifest=load(Path(__file__).parent),
         settings=SchedulerSettings,
+        kinds=KINDS,
         handlers={
             SubmitWorkload: handlers.when_submitted,
             ReportWorkload: handlers.when_reported,
             FinishWorkload: handlers.when_finished,
         },
         needs=_needs,
-        background=lambda ports: [_sweeping(ports)],
-        measures=lambda ports: queue_measure(ports.store, ports.clock, capacity(ports.settings)),
+        background=lambda ports: [_shipping(ports)],
+        while_leading=leading,
+        measures=measures,
         migrations=Path(__file__).parent / "adapters" / "migrations",
     )
 
 
 def _needs(ports: Ports, uow: UnitOfWork) -> Needs:
-    return Needs(SqlWorkloads(uow.session, ports.clock, WAITED.observe), capacity(ports.settings))
+    return Needs(uow, ports.clock, ports.ids)
 
 
-def _sweeping(ports: Ports) -> Callable[[], Awaitable[None]]:
-    async def move_the_queue() -> None:
-        """At start the capacity may be another than before; nobody else would tell the queue."""
+def _shipping(ports: Ports) -> Callable[[], Awaitable[None]]:
+    async def ship_defaults() -> None:
+        """At start the capacity may be another than before; and from time to time, for who deleted a default."""
         while True:
-            async with ports.store.write() as uow:
-                for fact in await handlers.when_capacity_changed(_needs(ports, uow)):
-                    say(uow, fact, ports, source=SOURCE)
-            await ports.clock.sleep(SWEEP_EVERY_S)
+            await shipped.ensure(ports.resources, capacity(ports.settings))
+            await forget_old(ports.store)
+            await ports.clock.sleep(RENEW_EVERY_S)
 
-    return move_the_queue
-
-
-def _milli(quantity: str) -> int:
-    return int(amount(quantity) * 1000) if quantity else 0
+    return ship_defaults

@@ -1,27 +1,50 @@
 """What the scheduler's handlers need beside a message; kept by the service's own store, one transaction each."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import Any, Protocol
 
-from services.scheduler.domain.workloads import Demand, Workload
+Object = dict[str, Any]
 
 
 class Workloads(Protocol):
-    """The projection of what others told; every call belongs to the transaction of the present message."""
+    """The Workload objects; every call belongs to the transaction of the present message."""
 
-    async def get(self, uid: str) -> Workload:
-        """The workload, or one of phase Unknown when nothing was heard of it yet."""
+    async def find(self, namespace: str, name: str) -> Object | None: ...
+
+    async def put(self, obj: Object) -> None:
+        """Stores it as it is now, new or not."""
         ...
 
-    async def put(self, workload: Workload) -> None: ...
+    async def remove(self, obj: Object) -> None: ...
 
-    async def active(self) -> Sequence[Workload]:
-        """All that wait or are admitted, locked against other replicas until the transaction ends."""
+    async def priority(self, name: str) -> int | None:
+        """The value of a WorkloadPriorityClass, None if there is none of that name."""
         ...
 
-    async def next_arrival(self) -> int:
-        """A number greater than that of every workload heard of before."""
+    async def is_over(self, uid: str) -> bool:
+        """Whether the end of this owner was told and its Workload removed."""
         ...
+
+    async def end(self, uid: str) -> None:
+        """Notes that: a letter that comes late must not bring it back."""
+        ...
+
+
+class Triggers(Protocol):
+    """Triggers as manifests; every call belongs to the transaction of the present message."""
+
+    def now(self) -> datetime: ...
+
+    async def of(self, namespace: str) -> Sequence[dict[str, Any]]: ...
+
+    async def find(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+    async def put_status(self, trigger: dict[str, Any], status: dict[str, Any]) -> None: ...
+
+
+class TriggersNeeds(Protocol):
+    @property
+    def triggers(self) -> Triggers: ...
 
 
 class Needs(Protocol):
@@ -29,4 +52,6 @@ class Needs(Protocol):
     def workloads(self) -> Workloads: ...
 
     @property
-    def capacity(self) -> Demand: ...
+    def now(self) -> datetime: ...
+
+    def new_uid(self) -> str: ...

@@ -253,7 +253,9 @@ def test_what_was_unfinished_at_the_backup_finishes_exactly_once(backups: Backup
 def workloads(home: Path) -> set[str]:
     """The uids that the scheduler keeps."""
     with sqlite3.connect(f"file:{home}/data/{SYSTEM}/data/scheduler.db?mode=ro", uri=True) as db:
-        return {row[0] for row in db.execute("SELECT uid FROM scheduler_workloads")}
+        query = "SELECT body FROM objects WHERE resource = 'workloads.kueue.x-k8s.io'"
+        bodies = [json.loads(row[0]) for row in db.execute(query)]
+    return {body["metadata"]["ownerReferences"][0]["uid"] for body in bodies}
 
 
 @pytest.mark.timeout(300)

@@ -10,6 +10,7 @@ from typing import Any
 from libs.bus.messages import Message
 from libs.testing.bus_broker import MemoryBroker, Stream, matches
 from libs.testing.cluster import MemoryCluster
+from services.scheduler.domain.objects.workloads import memory
 from tests.simulation.workload import Told
 from tests.simulation.world import BUILDERS, World
 
@@ -91,7 +92,7 @@ def gather(world: World, told: Told, errors: list[str]) -> Evidence:
             found.logs[name] = [_row(row) for row in db.execute(_CHANGES)]
             found.inboxes[name] = {row["event_id"] for row in db.execute("SELECT event_id FROM inbox")}
         found.hears[name] = list(build().manifest.hears)
-    found.workloads = _rows(world.file("scheduler"), "SELECT * FROM scheduler_workloads")
+    found.workloads = workloads(world.file("scheduler"))
     found.versions = _rows(world.file("registry"), _VERSIONS)
     found.known_versions = _rows(world.file("serving"), "SELECT * FROM known_versions")
     return found
@@ -129,7 +130,13 @@ def _row(row: sqlite3.Row) -> Row:
 
 
 def admitted_cpu(file: Path) -> int:
-    """Millicores of all workloads that are admitted at this moment."""
-    with _reading(file) as db:
-        query = "SELECT coalesce(sum(cpu_milli), 0) FROM scheduler_workloads WHERE phase = 'Admitted'"
-        return int(db.execute(query).fetchone()[0])
+    """Millicores of all workloads that hold quota at this moment."""
+    held = (memory(workload).get("admission") for workload in workloads(file))
+    sets = [one for admission in held if admission for one in admission["sets"]]
+    return sum(one["requests"]["cpu"] * one["count"] for one in sets)
+
+
+def workloads(file: Path) -> list[Object]:
+    """The Workload objects as the scheduler keeps them."""
+    query = "SELECT body FROM objects WHERE resource = 'workloads.kueue.x-k8s.io'"
+    return [json.loads(row["body"]) for row in _rows(file, query)]

@@ -7,8 +7,7 @@ import pytest
 
 from libs.service.relay import Relay
 from libs.store import Outbox, UnitOfWork
-from services.scheduler.domain import decide
-from services.scheduler.domain.workloads import Demand
+from services.scheduler.domain.quota import QuotaNode
 from services.trainer.domain import disruption
 from services.trainer.reconcile import trainjob as reconcile
 from tests.simulation.story import run
@@ -60,7 +59,7 @@ def test_letters_that_a_lost_broker_takes_with_it_are_found(monkeypatch: pytest.
 
 
 def test_a_scheduler_that_counts_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "room", lambda capacity, workloads: Demand(10**9, 10**15))
+    monkeypatch.setattr(QuotaNode, "available", lambda self, resource: 10**15)
     assert_told("more workloads admitted than the capacity holds")
 
 

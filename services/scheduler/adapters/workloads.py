@@ -1,78 +1,68 @@
-"""The Workloads port on the session of one unit of work, which is the database's only writer while it is open."""
+"""The Workloads port on one unit of work, which is the database's only writer while it is open."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import col, delete
 
 from libs.base.clock import Clock, rfc3339_micro
-from services.scheduler.adapters.tables import WorkloadRow
-from services.scheduler.domain.workloads import Demand, Phase, Workload
+from libs.base.ids import Ids
+from libs.store import Store, UnitOfWork
+from services.scheduler.adapters.kinds import PRIORITY_CLASS, WORKLOAD
+from services.scheduler.adapters.tables import OverRow
+
+Object = dict[str, Any]
+REMEMBERED = timedelta(days=7)
+"""How late a letter may come of which nothing is left; the broker keeps none for that long."""
 
 
-class SqlWorkloads:
-    """`waited` is told the seconds that an admitted workload had waited."""
+class StoredWorkloads:
+    """Written past `Resources`: the scheduler's own words need no validation, and there are many of them."""
 
-    def __init__(self, session: AsyncSession, clock: Clock, waited: Callable[[float], None]) -> None:
-        self._session, self._clock, self._waited = session, clock, waited
+    def __init__(self, uow: UnitOfWork, clock: Clock) -> None:
+        self._uow, self._clock = uow, clock
 
-    async def get(self, uid: str) -> Workload:
-        row = await self._session.get(WorkloadRow, uid)
-        return _workload(row) if row else Workload(uid)
+    async def find(self, namespace: str, name: str) -> Object | None:
+        return await self._uow.get(WORKLOAD.resource, namespace, name)
 
-    async def put(self, workload: Workload) -> None:
-        row = _row(workload)
-        row.waiting_since = self._since(await self._session.get(WorkloadRow, workload.uid), workload.phase)
-        await self._session.merge(row)
-        await self._session.flush()
+    async def put(self, obj: Object) -> None:
+        if obj["metadata"].get("resourceVersion"):
+            await self._uow.update(WORKLOAD.resource, obj)
+        else:
+            await self._uow.insert(WORKLOAD.resource, obj)
 
-    def _since(self, before: WorkloadRow | None, phase: Phase) -> str | None:
-        """Since when it waits now, if it does."""
-        now = self._clock.now()
-        waiting = before is not None and before.phase == Phase.WAITING.value
-        since = before.waiting_since if before is not None and waiting else None
-        if since and phase is Phase.ADMITTED:
-            self._waited(max(0.0, (now - datetime.fromisoformat(since)).total_seconds()))
-        if phase is not Phase.WAITING:
-            return None
-        return since if waiting else rfc3339_micro(now)
+    async def remove(self, obj: Object) -> None:
+        await self._uow.delete(WORKLOAD.resource, obj["metadata"]["namespace"], obj["metadata"]["name"])
 
-    async def active(self) -> Sequence[Workload]:
-        running = select(WorkloadRow).where(col(WorkloadRow.phase).in_([Phase.WAITING, Phase.ADMITTED]))
-        return [_workload(row) for row in await self._session.exec(running)]
+    async def priority(self, name: str) -> int | None:
+        found = await self._uow.get(PRIORITY_CLASS.resource, "", name)
+        return found["value"] if found else None
 
-    async def next_arrival(self) -> int:
-        last = (await self._session.exec(select(func.max(WorkloadRow.arrival)))).one()
-        return int(last or 0) + 1
+    async def is_over(self, uid: str) -> bool:
+        return await self._uow.session.get(OverRow, uid) is not None
+
+    async def end(self, uid: str) -> None:
+        await self._uow.session.merge(OverRow(uid=uid, at=rfc3339_micro(self._clock.now())))
+        await self._uow.session.flush()
 
 
-def _workload(row: WorkloadRow) -> Workload:
-    known = row.cpu_milli is not None and row.memory_bytes is not None
-    return Workload(
-        uid=row.uid,
-        namespace=row.namespace,
-        name=row.name,
-        kind=row.kind,
-        demand=Demand(row.cpu_milli or 0, row.memory_bytes or 0) if known else None,
-        phase=Phase(row.phase),
-        generation=row.generation,
-        arrival=row.arrival,
-        told=row.told,
-    )
+class Needs:
+    """What a handler gets, in the transaction of its message."""
+
+    def __init__(self, uow: UnitOfWork, clock: Clock, ids: Ids) -> None:
+        self.workloads = StoredWorkloads(uow, clock)
+        self._clock, self._ids = clock, ids
+
+    @property
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    def new_uid(self) -> str:
+        return self._ids.uid()
 
 
-def _row(workload: Workload) -> WorkloadRow:
-    return WorkloadRow(
-        uid=workload.uid,
-        namespace=workload.namespace,
-        name=workload.name,
-        kind=workload.kind,
-        cpu_milli=workload.demand.cpu_milli if workload.demand else None,
-        memory_bytes=workload.demand.memory_bytes if workload.demand else None,
-        phase=workload.phase.value,
-        generation=workload.generation,
-        arrival=workload.arrival,
-        told=workload.told,
-    )
+async def forget_old(store: Store) -> None:
+    """Takes out whose end was told so long ago that nobody speaks of them any more."""
+    before = rfc3339_micro(store.clock.now() - REMEMBERED)
+    async with store.write() as uow:
+        await uow.session.exec(delete(OverRow).where(col(OverRow.at) < before))  # type: ignore[call-overload]

@@ -1,169 +1,152 @@
-"""The scheduler over its real table: what it answers to the wishes of owners, in whatever order they come."""
+"""The scheduler over its real store: what it answers to the wishes of owners, in whatever order they come."""
 
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, SubmitWorkload
-from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
-from contracts.messages import Event, Message
-from libs.base import SeededIds, SystemClock
-from libs.store import Store
+from contracts.events.scheduling.v1 import Assignment, WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.telemetry import metrics_text
-from libs.testing.clock import VirtualClock
 from services.scheduler import app as scheduler
-from services.scheduler.adapters.measures import queue_measure
-from services.scheduler.adapters.workloads import SqlWorkloads
-from services.scheduler.domain.workloads import Demand
-
-ROOM = Demand(cpu_milli=2000, memory_bytes=4 * 2**30)
+from tests.services.scheduler.rig import Rig, comes_true, finish, of, report, running, submit
 
 
-class Desk:
-    """Hands facts to the handlers as the shell does: one transaction each."""
-
-    def __init__(self, store: Store) -> None:
-        self.store, self.app, self.room = store, scheduler.build(), ROOM
-        self.waits: list[float] = []
-
-    async def hear(self, fact: Message) -> Sequence[Event]:
-        async with self.store.write() as uow:
-            needs = scheduler.Needs(SqlWorkloads(uow.session, self.store.clock, self.waits.append), self.room)
-            return await self.app.handlers[type(fact)](fact, needs)
+async def test_a_workload_that_fits_is_admitted_at_once_and_told_what_it_got(rig: Rig):
+    await rig.say(submit("a", nodes=2))
+    given = Assignment(name="node", count=2, flavors={"cpu": "default-flavor", "memory": "default-flavor"})
+    assert await rig.hear("a") == WorkloadAdmitted(
+        **of("a"), generation=1, admission="1", cluster_queue="default", pod_sets=[given]
+    )
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    migrations = [scheduler.build().migrations]
-    store = await Store.open(f"sqlite:///{tmp_path}/s.db", clock=SystemClock(), ids=SeededIds(1), migrations=migrations)
-    yield Desk(store)
-    await store.close()
+async def test_a_gang_starts_whole_or_not_at_all(rig: Rig):
+    await rig.say(submit("a"))
+    await rig.hear("a")
+    await rig.say(submit("b", nodes=2))
+    told = await rig.hear("b")
+    assert isinstance(told, WorkloadQueued) and told.position == 1
+    assert "asks for 2 cpu of flavor default-flavor; 1 cpu is free" in told.reason
 
 
-def _of(name: str) -> dict[str, Any]:
-    return {"namespace": "team", "name": name, "uid": f"uid-{name}", "kind": "TrainJob"}
-
-
-def submit(name: str, cpu: str = "1", nodes: int = 1, **more: Any) -> SubmitWorkload:
-    pods = PodSet(name="node", count=nodes, requests={"cpu": cpu, "memory": "512Mi"})
-    return SubmitWorkload(**{**_of(name), "generation": 1, "pod_sets": [pods], **more})
-
-
-def finish(name: str, reason: Any = "Succeeded") -> FinishWorkload:
-    return FinishWorkload(**_of(name), reason=reason)
-
-
-def _names(facts: Sequence[Event], kind: type) -> list[str]:
-    return [fact.name for fact in facts if isinstance(fact, kind)]
-
-
-async def test_a_job_that_fits_is_admitted_at_once(desk: Desk):
-    (fact,) = await desk.hear(submit("a", nodes=2))
-    assert fact == WorkloadAdmitted(**_of("a"), generation=1)
-
-
-async def test_a_gang_starts_whole_or_not_at_all(desk: Desk):
-    await desk.hear(submit("a"))
-    (fact,) = await desk.hear(submit("b", nodes=2))
-    assert isinstance(fact, WorkloadQueued) and fact.position == 1
-    assert fact.reason == "asks for 2 cpu and 1 GiB of memory; 1 cpu and 3.5 GiB of memory are free"
-
-
-@pytest.mark.parametrize("over", ["Succeeded", "Failed", "Deleted"])
-async def test_the_end_of_one_job_starts_the_next_in_line(desk: Desk, over: Any):
-    await desk.hear(submit("a", nodes=2))
-    assert _names(await desk.hear(submit("b", nodes=2)), WorkloadQueued) == ["b"]
-    assert _names(await desk.hear(submit("c")), WorkloadQueued) == ["c"]
-    facts = await desk.hear(finish("a", over))
-    assert _names(facts, WorkloadAdmitted) == ["b"]
-    assert [(f.name, f.position) for f in facts if isinstance(f, WorkloadQueued)] == [("c", 1)]
-
-
-async def test_a_long_queue_hears_of_its_moves_in_few_letters(desk: Desk):
-    names = [f"job-{number:02}" for number in range(40)]
-    facts = [fact for name in names for fact in await desk.hear(submit(name, nodes=2))]
-    for name in names:
-        facts += await desk.hear(finish(name))
-    assert sorted(_names(facts, WorkloadAdmitted)) == names
-    last = [fact.position for fact in facts if isinstance(fact, WorkloadQueued) and fact.name == names[-1]]
-    assert last == [39, 19, 9, 4, 2, 1]
-
-
-async def test_whoever_is_first_in_the_queue_hears_of_every_change(desk: Desk):
+@pytest.mark.parametrize("reason", ["Succeeded", "Failed", "Deleted"])
+async def test_the_end_of_one_starts_the_next_in_line(rig: Rig, reason: str):
     for name in "ab":
-        await desk.hear(submit(name))
-    (first,) = await desk.hear(submit("c", nodes=2))
-    (freed,) = await desk.hear(finish("a", "Deleted"))
-    assert (first.position, freed.position) == (1, 1)
-    assert freed.reason.endswith("1 cpu and 3.5 GiB of memory are free") and freed.reason != first.reason
+        await rig.say(submit(name, nodes=2))
+        await rig.hear(name)
+    await rig.say(finish("a", reason))
+    assert isinstance(await rig.hear("b"), WorkloadAdmitted)
 
 
-async def test_a_job_heard_of_after_its_deletion_is_not_admitted(desk: Desk):
-    assert await desk.hear(finish("a", "Deleted")) == []
-    assert await desk.hear(submit("a")) == []
+async def test_a_workload_heard_of_after_its_deletion_is_not_admitted(rig: Rig):
+    await rig.say(finish("a", "Deleted"))
+    await rig.say(submit("a"))
+    assert await rig.silent("a") and await rig.workload("a") is None
 
 
-async def test_a_suspended_job_gives_its_share_back_and_queues_again_when_resumed(desk: Desk):
-    await desk.hear(submit("a", nodes=2))
-    await desk.hear(submit("b", nodes=2))
-    assert _names(await desk.hear(submit("a", nodes=2, suspended=True, generation=2)), WorkloadAdmitted) == ["b"]
-    assert _names(await desk.hear(submit("a", nodes=2, generation=3)), WorkloadQueued) == ["a"]
-    facts = await desk.hear(finish("b"))
-    assert facts == [WorkloadAdmitted(**_of("a"), generation=3)]
+async def test_a_suspended_one_gives_its_share_back_and_queues_again_when_resumed(rig: Rig):
+    for name in "ab":
+        await rig.say(submit(name, nodes=2))
+        await rig.hear(name)
+    await rig.say(submit("a", nodes=2, suspended=True, generation=2, after="1"))
+    assert isinstance(await rig.hear("b"), WorkloadAdmitted)
+    await rig.say(submit("a", nodes=2, generation=3, after="1"))
+    assert isinstance(await rig.hear("a"), WorkloadQueued)
+    await rig.say(finish("b"))
+    told = await rig.hear("a")
+    assert (told.generation, told.admission) == (3, "2")
 
 
-async def test_a_job_that_asks_again_is_answered_again(desk: Desk):
-    first = await desk.hear(submit("a"))
-    assert await desk.hear(submit("a")) == first
-    await desk.hear(submit("b", nodes=2))
-    assert _names(await desk.hear(submit("b", nodes=2)), WorkloadQueued) == ["b"]
+async def test_a_wish_that_comes_late_changes_nothing(rig: Rig):
+    await rig.say(submit("a", nodes=2, generation=3))
+    await rig.hear("a")
+    await rig.say(submit("a", nodes=2, suspended=True, generation=2))
+    await rig.say(submit("b", nodes=2))
+    assert isinstance(await rig.hear("b"), WorkloadQueued)
 
 
-async def test_asking_again_holds_no_second_share(desk: Desk):
-    for _ in range(3):
-        await desk.hear(submit("a"))
-    assert _names(await desk.hear(submit("b")), WorkloadAdmitted) == ["b"]
+async def test_whoever_asks_again_is_answered_again_and_holds_no_second_share(rig: Rig):
+    await rig.say(submit("a"))
+    first = await rig.hear("a")
+    await rig.say(submit("a"))
+    assert await rig.hear("a") == first
+    await rig.say(submit("b"))
+    assert isinstance(await rig.hear("b"), WorkloadAdmitted)
+    await rig.say(submit("c"))
+    waits = await rig.hear("c")
+    await rig.say(submit("c"))
+    assert await rig.hear("c") == waits
 
 
-async def test_a_job_whose_runtime_has_a_say_waits_until_its_demand_is_known(desk: Desk):
-    assert await desk.hear(submit("a", pod_sets=[])) == []
-    assert _names(await desk.hear(submit("a")), WorkloadAdmitted) == ["a"]
+async def test_one_that_cannot_tell_what_it_needs_waits_until_it_can(rig: Rig):
+    await rig.say(submit("a", pod_sets=[]))
+    assert await rig.silent("a")
+    await rig.say(submit("a"))
+    assert isinstance(await rig.hear("a"), WorkloadAdmitted)
 
 
-async def test_more_room_after_a_restart_moves_the_queue(desk: Desk):
-    await desk.hear(submit("a", nodes=2))
-    await desk.hear(submit("b", nodes=2))
-    async with desk.store.write() as uow:
-        needs = scheduler.Needs(SqlWorkloads(uow.session, desk.store.clock, desk.waits.append), ROOM + ROOM)
-        assert _names(await scheduler.handlers.when_capacity_changed(needs), WorkloadAdmitted) == ["b"]
+async def test_pods_that_are_over_give_their_quota_back_before_the_end(rig: Rig):
+    for name in "ab":
+        await rig.say(submit(name, nodes=2))
+        await rig.hear(name)
+    await rig.say(submit("c"))
+    assert isinstance(await rig.hear("c"), WorkloadQueued)
+    await rig.say(finish("b", "Deleted"))
+    await rig.say(report("a", reclaimable={"node": 1}))
+    await rig.hears("c", WorkloadAdmitted)
+
+
+async def test_a_report_of_an_admission_that_nobody_knows_is_answered_with_its_end(rig: Rig):
+    await rig.say(report("stranger", "7"))
+    told = await rig.hear("stranger")
+    assert isinstance(told, WorkloadEvicted) and told.admission == "7"
+    await rig.say(submit("stranger", after="7"))
+    assert (await rig.hear("stranger")).admission == "8"
+
+
+async def test_a_job_of_other_resources_than_the_default_queue_counts_runs_as_before(rig: Rig):
+    gpus = {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "4"}
+    pods = submit("a").pod_sets[0].model_copy(update={"requests": gpus})
+    await rig.say(submit("a", pod_sets=[pods]))
+    assert isinstance(await rig.hear("a"), WorkloadAdmitted)
+
+
+async def test_more_room_after_a_restart_moves_the_queue(tmp_path: Path):
+    async with running(tmp_path) as rig:
+        for name in "ab":
+            await rig.say(submit(name, nodes=2))
+            await rig.hear(name)
+        broker = rig.broker
+    async with running(tmp_path, broker, seed=2, capacity_cpu="4", capacity_memory="8Gi") as rig:
+        rig._read["b"] = 1
+        assert isinstance(await rig.hear("b"), WorkloadAdmitted)
 
 
 def test_the_capacity_is_what_was_set_else_this_machine_with_overcommit():
     given = scheduler.SchedulerSettings(service="scheduler", capacity_cpu="8", capacity_memory="16Gi")
-    assert scheduler.capacity(given) == Demand(8000, 16 * 2**30)
+    assert scheduler.capacity(given) == {"cpu": 8000, "memory": 16 * 2**30}
     once, twice = (scheduler.SchedulerSettings(service="scheduler", overcommit=n) for n in (1.0, 2.0))
-    assert scheduler.capacity(twice).cpu_milli == 2 * scheduler.capacity(once).cpu_milli > 0
+    assert scheduler.capacity(twice)["cpu"] == 2 * scheduler.capacity(once)["cpu"] > 0
 
 
-async def test_how_long_a_workload_waited_is_told_when_it_is_admitted(tmp_path: Path):
-    clock = VirtualClock()
-    migrations = [scheduler.build().migrations]
-    store = await Store.open(f"sqlite:///{tmp_path}/s.db", clock=clock, ids=SeededIds(1), migrations=migrations)
-    desk = Desk(store)
-    await desk.hear(submit("a", nodes=2))
-    await desk.hear(submit("b", nodes=2))
-    await clock.advance(30.0)
-    await desk.hear(submit("b", nodes=2))  # it asks again, which is no new beginning
-    await clock.advance(12.0)
-    look = queue_measure(store, clock, ROOM)["queue"]
-    await look()
-    told = metrics_text()
-    assert "millstream_waiting_workloads 1.0" in told and "millstream_waiting_oldest_seconds 42.0" in told
-    assert 'millstream_admitted_resources{resource="cpu"} 2.0' in told
-    await desk.hear(finish("a"))
-    assert desk.waits == [0.0, 42.0]
-    await look()
-    assert "millstream_waiting_oldest_seconds 0.0" in metrics_text()
-    await store.close()
+async def test_the_figures_of_the_queue_show_who_waits_and_what_is_in_use(rig: Rig):
+    for name in "ab":
+        await rig.say(submit(name, nodes=2))
+        await rig.hear(name)
+
+    async def shown() -> bool:
+        await rig.http.get("/metrics")
+        text = metrics_text()
+        return "millstream_waiting_workloads 1.0" in text and (
+            'millstream_admitted_resources{resource="cpu"} 2.0' in text
+        )
+
+    await comes_true(shown)
+    assert 'millstream_capacity_resources{resource="memory"} 4.294967296e+09' in metrics_text()
+    before = _observed()
+    await rig.say(finish("a"))
+    await rig.hear("b")
+    assert _observed() == before + 1
+
+
+def _observed() -> float:
+    lines = metrics_text().splitlines()
+    return float(next(line for line in lines if "admission_wait_seconds_count" in line).rpartition(" ")[2])

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
+from services.scheduler.domain import moves
 from services.scheduler.domain.objects.conditions import with_condition
-from services.scheduler.domain.objects.workloads import FINISHED, memory, pod_set
+from services.scheduler.domain.objects.workloads import FINISHED, memory, pod_set, workload
 
 Object = dict[str, Any]
 FINALIZER = "kueue.x-k8s.io/resource-in-use"
@@ -44,12 +45,12 @@ def reported(obj: Object, report: ReportWorkload, now: datetime) -> Object:
     admission = own.get("admission")
     if not admission or admission["id"] != report.admission:
         return obj
-    ready = admission.get("ready") or milliseconds(now)
-    told = {**admission, "ready": ready if report.ready else None}
-    own = {**own, "admission": {key: value for key, value in told.items() if value is not None}}
-    own |= {"reclaimable": dict(report.reclaimable), "counts": dict(report.counts)}
-    out = _remembering(obj, {key: value for key, value in own.items() if value not in ({}, None)})
-    over = [{"name": name, "count": count} for name, count in sorted(report.reclaimable.items())]
+    after = moves.reported(workload(obj), report.ready, report.reclaimable, report.counts, milliseconds(now))
+    if after.admission is not None and after.admission.ready_at is not None:
+        own = {**own, "admission": {**admission, "ready": after.admission.ready_at}}
+    told = {"reclaimable": dict(after.reclaimable), "counts": dict(after.counts), "requeues": after.requeues}
+    out = _remembering(obj, {key: value for key, value in {**own, **told}.items() if value not in ({}, 0)})
+    over = [{"name": name, "count": count} for name, count in sorted(after.reclaimable.items())]
     words = ("Started", "All pods are ready") if report.ready else ("WaitForStart", "Not all pods are ready")
     status = {**out["status"], "conditions": with_condition(_conditions(out), "PodsReady", report.ready, *words, now)}
     return {**out, "status": {**status, **({"reclaimablePods": over} if over else {})}}

@@ -8,7 +8,17 @@ from typing import Any
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.messages import Event
 from libs.base.clock import rfc3339
-from services.scheduler.domain.model import Admission, Admit, Decision, Evict, Inadmissible, Queue, Reserve, Update
+from services.scheduler.domain.model import (
+    Admission,
+    Admit,
+    Decision,
+    Evict,
+    Inadmissible,
+    Queue,
+    Reason,
+    Reserve,
+    Update,
+)
 from services.scheduler.domain.objects import packing, shown
 from services.scheduler.domain.objects.asking import freed, locked
 from services.scheduler.domain.objects.conditions import with_condition
@@ -109,7 +119,8 @@ def _evicted(obj: Object, decision: Evict, now: datetime) -> tuple[Object, Event
     own = {**own, "why": decision.message, "admission": {**own["admission"], "evicted": reason}}
     status = {**obj["status"], "conditions": told}
     if decision.requeue_at:
-        own |= {"requeueAt": decision.requeue_at, "requeues": own.get("requeues", 0) + 1}
+        more = decision.reason is Reason.PODS_READY_TIMEOUT
+        own |= {"requeueAt": decision.requeue_at, "requeues": own.get("requeues", 0) + more}
         at = rfc3339(datetime.fromtimestamp(decision.requeue_at / 1000, now.tzinfo))
         status["requeueState"] = {"count": own["requeues"], "requeueAt": at}
     if decision.outside:
