@@ -30,23 +30,6 @@ class Workloads(Protocol):
         ...
 
 
-class Triggers(Protocol):
-    """Triggers as manifests; every call belongs to the transaction of the present message."""
-
-    def now(self) -> datetime: ...
-
-    async def of(self, namespace: str) -> Sequence[dict[str, Any]]: ...
-
-    async def find(self, namespace: str, name: str) -> dict[str, Any] | None: ...
-
-    async def put_status(self, trigger: dict[str, Any], status: dict[str, Any]) -> None: ...
-
-
-class TriggersNeeds(Protocol):
-    @property
-    def triggers(self) -> Triggers: ...
-
-
 class Needs(Protocol):
     @property
     def workloads(self) -> Workloads: ...
