@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from services.scheduler.domain.model import Policy, Preemption, Rules
 from services.scheduler.domain.moves import gone
+from services.scheduler.domain.preempt import PATIENCE
 from tests.services.scheduler.worlds import RECLAIM, World, cohort, queue, workload
 
 ANY_LOWER = Preemption(Policy.LOWER_PRIORITY, Policy.ANY, Policy.LOWER_PRIORITY)
@@ -138,33 +139,38 @@ def test_two_large_workloads_of_two_queues_do_not_take_turns():
     assert len(world.evictions()) < 30
 
 
-policies = st.sampled_from([Policy.NEVER, Policy.LOWER_PRIORITY, Policy.LOWER_OR_NEWER_EQUAL_PRIORITY])
+policies = st.sampled_from([Policy.LOWER_PRIORITY, Policy.LOWER_OR_NEWER_EQUAL_PRIORITY, Policy.NEVER])
 preemptions = st.builds(
     Preemption,
     policies,
-    st.sampled_from([Policy.NEVER, Policy.LOWER_PRIORITY, Policy.ANY, Policy.ANY]),
+    st.sampled_from([Policy.ANY, Policy.ANY, Policy.LOWER_PRIORITY]),
     st.sampled_from([Policy.NEVER, Policy.LOWER_PRIORITY]),
     st.none() | st.integers(0, 2),
 )
-sizes = st.integers(1, 12)
 
 
 @st.composite
 def worlds(draw) -> World:
-    """A tree of one to three cohorts, two to four queues, up to ten workloads, all there from the beginning."""
-    rules = Rules(fair_sharing=draw(st.booleans()))
-    cohorts = [cohort("root", draw(st.integers(0, 8)))]
-    cohorts += [cohort(f"c{i}", draw(st.integers(0, 8)), "root") for i in range(draw(st.integers(0, 2)))]
-    names = [c.name for c in cohorts]
+    """A tree of one to three cohorts, two to four queues that want more than there is, all there from the beginning."""
+    chance = draw(st.randoms(use_true_random=False))
+    cohorts = [cohort("root", chance.choice([0, 0, 4, 10]))]
+    for i in range(chance.choice([0, 0, 1, 2])):
+        cohorts.append(cohort(f"c{i}", chance.choice([0, 4, 8]), chance.choice(cohorts).name))
     queues = [
-        queue(f"q{i}", draw(st.integers(0, 10)), draw(st.sampled_from(names)), preemption=draw(preemptions))
-        for i in range(draw(st.integers(2, 4)))
+        queue(
+            f"q{i}",
+            chance.choice([0, 3, 5, 10]),
+            chance.choice(cohorts).name,
+            preemption=draw(preemptions),
+            fair_weight=chance.choice([1000, 1000, 500, 0]),
+        )
+        for i in range(chance.randint(2, 4))
     ]
-    world = World(*cohorts, *queues, rules=rules)
-    for i in range(draw(st.integers(2, 10))):
-        home = draw(st.sampled_from(queues)).name
-        world.submit(workload(f"w{i}", home, draw(sizes), draw(st.integers(0, 2)), draw(st.integers(0, 5))))
-        if draw(st.booleans()):
+    world = World(*cohorts, *queues, rules=Rules(fair_sharing=draw(st.booleans())))
+    for i in range(chance.randint(4, 14)):
+        home, priority = chance.choice(queues).name, chance.choice([0, 0, 1, 2, 5])
+        world.submit(workload(f"w{i}", home, chance.randint(1, 12), priority, chance.randint(0, 5)))
+        if chance.random() < 0.6:
             world.settle()
     return world
 
@@ -196,7 +202,7 @@ def test_nobody_evicts_one_who_evicted_it_before(world: World):
     world.calm()
     pairs = world.evictions()
     for victim, by in pairs:
-        assert pairs.count((victim, by)) <= 4
+        assert pairs.count((victim, by)) <= PATIENCE + 1
 
 
 def test_the_finished_end_is_the_end():
