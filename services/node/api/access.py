@@ -69,7 +69,9 @@ class Access:
         self._rules: Mapping[str, list[Rule]] = {ACCOUNT_OF_PLATFORM + each.name: rules(each) for each in manifests}
         self._scopes = {(kind.group, kind.plural): kind.namespaced for kind in own}
 
-    async def __call__(self, user: Any, verb: str, kind: Kind | Right, namespace: str, name: str, part: str = "") -> bool:
+    async def __call__(
+        self, user: Any, verb: str, kind: Kind | Right, namespace: str, name: str, part: str = ""
+    ) -> bool:
         return self._decide(user, Wish(verb, kind.group, kind.plural, namespace, name), kind.namespaced)
 
     def allows(self, user: Any, wish: Wish) -> bool:
