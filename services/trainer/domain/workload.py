@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from libs.cluster import security
-from services.trainer.domain import initializers, words
+from services.trainer.domain import initializers, placement, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.elastic import elasticity
 from services.trainer.domain.frameworks import Framework, Layout, Role, Shape
@@ -80,7 +80,7 @@ def child_job(
 def _child(
     job: dict[str, Any], plan: Blueprint, shape: Shape, role: Role, site: Site, restricted: bool, *, leads: bool
 ) -> dict[str, Any]:
-    template = plan.lead if leads and plan.lead else plan.pod
+    template = placement.placed(job, plan.lead if leads and plan.lead else plan.pod, role.name)
     spec = {
         "completionMode": "Indexed",
         "completions": role.count,
@@ -94,7 +94,9 @@ def _child(
     if plan.deadline:
         spec["activeDeadlineSeconds"] = plan.deadline
     name = words.child_job(job["metadata"]["name"], role.name)
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _meta(job, name, role.name), "spec": spec}
+    meta = _meta(job, name, role.name)
+    meta["labels"] |= placement.mark(job)
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": spec}
 
 
 def model_uri(job: dict[str, Any], bucket: str) -> str:

@@ -9,7 +9,7 @@ from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event, Message
 from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
-from libs.cluster import JOB, SECRET, SERVICE
+from libs.cluster import SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer.domain import (
@@ -29,6 +29,7 @@ from services.trainer.domain.blueprint import Blueprint, blueprint
 from services.trainer.domain.frameworks import Framework, framework_for
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import Outcome, outcome
+from services.trainer.reconcile import children
 
 ASK_AGAIN_S = 15.0
 RUNTIME_GRACE_S = 10.0
@@ -103,11 +104,11 @@ def _tear_down(world: World) -> Plan:
 def _removals(world: World, *, job: bool) -> list[Any]:
     meta, seen = world.job["metadata"], world.observed
     found = [
-        (JOB, words.child_job(meta["name"]), job and seen.job is not None),
         (SERVICE, meta["name"], job and seen.service),
         (SECRET, words.token_secret(meta["name"]), seen.secret),
     ]
-    return [Remove(resource, meta["namespace"], name) for resource, name, there in found if there]
+    rest = [Remove(resource, meta["namespace"], name) for resource, name, there in found if there]
+    return [*(children.removals(seen) if job else children.leftovers(seen)), *rest]
 
 
 def _without_runtime(world: World) -> Plan:
@@ -187,8 +188,7 @@ def _kept(plan: Plan) -> list[Ensure]:
 def _make_room(world: World) -> Plan:
     """The failed attempt goes first. A pod on a node that does not answer holds the next one up: two must not meet."""
     job, observed = world.job, world.observed
-    meta = job["metadata"]
-    actions = [Remove(JOB, meta["namespace"], words.child_job(meta["name"]))] if observed.job else []
+    actions = children.removals(observed)
     told = starting.obstacle(observed, world.now)
     after = status.hindered(job, told, world.now) if told and not told.hopeless else None
     return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
@@ -215,9 +215,7 @@ def _news(world: World, after: dict[str, Any]) -> list[Ensure]:
 
 def _suspend(world: World, print_: Blueprint) -> Plan:
     after = status.suspended(world.job, world.observed, print_.num_nodes, world.now)
-    child = world.observed.job
-    running = child is not None and not child["spec"].get("suspend")
-    actions = [_apply({**_bare(child), "spec": {**child["spec"], "suspend": True}})] if child and running else []
+    actions = children.stopped(world.observed)
     if not after["conditions"]:
         return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
     rests = state.condition(world.job, state.SUSPENDED) is not None
@@ -227,15 +225,16 @@ def _suspend(world: World, print_: Blueprint) -> Plan:
 
 def _give_back(world: World, print_: Blueprint) -> Plan:
     """The scheduler wants the quota for others. It is told when the last pod has gone, and is asked again with that."""
-    if world.observed.job is None and not world.observed.pods:
+    if not world.observed.jobs and not world.observed.pods:
         after = status.evicted(world.job, world.now)
         ask = announce.submit(world.job, print_, after=admission.held(world.job))
         return Plan(status=after, events=[ask], requeue_after=ASK_AGAIN_S)
     note = admission.of(world.job)
     why = Obstacle(note.get("reason") or "Evicted", note.get("message") or "the scheduler wants its quota for others")
-    after, child = status.hindered(world.job, why, world.now), words.child_job(world.job["metadata"]["name"])
-    remove = [Remove(JOB, world.job["metadata"]["namespace"], child)] if world.observed.job else []
-    return Plan(actions=[*remove, *_news(world, after)], status=after, requeue_after=LOOK_AGAIN_S)
+    after = status.hindered(world.job, why, world.now)
+    return Plan(
+        actions=[*children.removals(world.observed), *_news(world, after)], status=after, requeue_after=LOOK_AGAIN_S
+    )
 
 
 def _wait(world: World, print_: Blueprint) -> Plan:
@@ -279,46 +278,18 @@ def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
 
 
 def _ensure(world: World, print_: Blueprint) -> list[Any]:
-    """Service and Secret before the Job: its pods look for both when they start."""
+    """Service and Secret before the Jobs: their pods look for both when they start."""
     job, seen = world.job, world.observed
+    shape = workload.shape_of(job, print_, framework_for(print_.policy, world.frameworks), _ticket(job))
     actions: list[Any] = []
     if not seen.service:
         actions.append(Ensure(workload.service(job)))
     if not seen.secret:
-        actions.append(Ensure(workload.secret(job, world.token, world.site)))
-    if seen.job is None:
-        framework = framework_for(print_.policy, world.frameworks)
-        more = {"restricted": world.restricted}
-        actions.append(_apply(workload.child_job(job, print_, framework, world.site, _ticket(job), **more)))
-    elif _differs(job, seen.job, print_):
-        actions.append(_apply(_adjusted(job, seen.job, print_)))
-    return actions
-
-
-def _apply(obj: dict[str, Any]) -> Ensure:
-    return Ensure(obj, apply=True)
-
-
-def _differs(job: dict[str, Any], child: dict[str, Any], print_: Blueprint) -> bool:
-    return any((child["spec"].get(key) or None) != (value or None) for key, value in _wanted(job, print_).items())
-
-
-def _wanted(job: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
-    """What may change of a Job that is there."""
-    size = {"completions": print_.num_nodes, "parallelism": print_.num_nodes}
-    always = {"suspend": False, "activeDeadlineSeconds": print_.deadline}
-    return {**always, **size} if elastic.is_elastic(job, print_) else always
-
-
-def _adjusted(job: dict[str, Any], child: dict[str, Any], print_: Blueprint) -> dict[str, Any]:
-    spec = {**child["spec"], **_wanted(job, print_)}
-    return {**_bare(child), "spec": {key: value for key, value in spec.items() if value is not None}}
-
-
-def _bare(child: dict[str, Any]) -> dict[str, Any]:
-    """An observed object as one would write it: no status, none of the server's own metadata."""
-    kept = {key: child["metadata"][key] for key in ("name", "namespace", "labels") if key in child["metadata"]}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": kept}
+        actions.append(Ensure(workload.secret(job, world.token, world.site, shape.files)))
+    wanted = workload.child_jobs(job, print_, shape, world.site, restricted=world.restricted)
+    if children.is_torn(seen, [child["metadata"]["name"] for child in wanted]):
+        return [*actions, *children.removals(seen)]
+    return [*actions, *(children.adjusted(seen, print_.deadline) if seen.jobs else children.made(wanted))]
 
 
 def _ticket(job: dict[str, Any]) -> int:

@@ -227,3 +227,27 @@ def test_what_the_cluster_will_not_have_is_tried_for_a_moment_and_then_fails_the
 def test_a_changed_deadline_reaches_the_running_job():
     plan = _plan(admitted(spec={"activeDeadlineSeconds": 60}), **RUNNING)
     assert plan.actions[0].obj["spec"]["activeDeadlineSeconds"] == 60
+
+
+GIVEN = {"name": "node", "count": 2, "nodeSelector": {"lifecycle": "spot"}, "tolerations": [{"key": "spot"}]}
+
+
+def test_pods_go_to_the_machines_that_were_assigned():
+    note = {"id": "3", "podSets": [GIVEN]}
+    (made,) = [a.obj for a in _plan(admitted(status={"admission": note})).actions if a.obj["kind"] == "Job"]
+    spec = made["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"lifecycle": "spot"} and spec["tolerations"] == [{"key": "spot"}]
+    assert "schedulingGates" not in spec
+
+
+def test_pods_of_several_places_wait_until_each_is_told_its_own():
+    racks = {"topologyLevels": ["rack"], "topology": [{"values": ["r1"], "count": 1}, {"values": ["r2"], "count": 1}]}
+    note = {"id": "3", "podSets": [{**GIVEN, **racks}]}
+    (made,) = [a.obj for a in _plan(admitted(status={"admission": note})).actions if a.obj["kind"] == "Job"]
+    assert made["spec"]["template"]["spec"]["schedulingGates"] == [{"name": "kueue.x-k8s.io/topology"}]
+
+
+def test_a_job_that_is_resumed_on_other_machines_gets_other_pods():
+    note = {"id": "3", "podSets": [GIVEN]}
+    plan = _plan(admitted(status={"admission": note}), **{**RUNNING, "job": child(suspend=True)})
+    assert [a.name for a in plan.actions if isinstance(a, Remove)] == ["digits-node-0"]
