@@ -1,16 +1,22 @@
 """The trainer put together: this is the one place that knows all its parts."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
 
 from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob, DeleteLegacyJob, DeleteTrainJob
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
+from libs.resources import Kind
 from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
 from libs.service.manifest import load
 from libs.store import UnitOfWork
+from services.trainer.adapters.archive.keeper import by_labels
+from services.trainer.adapters.archive.whole import Archive
 from services.trainer.adapters.controller import TrainJobs
 from services.trainer.adapters.given import given
 from services.trainer.adapters.in_use import RuntimesInUse
@@ -21,6 +27,8 @@ from services.trainer.adapters.legacy_kinds import LEGACY_KINDS
 from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.adapters.snapshots import Snapshots
+from services.trainer.domain import words
+from services.trainer.domain.legacy import words as legacy_words
 from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
 from services.trainer.handlers import when_workload_admitted, when_workload_evicted, when_workload_queued
@@ -39,26 +47,45 @@ class TrainerSettings(WorkloadSettings):
     trainer_url: str = ""
     runtimes_folder: str = ""
     s3_region: str = "us-east-1"
+    archive_days: float = Field(default=30.0, ge=0)
+    """How long what is kept of a job (logs, ends of pods, events, figures) outlives the job."""
 
 
 def build() -> App:
     policies = [framework.policy for framework in FRAMEWORKS if framework.policy]
     runtimes = runtime_kinds(policies)
     keys: dict[int, TokenKey] = {}
+    archives: dict[int, Archive] = {}
+    kept = (TRAINJOB, *LEGACY_KINDS.values())
 
     def key_of(ports: Ports) -> Callable[[], Awaitable[bytes]]:
         fresh = ports.ids.uid() + ports.ids.uid()
         return keys.setdefault(id(ports.store), TokenKey(ports.store, fresh)).get
 
+    def archive_of(ports: Ports) -> Archive:
+        return archives.setdefault(id(ports), _archive(ports, kept))
+
     def reconcilers(ports: Ports) -> Sequence[Reconciler]:
-        jobs = TrainJobs(TRAINJOB, runtimes, FRAMEWORKS, site(ports.settings), key_of(ports), Snapshots(ports.store))
-        legacy = [LegacyJobs(LEGACY_KINDS[family.kind], family) for family in FAMILIES]
+        jobs = TrainJobs(
+            TRAINJOB,
+            runtimes,
+            FRAMEWORKS,
+            site(ports.settings),
+            key_of(ports),
+            Snapshots(ports.store),
+            archive_of(ports).before,
+        )
+        legacy = [LegacyJobs(LEGACY_KINDS[family.kind], family, archive_of(ports).before) for family in FAMILIES]
         return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes), *legacy]
 
     def routers(ports: Ports) -> "Sequence[APIRouter]":
-        from services.trainer.api import router
+        from services.trainer.api import archive, progress
 
-        return [router(ports.store, ports.resources, TRAINJOB, key_of(ports), ports.clock)]
+        store, resources, kept_here = ports.store, ports.resources, archive_of(ports)
+        return [
+            progress.router(store, resources, TRAINJOB, key_of(ports), ports.clock, kept_here.report),
+            archive.router(kept_here.history, resources, kept, ports.clock),
+        ]
 
     def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
         return StoredJobs(ports.resources.view(uow), [TRAINJOB, *LEGACY_KINDS.values()])
@@ -82,8 +109,24 @@ def build() -> App:
         reconcilers=reconcilers,
         routers=routers,
         migrations=Path(__file__).parent / "adapters" / "migrations",
+        while_leading=lambda ports: archive_of(ports).loops(),
+        can_do_without_blobs=True,
         background=lambda ports: [_shipping(ports, runtimes[1], given(ports.settings.runtimes_folder, policies))],
     )
+
+
+def _archive(ports: Ports, kinds: Sequence[Kind]) -> Archive:
+    families = {family.operator: LEGACY_KINDS[family.kind] for family in FAMILIES}
+
+    def legacy_kind(pod: dict[str, Any]) -> Kind | None:
+        return families.get((pod["metadata"].get("labels") or {}).get(legacy_words.OPERATOR_NAME) or "")
+
+    keepings = [
+        by_labels(lambda pod: TRAINJOB, words.JOB_NAME, words.UID),
+        by_labels(legacy_kind, legacy_words.JOB_NAME, legacy_words.UID),
+    ]
+    keep_for = timedelta(days=ports.settings.archive_days)
+    return Archive(ports.resources, ports.cluster, ports.blobs, kinds, keepings, keep_for)
 
 
 def site(settings: Any) -> Site:

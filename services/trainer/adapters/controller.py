@@ -26,7 +26,8 @@ from services.trainer.domain.tokens import token_for
 from services.trainer.domain.workload import Site
 from services.trainer.reconcile import trainjob as pure
 
-TAIL_LINES = 15
+TAIL_LINES = 80
+"""A launcher says some thirty lines after the program that failed."""
 TAIL_PODS_MAX = 3
 LOGS_TIMEOUT_S = 5.0
 SELECTOR = f"{words.JOB_NAME},{words.UID}"
@@ -35,7 +36,8 @@ Job = dict[str, Any]
 
 
 class TrainJobs:
-    """The reconciler of TrainJobs. `runtimes` are the two kinds of runtime, `key` answers the trainer's secret."""
+    """The reconciler of TrainJobs. `runtimes` are the two kinds of runtime, `key` answers the trainer's secret;
+    `before` hears what a plan will do before it is done: the archive listens to pods that will end."""
 
     def __init__(
         self,
@@ -45,13 +47,14 @@ class TrainJobs:
         site: Site,
         key: Callable[[], Awaitable[bytes]],
         snapshots: Snapshots,
+        before: Callable[[Plan, Job], Awaitable[None]],
     ) -> None:
         self.kind = kind
         self.owned = [Owned(resource, by_label(words.JOB_NAME), SELECTOR) for resource in (JOB, POD)]
         self._runtimes = {runtime.kind: runtime for runtime in runtimes}
         self._frameworks, self._site, self._key = tuple(frameworks), site, key
         self._asked_at: dict[str, float] = {}
-        self._snapshots = snapshots
+        self._snapshots, self._before = snapshots, before
 
     async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
         """One step. A conflict means that the job changed meanwhile: look again at once."""
@@ -74,6 +77,7 @@ class TrainJobs:
         meta = job["metadata"]
         if plan.done_finalizer:
             await self._snapshots.forget(meta["uid"])
+        await self._before(plan, job)
         again = await carry_out(replace(plan, status=None, events=()), job, ctx)
         if plan.events or (plan.status is not None and plan.status != (job.get("status") or {})):
             where = (self.kind, meta["namespace"], meta["name"])

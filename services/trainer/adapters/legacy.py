@@ -1,6 +1,7 @@
 """Brings the Training Operator's jobs towards what they ask for: looks at store and cluster, carries out the plan."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -32,10 +33,10 @@ Job = dict[str, Any]
 
 
 class LegacyJobs:
-    """The reconciler of one of the kinds."""
+    """The reconciler of one of the kinds; `before` hears what a plan will do before it is done, as TrainJobs' does."""
 
-    def __init__(self, kind: Kind, family: Family) -> None:
-        self.kind, self._family = kind, family
+    def __init__(self, kind: Kind, family: Family, before: Callable[[Plan, Job], Awaitable[None]]) -> None:
+        self.kind, self._family, self._before = kind, family, before
         chosen = f"{words.JOB_NAME},{words.OPERATOR_NAME}={family.operator}"
         self.owned = [Owned(POD, _owner, chosen)]
         self._asked_at: dict[str, float] = {}
@@ -59,6 +60,7 @@ class LegacyJobs:
             return await self._carry_out(refused, job, ctx)
 
     async def _carry_out(self, plan: Plan, job: Job, ctx: Context) -> Requeue | None:
+        await self._before(plan, job)
         again = await carry_out(plan, job, ctx)
         if any(isinstance(event, SubmitWorkload) for event in plan.events):
             self._asked_at[job["metadata"]["uid"]] = ctx.clock.monotonic()

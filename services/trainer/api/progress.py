@@ -1,13 +1,14 @@
 """The trainer's one route beyond its kinds: a running job reports its progress, proving itself with its own token."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import APIRouter, Request
 
 from libs.base.clock import Clock
 from libs.base.errors import Conflict, Unauthorized
 from libs.resources import Kind, Resources
-from libs.store import Store
+from libs.store import Store, UnitOfWork
 from services.trainer.domain.progress import Report, reported
 from services.trainer.domain.state import is_finished
 from services.trainer.domain.tokens import is_token
@@ -15,8 +16,12 @@ from services.trainer.domain.tokens import is_token
 Key = Callable[[], Awaitable[bytes]]
 
 
-def router(store: Store, resources: Resources, kind: Kind, key: Key, clock: Clock) -> APIRouter:
-    """`key` answers the trainer's secret. Every accepted report is one write; a client sends one a second at most."""
+Keep = Callable[[UnitOfWork, str, dict[str, Any], dict[str, Any]], Awaitable[None]]
+
+
+def router(store: Store, resources: Resources, kind: Kind, key: Key, clock: Clock, keep: Keep) -> APIRouter:
+    """`key` answers the trainer's secret. Every accepted report is one write; a client sends one a second at most.
+    `keep` takes the job and its new status into the archive, in the same transaction."""
     routes = APIRouter(prefix="/training/v1", tags=["progress"])
 
     @routes.post(
@@ -33,6 +38,8 @@ def router(store: Store, resources: Resources, kind: Kind, key: Key, clock: Cloc
                 raise Conflict.about(kind.resource, name, "the job is over")
             status = reported(job.get("status") or {}, report, clock.now())
             await resources.view(uow).update_status(kind, namespace, name, status)
+            if status != job.get("status"):
+                await keep(uow, kind.resource, job, status)
         return {"status": "ok"}
 
     return routes

@@ -1,0 +1,1 @@
+"""The trainer's HTTP routes beyond its kinds."""
