@@ -18,7 +18,7 @@ from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.domain import admission, lifetime, words
 from services.trainer.domain.frameworks import Framework
-from services.trainer.domain.observed import Observed
+from services.trainer.domain.observed import Observed, split
 from services.trainer.domain.outcome import failed_container, failed_pods
 from services.trainer.domain.starting import unexplained
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
@@ -142,13 +142,14 @@ def _may_run(job: Job) -> bool:
 async def _observe(job: Job, ctx: Context) -> Observed:
     assert ctx.cluster is not None
     cluster, namespace, name = ctx.cluster, job["metadata"]["namespace"], job["metadata"]["name"]
-    child, pods, service, secret = await asyncio.gather(
-        cluster.get(JOB, namespace, words.child_job(name)),
+    jobs, pods, service, secret = await asyncio.gather(
+        cluster.list(JOB, namespace, labels=f"{words.JOB_NAME}={name}"),
         cluster.list(POD, namespace, labels=f"{words.JOB_NAME}={name}"),
         cluster.get(SERVICE, namespace, name),
         cluster.get(SECRET, namespace, words.token_secret(name)),
     )
-    seen = Observed(job=child, pods=tuple(pods), service=_is_ours(service), secret=_is_ours(secret))
+    child, others = split(jobs)
+    seen = Observed(job=child, others=others, pods=tuple(pods), service=_is_ours(service), secret=_is_ours(secret))
     if pure.outcome(seen):
         return replace(seen, tails=await _tails(seen, ctx))
     silent = unexplained(seen, ctx.clock.now())

@@ -28,7 +28,7 @@ def outcome(observed: Observed) -> Outcome | None:
     done = job_condition(observed.job, "Complete")
     if done:
         return Outcome(True, "JobsCompleted", "all nodes completed")
-    failed = job_condition(observed.job, "Failed")
+    failed = next((told for job in observed.jobs if (told := job_condition(job, "Failed"))), None)
     return _failure(failed, observed) if failed else None
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from libs.cluster.obstacles import Obstacle, event_obstacle, pod_obstacle
-from services.trainer.domain.observed import Observed, index, is_leaving, phase, uid
+from services.trainer.domain.observed import Observed, called, index, is_leaving, phase, uid
 
 ASK_EVENTS_AFTER_S = 5.0
 """What starts as it should is never asked about: reading Events costs a call."""
@@ -18,7 +18,7 @@ def is_starting(observed: Observed, num_nodes: int) -> bool:
 
 def obstacle(observed: Observed, now: datetime) -> Obstacle | None:
     """The one to tell of: a hopeless one first, then that of the first node; Events only where all pods are mute."""
-    found = [(index(pod), told.of(f"node-{index(pod)}")) for pod in observed.pods if (told := pod_obstacle(pod, now))]
+    found = [(index(pod), told.of(called(pod))) for pod in observed.pods if (told := pod_obstacle(pod, now))]
     if found:
         return min(found, key=lambda entry: (not entry[1].hopeless, entry[0]))[1]
     return event_obstacle(observed.events)

@@ -287,9 +287,12 @@ def _ensure(world: World, print_: Blueprint) -> list[Any]:
     if not seen.secret:
         actions.append(Ensure(workload.secret(job, world.token, world.site, shape.files)))
     wanted = workload.child_jobs(job, print_, shape, world.site, restricted=world.restricted)
+    if not seen.jobs:
+        return [*actions, *children.made(wanted)]
     if children.is_torn(seen, [child["metadata"]["name"] for child in wanted]):
         return [*actions, *children.removals(seen)]
-    return [*actions, *(children.adjusted(seen, print_.deadline) if seen.jobs else children.made(wanted))]
+    again = children.misplaced(job, seen) or children.adjusted(seen, wanted, elastic=elastic.is_elastic(job, print_))
+    return [*actions, *again]
 
 
 def _ticket(job: dict[str, Any]) -> int:
