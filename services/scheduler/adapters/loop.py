@@ -33,6 +33,7 @@ PAGE = 1000
 COMMIT_MAX = 256
 """Decisions in one transaction: handlers wait meanwhile."""
 ROUNDS_MAX = 200
+TELL_EVERY_S, TELL_MAX = 1.0, 50
 LOOK_S = 30.0
 """How long it sleeps at most; deadlines wake it earlier."""
 
@@ -52,6 +53,7 @@ class Loop:
         """Counts what changed, for whoever looks from time to time."""
         self._seq = 0
         self._term = 0
+        self._tell_at = 0.0
 
     @property
     def book(self) -> Book:
@@ -59,13 +61,15 @@ class Loop:
         return self.shelf.book
 
     async def run(self) -> None:
-        """1. take the book from the store, 2. what changed, 3. decide until all is told, 4. sleep until the next."""
+        """1. take the book from the store, 2. what changed, 3. decide until nothing moves, 4. tell newcomers their
+        places, 5. sleep until the next."""
         self._term = await self._generation()
         try:
             await self._load()
             while True:
                 await self._catch_up()
                 await self._decide()
+                await self._tell_places()
                 await self._store.feed.wait_beyond(self._seq, self._patience())
         finally:
             self.shelf = None
@@ -116,6 +120,31 @@ class Loop:
             if not decisions or len(told) >= COMMIT_MAX:
                 return told, not decisions
         return told, False
+
+    async def _tell_places(self) -> None:
+        """Those behind others that are alike had no turn, and heard nothing; a few at a time, since a burst of
+        thousands would have to wait for it."""
+        assert self.shelf is not None
+        if self._clock.monotonic() < self._tell_at or not self.shelf.untold:
+            return
+        self._tell_at = self._clock.monotonic() + TELL_EVERY_S
+        decisions: list[Decision] = []
+        while self.shelf.untold and len(decisions) < TELL_MAX:
+            uid = next(iter(self.shelf.untold))
+            del self.shelf.untold[uid]
+            if place := self._place(uid):
+                decisions.append(Queue(uid, place, f"{place - 1} in front of it in the queue"))
+        if decisions:
+            await self._carry_out(decisions)
+
+    def _place(self, uid: str) -> int | None:
+        """Its place in the queue, if it waits there and was told nothing yet."""
+        assert self.shelf is not None
+        workload = self.book.workloads.get(uid)
+        home = self.book.states.get(self.book.home(workload)) if workload else None
+        if home is None or uid not in home.line or uid in self.shelf.told:
+            return None
+        return home.line.position(uid)
 
     def _is_news(self, decision: Decision) -> bool:
         assert self.shelf is not None
@@ -189,7 +218,8 @@ class Loop:
     def _patience(self) -> float:
         due = self.book.deadlines.next()
         left = LOOK_S if due is None else (due - milliseconds(self._clock.now())) / 1000
-        return min(LOOK_S, max(0.05, left))
+        untold = TELL_EVERY_S if self.shelf is not None and self.shelf.untold else LOOK_S
+        return min(untold, max(0.05, left))
 
     async def _generation(self) -> int:
         async with self._store.write() as uow:

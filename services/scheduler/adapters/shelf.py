@@ -27,6 +27,8 @@ class Shelf:
         self.versions: dict[str, int] = {}
         self.since: dict[str, int] = {}
         self.told: dict[str, Object] = {}
+        self.untold: dict[str, None] = {}
+        """Those that wait, and were told nothing of their place since."""
         self.checks: dict[str, Object] = {}
         self._offered: frozenset[str] = frozenset()
         self._put: dict[str, Callable[[Object], None]] = {
@@ -77,7 +79,7 @@ class Shelf:
 
     def drop(self, uid: str) -> None:
         """Its Workload is no more."""
-        for known in (self.keys, self.versions, self.since, self.told):
+        for known in (self.keys, self.versions, self.since, self.told, self.untold):
             known.pop(uid, None)
         self.book.remove_workload(uid)
 
@@ -104,6 +106,8 @@ class Shelf:
         except (KeyError, TypeError, ValueError) as error:
             log.error("workload %s/%s cannot be read: %r; delete it", meta["namespace"], meta["name"], error)
             return
+        if workload.admission is None and uid not in self.told:
+            self.untold[uid] = None
         self.book.put_workload(workload if workload.queue else self._offered_alone(workload))
 
     def _remove_workload(self, obj: Object) -> None:

@@ -36,6 +36,15 @@ async def test_the_end_of_one_starts_the_next_in_line(rig: Rig, reason: str):
     assert isinstance(await rig.hear("b"), WorkloadAdmitted)
 
 
+async def test_those_who_are_behind_others_like_them_are_told_their_place_too(rig: Rig):
+    await rig.say(submit("a", nodes=2))
+    await rig.hear("a")
+    for name in "bcd":
+        await rig.say(submit(name))
+    assert [(await rig.hear(name)).position for name in "bcd"] == [1, 2, 3]
+    assert rig.said("d")[-1].reason == "2 in front of it in the queue"
+
+
 async def test_a_workload_heard_of_after_its_deletion_is_not_admitted(rig: Rig):
     await rig.say(finish("a", "Deleted"))
     await rig.say(submit("a"))

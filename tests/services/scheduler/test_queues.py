@@ -147,9 +147,8 @@ async def test_the_status_of_a_workload_reads_as_kueues_does(rig: Rig):
     await rig.say(submit("a", nodes=2, queue="q"))
     await rig.hear("a")
     obj = await rig.workload("a")
-    assert obj["metadata"]["ownerReferences"][0] == {
-        "apiVersion": "v1", "kind": "TrainJob", "name": "a", "uid": "uid-a", "controller": True, "blockOwnerDeletion": True,
-    }  # fmt: skip
+    owner = {"apiVersion": "v1", "kind": "TrainJob", "name": "a", "uid": "uid-a"}
+    assert obj["metadata"]["ownerReferences"] == [{**owner, "controller": True, "blockOwnerDeletion": True}]
     assert obj["spec"]["queueName"] == "q" and obj["spec"]["active"] is True
     (given,) = obj["status"]["admission"]["podSetAssignments"]
     flavors = {"cpu": "default-flavor", "memory": "default-flavor"}
