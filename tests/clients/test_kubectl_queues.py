@@ -1,0 +1,156 @@
+"""kubectl, unmodified, on Kueue's kinds as Kueue's documentation writes them: quotas, priorities, two tenants."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.clients.conftest import Client
+
+QUEUES = """
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ResourceFlavor
+metadata:
+  name: sample-flavor
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata:
+  name: {name}
+spec:
+  namespaceSelector: {{}}
+  preemption:
+    withinClusterQueue: LowerPriority
+  resourceGroups:
+  - coveredResources: [cpu, memory]
+    flavors:
+    - name: sample-flavor
+      resources:
+      - name: cpu
+        nominalQuota: 1
+      - name: memory
+        nominalQuota: 4Gi
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: LocalQueue
+metadata:
+  namespace: {namespace}
+  name: user-queue
+spec:
+  clusterQueue: {name}
+"""
+PRIORITY = """
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: WorkloadPriorityClass
+metadata:
+  name: urgent
+value: 10000
+description: before all others
+"""
+JOB = """
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels: {{kueue.x-k8s.io/queue-name: user-queue{more}}}
+spec:
+  runtimeRef: {{name: python}}
+  trainer:
+    command: [python, -c, "import time; time.sleep({seconds})"]
+    resourcesPerNode: {{requests: {{cpu: 1, memory: 256Mi}}}}
+"""
+URGENT = ", kueue.x-k8s.io/priority-class: urgent"
+
+
+@pytest.fixture(scope="module")
+def queues(kubectl: Client) -> Iterator[Client]:
+    """A queue with one core for each of two tenants, in namespaces of their own."""
+    kubectl.call("kubectl", "apply", "-f", "-", stdin=PRIORITY)
+    for tenant in ("team-a", "team-b"):
+        kubectl.call("kubectl", "create", "namespace", tenant)
+        told = kubectl.call("kubectl", "apply", "-f", "-", stdin=QUEUES.format(name=tenant, namespace=tenant))
+        assert f"clusterqueue.kueue.x-k8s.io/{tenant} created" in told
+    yield kubectl
+    for tenant in ("team-a", "team-b"):
+        kubectl.call("kubectl", "delete", "clusterqueue", tenant)
+        kubectl.call("kubectl", "delete", "namespace", tenant, "--wait=false")
+
+
+def _submit(kubectl: Client, name: str, seconds: float, namespace: str = "team-a", more: str = "") -> None:
+    manifest = JOB.format(name=name, seconds=seconds, namespace=namespace, more=more)
+    kubectl.call("kubectl", "apply", "-f", "-", stdin=manifest)
+
+
+def _until(holds: Callable[[], bool], timeout_s: float = 30) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.2)
+
+
+def _state(kubectl: Client, job: str, namespace: str = "team-a") -> str:
+    found = json.loads(kubectl.call("kubectl", "get", "trainjob", job, "-n", namespace, "-o", "json"))
+    return str(((found.get("status") or {}).get("admission") or {}).get("state"))
+
+
+def _wait(kubectl: Client, *jobs: str, namespace: str = "team-a") -> None:
+    names = [f"trainjob/{job}" for job in jobs]
+    kubectl.call("kubectl", "wait", "--for=condition=Complete", *names, "-n", namespace, "--timeout=90s")
+
+
+def test_queues_show_the_columns_that_users_of_kueue_know(queues: Client) -> None:
+    told = queues.call("kubectl", "get", "clusterqueues", "-o", "wide")
+    assert told.split("\n")[0].split("  ")[0] == "NAME"
+    assert "COHORT" in told and "STRATEGY" in told and "PENDING WORKLOADS" in told and "BestEffortFIFO" in told
+    assert "CLUSTERQUEUE" in queues.call("kubectl", "get", "queues", "-n", "team-a")
+    assert "10000" in queues.call("kubectl", "get", "workloadpriorityclasses")
+    shipped = queues.call("kubectl", "get", "clusterqueue", "default", "-o", "jsonpath={.spec.namespaceSelector}")
+    assert shipped == "{}"
+    active = "jsonpath={.status.conditions[?(@.type=='Active')].reason}"
+    _until(lambda: queues.call("kubectl", "get", "cq", "team-a", "-o", active) == "Ready")
+
+
+def test_a_job_is_held_by_its_quota_and_another_tenants_is_not(queues: Client) -> None:
+    _submit(queues, "first", 4)
+    _until(lambda: _state(queues, "first") == "Admitted")
+    _submit(queues, "second", 0.1)
+    _submit(queues, "other", 0.1, "team-b")
+    _until(lambda: _state(queues, "second") == "Queued")
+    _wait(queues, "other", namespace="team-b")
+    told = queues.call("kubectl", "get", "workloads", "-n", "team-a")
+    assert "RESERVED IN" in told and "user-queue" in told and "True" in told
+    _wait(queues, "first", "second")
+
+
+def test_an_urgent_job_preempts_another_which_resumes_and_completes(queues: Client) -> None:
+    _submit(queues, "patient", 5)
+    _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a"))
+    _submit(queues, "hasty", 0.1, more=URGENT)
+    _wait(queues, "hasty")
+    told = queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a")
+    assert "Complete" not in told, told
+    _wait(queues, "patient")
+    held = "jsonpath={.items[*].status.conditions[?(@.type=='Evicted')].message}"
+    assert "Previously: " in queues.call("kubectl", "get", "workloads", "-n", "team-a", "-o", held)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("coveredResources: [cpu, memory]", "coveredResources: [cpu]"), "coveredResources"),
+        (("nominalQuota: 4Gi", "nominalQuota: much"), "'much' is not a quantity"),
+        (("withinClusterQueue: LowerPriority", "withinClusterQueue: Always"), "spec.preemption.withinClusterQueue"),
+        (("namespaceSelector: {}", "namespaceSelector: {}\n  cohort: mine"), "cohort"),
+    ],
+)
+def test_a_queue_that_makes_no_sense_is_refused_with_the_field(
+    queues: Client, change: tuple[str, str], told: str
+) -> None:
+    manifest = QUEUES.format(name="bad", namespace="team-a").replace(*change)
+    answer = queues.call("kubectl", "apply", "-f", "-", stdin=manifest, check=False)
+    assert told in answer, answer
+    assert "NotFound" in queues.call("kubectl", "get", "clusterqueue", "bad", check=False)
