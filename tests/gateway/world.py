@@ -49,11 +49,16 @@ class Echo:
     def __init__(self) -> None:
         self.left = asyncio.Event()
         self.asked: list[web.Request] = []
+        self.says: dict[str, tuple[int, Any]] = {}
+        """Answers (status and JSON) by path, instead of the echo."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request)
         if request.query.get("watch"):
             return await self.watch(request)
+        if request.path in self.says:
+            status, told = self.says[request.path]
+            return web.json_response(told, status=status)
         body = await request.read()
         told = {
             "method": request.method,

@@ -10,6 +10,7 @@ from libs.base.errors import ApiError, Forbidden, Internal, MethodNotAllowed, No
 from libs.service.asgi import Receive, Scope, Send, send_json
 from libs.service.identity import User
 from libs.telemetry import name_route
+from services.gateway.api.archive import Archive
 from services.gateway.api.discovery import Discovery
 from services.gateway.api.door import Door
 from services.gateway.api.proxy import Broken, Exchange, answer_error
@@ -74,6 +75,7 @@ class Front:
     ) -> None:
         self._table, self._door, self._discovery, self._upstreams = table, door, discovery, upstreams
         self._behind, self._serving, self._rights = behind, serving, rights
+        self._archive = Archive(table, upstreams)
         self._reviews = () if rights else (WHOAMI, CAN_I)
         """What is answered here; where the cluster's rights count its API server answers, in the user's name."""
 
@@ -109,7 +111,7 @@ class Front:
         user = await self._door.user_of(scope)
         if target is not None:
             await self._allow(user, scope["method"], target)
-            return await Exchange(scope, receive, send).run(self._upstreams, target, user)
+            return await Exchange(scope, receive, send).run(self._archive.behind(scope, target), target, user)
         await self._own(scope, receive, send, user, discovery)
 
     async def _predict(self, serving: Serving, scope: Scope, receive: Receive, send: Send) -> None:
