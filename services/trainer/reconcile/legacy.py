@@ -121,11 +121,11 @@ def _clean(world: World) -> Plan:
         actions = _remove_pods(world, alive) if policy != "None" and due == 0 else []
     if alive:
         wait = due if policy == "Running" and due else LOOK_AGAIN_S if policy != "None" else None
-        return Plan(actions=actions, requeue_after=wait)
-    settled = (job.get("status") or {}).get("settled")
-    if settled:
+        after = status.over(job, world.family, seen, settled=False)
+        return Plan(actions=actions, status=after, requeue_after=wait)
+    if (job.get("status") or {}).get("settled"):
         return Plan(actions=actions)
-    after = {**(job.get("status") or {}), "settled": True}
+    after = status.over(job, world.family, seen, settled=True)
     reason = "Failed" if condition(job, FAILED) else "Succeeded"
     return Plan(actions=actions, status=after, events=[announce.finish(job, reason, _message(job))], requeue_after=0.0)
 

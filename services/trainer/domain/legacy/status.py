@@ -13,7 +13,7 @@ from services.trainer.domain.legacy.family import Family, Job, Tallies, running
 from services.trainer.domain.legacy.observed import Observed, tally
 from services.trainer.domain.legacy.pods import selector
 from services.trainer.domain.legacy.state import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED
-from services.trainer.domain.state import PODS_READY
+from services.trainer.domain.state import PODS_READY, condition
 
 Status = dict[str, Any]
 
@@ -120,6 +120,19 @@ def failed(job: Job, family: Family, observed: Observed, message: str, now: date
     status = active(job, family, observed, None, now)
     conditions = with_condition(status["conditions"], FAILED, (f"{job['kind']}Failed", message[:2048]), now)
     return {**status, "conditions": conditions, "completionTime": rfc3339(now)}
+
+
+def over(job: Job, family: Family, observed: Observed, *, settled: bool) -> Status:
+    """Counts go on while pods of a finished job end. What a job's success ends has succeeded, as upstream says."""
+    status, seen = dict(job.get("status") or {}), tallies(job, family, observed)
+    counts = {}
+    for role, was in (status.get("replicaStatuses") or {}).items():
+        now = seen[role]
+        done, failed = max(was["succeeded"], now.succeeded), max(was["failed"], now.failed)
+        if settled and condition(job, SUCCEEDED):
+            done = max(done, was["succeeded"] + was["active"] - (failed - was["failed"]))
+        counts[role] = {**was, "active": now.active, "succeeded": done, "failed": failed}
+    return {**status, "replicaStatuses": counts, **({"settled": True} if settled else {})}
 
 
 def _why(job: Job, word: str, told: str) -> tuple[str, str]:
