@@ -247,7 +247,7 @@ class Book:
     def _wait(self, workload: Workload) -> None:
         if self.deadlines.hold_back(workload):
             return
-        home, why = self._find_home(workload)
+        home, why = self.find_home(workload)
         if not home:
             self.homeless[workload.uid] = why
             self.untold[workload.uid] = None
@@ -282,7 +282,8 @@ class Book:
         if workload is not None and uid not in self._homes and uid not in self.homeless:
             self._wait(workload)
 
-    def _find_home(self, workload: Workload) -> tuple[str, str]:
+    def find_home(self, workload: Workload) -> tuple[str, str]:
+        """The ClusterQueue it asks for, or empty and why there is none."""
         name = workload.queue
         if not name:
             target = self.rules.default_queue
@@ -322,7 +323,7 @@ class Book:
         waiting = [uid for uid in (*self._homes, *self.homeless) if uid not in self._holdings]
         for uid in waiting:
             workload = self.workloads[uid]
-            if self._find_home(workload)[0] != self._homes.get(uid, ""):
+            if self.find_home(workload)[0] != self._homes.get(uid, ""):
                 self._leave(uid)
                 self._wait(workload)
         for uid, workload in self.workloads.items():

@@ -76,7 +76,14 @@ class Line:
 
     def position(self, uid: str) -> int:
         """From 1."""
-        return bisect_left(self._all, self._class_of[uid][0]) + 1
+        return self.place_of(self._class_of[uid][0])
+
+    def place_of(self, key: Key) -> int:
+        """The position somebody with this key has or would have."""
+        return bisect_left(self._all, key) + 1
+
+    def first(self, count: int) -> list[str]:
+        return [key[2] for key in self._all[:count]]
 
     def parked(self, uid: str) -> bool:
         return self._class_of[uid][1] in self._parked
