@@ -62,6 +62,9 @@ class App:
     settings: type[Settings] = Settings
     kinds: Sequence[Kind] = ()
     handlers: Mapping[type[Event] | type[Command], Handler] = field(default_factory=dict)
+    overhears: Handler | None = None
+    """Gets the letter itself, of every event that its consumer brings, after the event's own handler if it has one:
+    also of types that no contract knows, where the service has asked `Ports.bus` for more than its manifest names."""
     command_kinds: Mapping[type[Command], Kind | Sequence[Kind]] = field(default_factory=dict)
     """Apply and delete commands that the shell carries out on the service's own kinds."""
     needs: Callable[[Ports, UnitOfWork], Any] = _no_needs

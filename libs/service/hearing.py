@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.envelope import Letter, Message
+from contracts.envelope import Event, Letter, Message
 from libs.bus import Bus, BusError, Subscription, Tuning
 from libs.service import commands
 from libs.service.app import App, Given, Handler, Ports
@@ -37,6 +37,7 @@ class Hearing:
             ports,
             source=f"millstream/{app.manifest.name}",
             rejecting=commands.rejecting(app.command_kinds),
+            overhears=_overheard(app, ports) if app.overhears else None,
             fault=given.fault,
         )
 
@@ -49,7 +50,8 @@ class Hearing:
     async def run(self) -> None:
         """For ever; started again by the shell when the broker refuses something."""
         bus = self._ports.bus = self._ports.bus or await self._connect()
-        await bus.ensure(self._app.manifest.name, self._app.manifest.hears)
+        if self._relay is None:  # begun anew it is not told again: the service may have asked to hear more since
+            await bus.ensure(self._app.manifest.name, self._app.manifest.hears)
         if self._app.manifest.hears and self._subscription is None:
             self._subscription = await bus.subscribe(self._pipeline.deliver, concurrency=CONCURRENCY)
         self._relay = self._relay or Relay(bus, self._ports.store, self._ports.clock, fault=self._given.fault)
@@ -99,9 +101,23 @@ def effects_of(app: App, ports: Ports) -> dict[str, Effect]:
 
 
 def _handled(app: App, ports: Ports, handler: Handler) -> Effect:
+    overheard = _overheard(app, ports) if app.overhears else None
+
     async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Message]:
         # Whatever the handler changes through resources is told as following from this letter.
         bound = replace(ports, resources=ports.resources.view(uow, cause=letter))
-        return await handler(message, app.needs(bound, uow))
+        facts = await handler(message, app.needs(bound, uow))
+        if overheard is None or not isinstance(message, Event):
+            return facts
+        return [*facts, *await overheard(message, letter, uow)]
+
+    return effect
+
+
+def _overheard(app: App, ports: Ports) -> Effect:
+    async def effect(message: Any, letter: Letter, uow: UnitOfWork) -> Sequence[Message]:
+        assert app.overhears is not None
+        bound = replace(ports, resources=ports.resources.view(uow, cause=letter))
+        return await app.overhears(letter, app.needs(bound, uow))
 
     return effect

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from contracts.envelope import Letter, Malformed, Message, letter_for, open_letter, registry, subject_for
+from contracts.envelope import Letter, Malformed, Message, letter_for, open_letter, registry, subject_for, subject_of
 from libs import telemetry
 from libs.base.errors import BadRequest, Invalid
 from libs.bus import Delivery, Poison
@@ -34,10 +34,11 @@ class Pipeline:
         *,
         source: str,
         rejecting: Mapping[str, Callable[[str], Effect]] | None = None,
+        overhears: Effect | None = None,
         fault: FaultPoint = no_fault,
     ) -> None:
         self._consumer, self._effects, self._ports = consumer, effects, ports
-        self._rejecting = rejecting or {}
+        self._rejecting, self._overhears = rejecting or {}, overhears
         self._source, self._fault = source, fault
 
     async def deliver(self, delivery: Delivery) -> None:
@@ -60,13 +61,15 @@ class Pipeline:
             letter, message = open_letter(delivery.data, delivery.headers, subject=delivery.subject)
         except Malformed as error:
             return self._unsound(error, delivery)
-        effect = self._effects.get(letter.type)
+        effect = self._effects.get(letter.type, self._overhears)
         return (letter, message, effect) if effect else None
 
     def _unsound(self, error: Malformed, delivery: Delivery) -> tuple[Letter, Any, Effect] | None:
         """A command whose envelope is sound gets an answer; everything else that is malformed is poison."""
         letter = error.letter
         if letter is not None and letter.type not in registry():
+            if self._overhears is not None and _belongs(letter, delivery.subject):
+                return letter, None, self._overhears
             log.info("ignored: no one here knows %s", letter.type)
             return None
         if letter is not None and letter.type in self._rejecting:
@@ -106,6 +109,11 @@ async def _effect(effect: Effect, message: Any, letter: Letter, uow: UnitOfWork)
         return await effect(message, letter, uow)
     except (Invalid, BadRequest) as error:
         raise Poison(f"invalid: {error.message}", "invalid") from error
+
+
+def _belongs(letter: Letter, subject: str) -> bool:
+    """Who may say what is decided by subject."""
+    return subject == subject_of(letter)
 
 
 def say(uow: UnitOfWork, fact: Message, ports: Ports, *, source: str, causation: Letter | None = None) -> None:

@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from os import cpu_count, sysconf
 from pathlib import Path
 
-from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
+from contracts.commands.scheduling.v1 import FinishWorkload, FireTrigger, ReportWorkload, SubmitWorkload
+from contracts.events.serving.v1 import (
+    InferenceServiceDeleted,
+    InferenceServiceFailed,
+    InferenceServiceReady,
+    InferenceServiceRejected,
+)
+from contracts.events.training.v1 import TrainJobDeleted, TrainJobFailed, TrainJobRejected, TrainJobSucceeded
 from libs.base.settings import Settings
 from libs.service.app import App, Measures, Ports
 from libs.service.manifest import load
@@ -15,11 +22,26 @@ from services.scheduler.adapters.kinds import KINDS
 from services.scheduler.adapters.loop import Loop
 from services.scheduler.adapters.measures import WAITED, queue_measure
 from services.scheduler.adapters.statuses import Statuses
-from services.scheduler.adapters.workloads import Needs, forget_old
+from services.scheduler.adapters.triggers import AllNeeds, hearing_for_triggers
+from services.scheduler.adapters.workloads import forget_old
 from services.scheduler.domain.model import Rules
 from services.scheduler.domain.quantities import parse
+from services.scheduler.reconcile import firing
+from services.scheduler.reconcile.triggerkind import TRIGGER
+from services.scheduler.reconcile.triggers import TriggerTimes
 
 RENEW_EVERY_S = 600.0
+ENDINGS = (
+    TrainJobSucceeded,
+    TrainJobFailed,
+    TrainJobRejected,
+    TrainJobDeleted,
+    InferenceServiceReady,
+    InferenceServiceFailed,
+    InferenceServiceRejected,
+    InferenceServiceDeleted,
+)
+"""How what a trigger made can end, or come as far as it gets."""
 
 
 class SchedulerSettings(Settings):
@@ -60,6 +82,7 @@ def rules(settings: SchedulerSettings) -> Rules:
 
 def build() -> App:
     loops: dict[int, Loop] = {}
+    manifest = load(Path(__file__).parent)
 
     def loop_of(ports: Ports) -> Loop:
         made = Loop(ports, rules(ports.settings), WAITED.observe)
@@ -67,30 +90,35 @@ def build() -> App:
 
     def leading(ports: Ports) -> Sequence[Callable[[], Awaitable[None]]]:
         loop = loop_of(ports)
-        return [loop.run, Statuses(ports, loop).run]
+        around = loop.surroundings
+        return [loop.run, around.namespaces, around.nodes, Statuses(ports, loop).run]
 
     def measures(ports: Ports) -> Measures:
         return queue_measure(loop_of(ports), ports.clock)
 
     return App(
-        manifest=load(Path(__file__).parent),
+        manifest=manifest,
         settings=SchedulerSettings,
-        kinds=KINDS,
+        kinds=(*KINDS, TRIGGER),
         handlers={
             SubmitWorkload: handlers.when_submitted,
             ReportWorkload: handlers.when_reported,
             FinishWorkload: handlers.when_finished,
+            FireTrigger: firing.when_fired,
+            **dict.fromkeys(ENDINGS, firing.when_made_is_over),
         },
+        overhears=firing.when_overheard,
         needs=_needs,
-        background=lambda ports: [_shipping(ports)],
+        background=lambda ports: [_shipping(ports), hearing_for_triggers(ports, manifest.hears, manifest.name)],
+        reconcilers=lambda ports: [TriggerTimes()],
         while_leading=leading,
         measures=measures,
         migrations=Path(__file__).parent / "adapters" / "migrations",
     )
 
 
-def _needs(ports: Ports, uow: UnitOfWork) -> Needs:
-    return Needs(uow, ports.clock, ports.ids)
+def _needs(ports: Ports, uow: UnitOfWork) -> AllNeeds:
+    return AllNeeds(ports, uow)
 
 
 def _shipping(ports: Ports) -> Callable[[], Awaitable[None]]:

@@ -6,9 +6,9 @@ to hear late: the end is final, and of two wishes that of the higher `generation
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
-from contracts.messages import Name, ObjectCommand, Value
+from contracts.messages import Command, Name, ObjectCommand, Value
 
 Mode = Literal["required", "preferred", "unconstrained"]
 
@@ -80,3 +80,16 @@ class FinishWorkload(ObjectCommand):
     type: ClassVar[str] = "scheduling.workload.finish.v1"
     reason: Literal["Succeeded", "Failed", "Deleted"]
     message: str = ""
+
+
+class FireTrigger(Command):
+    """Make what the trigger makes, once for each `key`: the trigger's own clock and events say it, and so may anybody
+    who wants it fired now."""
+
+    type: ClassVar[str] = "scheduling.trigger.fire.v1"
+    name: Name
+    key: str = Field(min_length=1, max_length=1024, examples=["2026-11-22T03:00:00Z"])
+    scheduled: AwareDatetime | None = None
+    """The time of its schedule for which it fires."""
+    event: dict[str, Any] | None = None
+    """The CloudEvent for which it fires."""

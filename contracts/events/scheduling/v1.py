@@ -63,3 +63,13 @@ class WorkloadEvicted(ObjectEvent):
     MaximumExecutionTimeExceeded, ...: a word, no enumeration."""
     message: str = ""
     generation: int = 0
+
+
+class TriggerFired(ObjectEvent):
+    """A trigger has asked for an object to be made. `name` and `uid` are the trigger's."""
+
+    type: ClassVar[str] = "scheduling.trigger.fired.v1"
+    key: str = Field(examples=["2026-11-22T03:00:00Z"])
+    """The scheduled time, or source and id of the event."""
+    made: Name
+    made_kind: Name = Field(examples=["TrainJob"])

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
 from libs.base import Clock
 from libs.resources import Resources
 from libs.service.app import Ports
-from libs.store import Store
+from libs.store import Store, UnitOfWork
+from services.scheduler.adapters.workloads import Needs
+from services.scheduler.domain.triggers.needs import Object
 from services.scheduler.reconcile.triggerkind import TRIGGER
 
-Object = dict[str, Any]
 log = logging.getLogger(__name__)
 LOOK_S = 1.0
 
 
 class StoredTriggers:
-    """For services.scheduler.ports.Triggers."""
+    """For services.scheduler.domain.triggers.needs.Triggers."""
 
     def __init__(self, resources: Resources, clock: Clock) -> None:
         self._resources, self._clock = resources, clock
@@ -41,6 +42,14 @@ class StoredTriggers:
         await self._resources.update_status(TRIGGER, metadata["namespace"], metadata["name"], status)
 
 
+class AllNeeds(Needs):
+    """What all handlers of the scheduler get."""
+
+    def __init__(self, ports: Ports, uow: UnitOfWork) -> None:
+        super().__init__(uow, ports.clock, ports.ids)
+        self.triggers = StoredTriggers(ports.resources, ports.clock)
+
+
 async def types_waited_for(store: Store) -> set[str]:
     """Of all triggers, whatever their namespace."""
     async with store.read() as reader:
@@ -54,24 +63,18 @@ def hearing_for_triggers(ports: Ports, hears: Sequence[str], service: str) -> Ca
 
     async def hear_for_triggers() -> None:
         heard: set[str] = set()
-        seen = 0
         while True:
             if ports.bus is None:
                 await ports.clock.sleep(LOOK_S)
                 continue
+            seen = ports.store.feed.head  # before the look, so that a change in between wakes the next round at once
             wanted = await types_waited_for(ports.store)
             if not wanted <= heard:
                 heard |= wanted
                 log.info("triggers wait for %s", ", ".join(sorted(wanted)))
                 await ports.bus.ensure(service, sorted({*hears, *heard}))
-            seen = await _changed(ports.store, seen)
+            changes: Any = ports.store.feed.subscribe(TRIGGER.resource, seen)
+            async with aclosing(changes):
+                await anext(changes)
 
     return hear_for_triggers
-
-
-async def _changed(store: Store, seen: int) -> int:
-    """Returns once a trigger changed."""
-    async for change in store.feed.subscribe(TRIGGER.resource, seen or store.feed.head):
-        return change.seq
-    await asyncio.sleep(0)
-    return seen

@@ -1,0 +1,72 @@
+"""The manifest of one firing: its name comes from what fired it, so that the same firing never makes two objects."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from libs.base import rfc3339
+from services.scheduler.domain.triggers.targets import Target, target_of
+from services.scheduler.domain.triggers.templates import NoValue, as_text, filled, written
+
+LABEL, KEY = "millstream.dev/trigger", "millstream.dev/trigger-key"
+SUFFIX_CHARS = 11
+"""A dash and ten characters: seconds since 1970, or as much of an event's hash."""
+
+
+class Refused(ValueError):
+    """No manifest can be made of this firing; the text says why."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What fired: a scheduled time, an event (a CloudEvent as JSON), or somebody who gave a `key`."""
+
+    key: str
+    scheduled: datetime | None = None
+    event: Mapping[str, Any] | None = None
+
+
+def object_name(trigger: str, cause: Cause) -> str:
+    if cause.scheduled is not None:
+        return f"{trigger}-{int(cause.scheduled.timestamp())}"
+    return f"{trigger}-{sha256(cause.key.encode()).hexdigest()[: SUFFIX_CHARS - 1]}"
+
+
+def manifest(trigger: Mapping[str, Any], cause: Cause) -> tuple[Target, dict[str, Any]]:
+    """What to apply, for whom. Raises Refused."""
+    metadata, template = trigger["metadata"], trigger["spec"]["template"]
+    target = target_of(template)
+    if target is None:
+        raise Refused(f"nobody takes commands for {template.get('apiVersion')} {template.get('kind')}")
+    try:
+        made = filled(template, _known(metadata, cause))
+    except NoValue as error:
+        raise Refused(str(error)) from None
+    made = {**made, "metadata": _metadata(metadata, made.get("metadata") or {}, target, cause)}
+    if problems := target.problems(made):
+        where, why = problems[0]
+        raise Refused(f"spec.template.{written(where)}: {why}")
+    return target, made
+
+
+def _known(metadata: Mapping[str, Any], cause: Cause) -> dict[str, Any]:
+    known: dict[str, Any] = {"trigger": {"name": metadata["name"], "namespace": metadata["namespace"]}}
+    if cause.event is not None:
+        known["event"] = cause.event
+    if cause.scheduled is not None:
+        known["schedule"] = {"time": rfc3339(cause.scheduled)}
+    return known
+
+
+def _metadata(owner: Mapping[str, Any], given: Mapping[str, Any], target: Target, cause: Cause) -> dict[str, Any]:
+    name = object_name(owner["name"], cause) if target.delete else str(given.get("name"))
+    labels = {**_texts(given.get("labels")), LABEL: owner["name"]}
+    notes = {**_texts(given.get("annotations")), KEY: cause.key}
+    return {**given, "name": name, "namespace": owner["namespace"], "labels": labels, "annotations": notes}
+
+
+def _texts(given: Any) -> dict[str, str]:
+    """Labels and annotations are text, whatever the event had there."""
+    return {key: value if isinstance(value, str) else as_text(value) for key, value in (given or {}).items()}
