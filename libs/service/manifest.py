@@ -69,6 +69,8 @@ class Manifest(BaseModel):
     hears: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     creates: tuple[str, ...] = ()
+    administered: tuple[str, ...] = ()
+    """Those of `owns` that the people of a namespace may only read: a role of their own lets write them."""
     reads: tuple[str, ...] = ()
     """Kinds of the cluster that it only looks at; with `creates` this makes its Role (libs.service.roles)."""
     routes: tuple[str, ...] = ()
@@ -77,7 +79,7 @@ class Manifest(BaseModel):
     aliases: tuple[str, ...] = ()
     """Other Service names this one answers to in /api/v1/namespaces/{ns}/services/<name>:<port>/proxy/."""
 
-    @field_validator("owns", "creates", "reads")
+    @field_validator("owns", "administered", "creates", "reads")
     @classmethod
     def _kinds(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:

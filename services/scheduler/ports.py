@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Any, Protocol
 
+from services.scheduler.domain.book import Book
+from services.scheduler.domain.model import Workload
+
 Object = dict[str, Any]
 
 
@@ -27,6 +30,17 @@ class Workloads(Protocol):
 
     async def end(self, uid: str) -> None:
         """Notes that: a letter that comes late must not bring it back."""
+        ...
+
+
+class Sight(Protocol):
+    """The present state of all queues, for answers that change nothing."""
+
+    @property
+    def book(self) -> Book: ...
+
+    def counted(self, workload: Workload) -> Workload:
+        """The workload as the queues count it."""
         ...
 
 

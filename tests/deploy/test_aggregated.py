@@ -70,6 +70,14 @@ def test_people_with_the_clusters_own_roles_reach_every_kind_and_viewers_change_
     assert "rbac.authorization.k8s.io/aggregate-to-view" not in edit["metadata"]["labels"]
 
 
+def test_what_is_everybodys_is_written_by_those_alone_who_administer_it() -> None:
+    docks = Manifest(name="docks", owns=("docks.sea.example.org/v1", "ropes.sea.example.org/v1"))
+    closed = docks.model_copy(update={"administered": ("docks.sea.example.org/v1",)})
+    view, edit, administer = ([rule["resources"] for rule in role["rules"]] for role in people([closed]))
+    assert (view, edit, administer) == ([["docks", "ropes"]], [["ropes"]], [["docks"]])
+    assert not [key for key in people([closed])[2]["metadata"]["labels"] if "aggregate-to" in key]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The component on top of the cluster's, as an overlay of one's own would use it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from libs.service.manifest import Manifest
+from libs.service.manifest import Manifest, ServedKind
 from libs.service.reviews import route_path
 from libs.service.roles import READ, WRITE
 
@@ -98,24 +98,34 @@ def delegation(manifests: Iterable[Manifest], namespace: str) -> list[Object]:
 
 
 def people(manifests: Iterable[Manifest]) -> list[Object]:
-    """Rules that become a part of the cluster's own roles view, edit and admin.
+    """Rules that become a part of the cluster's own roles view, edit and admin; and millstream-administer, which is for
+    those who share out what is everybody's, such as quota, and a part of no other role.
 
     Those for paths (the registry's API) count where a role is given cluster-wide: what is there has no namespace.
     """
     known = list(manifests)
+    closed = {ServedKind.parse(word) for manifest in known for word in manifest.administered}
+    of_people = [kind for manifest in known for kind in manifest.kinds if kind not in closed]
+    everything = [kind for manifest in known for kind in manifest.kinds]
     return [
-        _aggregated("view", READ, ("get", "head"), known, ("view", "edit", "admin")),
-        _aggregated("edit", WRITE, ("post", "put", "patch", "delete"), known, ("edit", "admin")),
+        _role("view", READ, ("get", "head"), everything, known, ("view", "edit", "admin")),
+        _role("edit", WRITE, ("post", "put", "patch", "delete"), of_people, known, ("edit", "admin")),
+        *([_role("administer", (*READ, *WRITE), (), sorted(closed), known, ())] if closed else []),
     ]
 
 
-def _aggregated(
-    name: str, verbs: Iterable[str], methods: Iterable[str], manifests: Sequence[Manifest], roles: Iterable[str]
+def _role(
+    name: str,
+    verbs: Iterable[str],
+    methods: Sequence[str],
+    kinds: Iterable[ServedKind],
+    manifests: Sequence[Manifest],
+    roles: Iterable[str],
 ) -> Object:
-    routes = [route_path(route) for manifest in manifests for route in manifest.routes]
+    routes = [route_path(route) for manifest in manifests for route in manifest.routes] if methods else []
     paths = [path for route in routes for path in (route, f"{route}/*")]
     plurals: dict[str, list[str]] = {}
-    for kind in (kind for manifest in manifests for kind in manifest.kinds):
+    for kind in kinds:
         known = plurals.setdefault(kind.group, [])
         if kind.plural not in known:
             known.append(kind.plural)

@@ -5,17 +5,20 @@ It may be killed anywhere: what is committed is told by the outbox, what is not 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from libs.base.errors import Conflict, MillstreamError
+from libs.cluster import Resource
 from libs.service.app import Ports
 from libs.service.pipeline import say
 from libs.store import LeaseRow, UnitOfWork
 from services.scheduler.adapters.kinds import WORKLOAD
 from services.scheduler.adapters.shelf import Shelf
+from services.scheduler.adapters.surroundings import Surroundings
 from services.scheduler.domain.book import Book
 from services.scheduler.domain.cycle import cycle
 from services.scheduler.domain.model import Admit, Decision, Inadmissible, Queue, Reserve, Rules
@@ -54,6 +57,8 @@ class Loop:
         self._seq = 0
         self._term = 0
         self._tell_at = 0.0
+        self._bell = asyncio.Event()
+        self.surroundings = Surroundings(ports.cluster, self._looked)
 
     @property
     def book(self) -> Book:
@@ -67,25 +72,53 @@ class Loop:
         try:
             await self._load()
             while True:
+                self._bell.clear()
                 await self._catch_up()
                 await self._decide()
                 await self._tell_places()
-                await self._store.feed.wait_beyond(self._seq, self._patience())
+                await self._sleep()
         finally:
             self.shelf = None
 
+    async def see(self) -> Shelf:
+        """What is known now; a replica that stands by reads it from the store."""
+        return self.shelf or (await self._read())[0]
+
     async def _load(self) -> None:
+        self.shelf, self._seq = await self._read()
+        self.moved += 1
+
+    async def _read(self) -> tuple[Shelf, int]:
+        """A book of all that is stored, and up to which change."""
         shelf = Shelf(Book(self._rules))
         async with self._store.read() as reader:
-            self._seq = await reader.last_seq()
+            seq = await reader.last_seq()
             for kind in Shelf.order:
                 after: tuple[str, str] | None = None
                 while page := await reader.list(kind.resource, after=after, limit=PAGE):
                     shelf.put_all(kind.resource, page)
                     last = page[-1]["metadata"]
                     after = (last.get("namespace", ""), last["name"])
-        self.shelf = shelf
-        self.moved += 1
+        self.surroundings.fill(shelf.book)
+        return shelf, seq
+
+    def _looked(self, resource: Resource, name: str) -> None:
+        """Something changed around: whoever waits may have got a chance."""
+        if self.shelf is not None:
+            self.surroundings.tell(self.book, resource, name)
+            self._bell.set()
+
+    async def _sleep(self) -> None:
+        """Until the store or the surroundings changed, or something is due."""
+        naps = [
+            asyncio.ensure_future(self._store.feed.wait_beyond(self._seq, self._patience())),
+            asyncio.ensure_future(self._bell.wait()),
+        ]
+        try:
+            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for nap in naps:
+                nap.cancel()
 
     async def _catch_up(self) -> None:
         """Raises Gone when the log was trimmed before it was read; then all is loaded anew."""

@@ -108,7 +108,7 @@ class Shelf:
             return
         if workload.admission is None and uid not in self.told:
             self.untold[uid] = None
-        self.book.put_workload(workload if workload.queue else self._offered_alone(workload))
+        self.book.put_workload(self.counted(workload))
 
     def _remove_workload(self, obj: Object) -> None:
         uid = workloads.owner(obj)["uid"]
@@ -121,8 +121,10 @@ class Shelf:
         if queue.name == QUEUE_NAME:
             self._offered = frozenset(name for group in queue.resource_groups for name in group.resources)
 
-    def _offered_alone(self, workload: Workload) -> Workload:
+    def counted(self, workload: Workload) -> Workload:
         """Who names no queue is counted by what the default queue counts; the rest is the nodes' business."""
+        if workload.queue:
+            return workload
         sets = (
             replace(one, requests={name: value for name, value in one.requests.items() if name in self._offered})
             for one in workload.pod_sets

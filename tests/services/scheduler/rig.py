@@ -20,6 +20,8 @@ from libs.service.shell import Service, serve
 from libs.store import Store
 from libs.testing.bus import MemoryBus
 from libs.testing.bus_broker import MemoryBroker
+from libs.testing.cluster import MemoryCluster
+from libs.testing.cluster_wire import connect
 from services.scheduler import app as scheduler
 
 API = "/apis/kueue.x-k8s.io/v1beta2"
@@ -150,7 +152,13 @@ class _Closing:
 
 @asynccontextmanager
 async def running(
-    folder: Path, broker: MemoryBroker | None = None, *, fault: FaultPoint = no_fault, seed: int = 1, **settings: Any
+    folder: Path,
+    broker: MemoryBroker | None = None,
+    *,
+    machines: MemoryCluster | None = None,
+    fault: FaultPoint = no_fault,
+    seed: int = 1,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
     """The scheduler on the store in `folder`, which may be that of an earlier one."""
     clock = SystemClock()
@@ -158,7 +166,8 @@ async def running(
     built = scheduler.build()
     ids = SeededIds(seed, clock)
     store = await Store.open(f"sqlite:///{folder}/s.db", clock=clock, ids=ids, migrations=[built.migrations])
-    given = Given(clock=clock, ids=ids, store=store, bus=MemoryBus(broker, "scheduler"), fault=fault)
+    cluster = connect(machines or MemoryCluster(clock, ids))
+    given = Given(clock=clock, ids=ids, store=store, bus=MemoryBus(broker, "scheduler"), cluster=cluster, fault=fault)
     told = scheduler.SchedulerSettings(service="scheduler", insecure=True, replica="only", **{**ROOM, **settings})
     async with aclosing(_Closing(store)), serve(built, told, given) as service:
         transport = httpx.ASGITransport(app=service.asgi)
