@@ -7,12 +7,13 @@ from services.scheduler.domain.flavors import Market, Mode, Oracle, Verdict, ass
 from services.scheduler.domain.holding import Holding
 from services.scheduler.domain.model import Assignment, ClusterQueue, Policy, Stop, Workload
 from services.scheduler.domain.partial import largest
-from services.scheduler.domain.placing import NoPlace, seat
+from services.scheduler.domain.placing import seat
 from services.scheduler.domain.preempt import Candidate, Gather, Search
 from services.scheduler.domain.preempt_classic import classic
 from services.scheduler.domain.preempt_fair import fair
 from services.scheduler.domain.quota import FlavorResource, QuotaNode
 from services.scheduler.domain.selectors import satisfies
+from services.scheduler.domain.topology.place import NoPlace
 from services.scheduler.domain.trial import Trial
 
 

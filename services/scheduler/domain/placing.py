@@ -6,14 +6,10 @@ from dataclasses import replace
 from services.scheduler.domain.holding import Place
 from services.scheduler.domain.model import Assignment, Domain, PodSet, TopologyRequest
 from services.scheduler.domain.topology.fleet import Fleet
-from services.scheduler.domain.topology.place import candidates, level_of, place
+from services.scheduler.domain.topology.place import NoPlace, candidates, level_of, place
 from services.scheduler.domain.topology.wiring import Shape, Spot, Tally, Wiring
 
 ANYWHERE = TopologyRequest(mode="unconstrained")
-
-
-class NoPlace(Exception):
-    """Says why, for the workload's owner."""
 
 
 def seat(fleet: Fleet, pod_sets: Sequence[PodSet], assignments: Sequence[Assignment]) -> tuple[Assignment, ...]:
@@ -125,10 +121,7 @@ def _why(wiring: Wiring, tally: Tally, pod_set: PodSet, count: int) -> str:
 
 
 def _tally(wiring: Wiring, pod_set: PodSet, assignment: Assignment) -> tuple[Tally, int]:
-    try:
-        tally = wiring.tally(shape_of(wiring, pod_set, assignment))
-    except ValueError as wrong:
-        raise NoPlace(str(wrong)) from None
+    tally = wiring.tally(shape_of(wiring, pod_set, assignment))
     return tally, assignment.count // tally.shape.slice_size
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from services.scheduler.domain.holding import Holding, Place, usage_of, wanted
 from services.scheduler.domain.model import Admission, Assignment, Domain, PodSet, TopologyRequest, Workload
-from services.scheduler.domain.placing import ANYWHERE, NoPlace, flavor_of, seat, shape_of
+from services.scheduler.domain.placing import ANYWHERE, flavor_of, seat, shape_of
 from services.scheduler.domain.quota import FlavorResource
 from services.scheduler.domain.topology.fleet import Fleet
-from services.scheduler.domain.topology.place import level_of, place
+from services.scheduler.domain.topology.place import NoPlace, level_of, place
 from services.scheduler.domain.topology.wiring import Wiring
 
 

@@ -20,10 +20,10 @@ from services.scheduler.domain.model import (
 )
 from services.scheduler.domain.nominate import nominate, smaller, victims
 from services.scheduler.domain.order import Entry
-from services.scheduler.domain.placing import NoPlace
 from services.scheduler.domain.preempt import Candidate
 from services.scheduler.domain.quota import fits
 from services.scheduler.domain.resize import grown, growth, newly_held
+from services.scheduler.domain.topology.place import NoPlace
 from services.scheduler.domain.trial import Trial
 
 

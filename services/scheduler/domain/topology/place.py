@@ -14,10 +14,14 @@ Share = tuple[Spot, int]
 """A domain and how many (slices or pods) it gets."""
 
 
+class NoPlace(Exception):
+    """Says why, for the workload's owner."""
+
+
 def level_of(wiring: Wiring, label: str) -> int:
-    """Raises ValueError with the remedy if the topology has no such level."""
+    """Raises NoPlace with the remedy if the topology has no such level."""
     if label not in wiring.levels:
-        raise ValueError(f"topology level {label!r} does not exist; the levels are {', '.join(wiring.levels)}")
+        raise NoPlace(f"topology level {label!r} does not exist; the levels are {', '.join(wiring.levels)}")
     return wiring.levels.index(label)
 
 
