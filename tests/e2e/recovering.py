@@ -1,4 +1,4 @@
-"""A two-node torch job that tells every step it makes to a socket of the test, so that the test can count and kill."""
+"""Two-node jobs that tell every step they make to a socket of the test, so that the test can count and kill."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 from tests.platform import until
 
 STEP_S = 0.02
+TORCH = "torch-distributed"
 PROGRAM = """
 import os, socket, time
 import torch, torch.distributed as dist
@@ -26,7 +27,7 @@ dist.init_process_group("gloo")
 rank = dist.get_rank()
 tell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 where = ("127.0.0.1", int(os.environ["TELL_PORT"]))
-attempt = os.environ["MILLSTREAM_RESTART"]
+attempt, node = os.environ["MILLSTREAM_RESTART"], os.environ["JOB_COMPLETION_INDEX"]
 torch.manual_seed(1)
 model = torch.nn.Linear(8, 1)
 parallel = DistributedDataParallel(model)
@@ -42,25 +43,37 @@ for step in mt.steps(steps, kept, every=every):
     loss.backward()
     optimizer.step()
     mt.report(metrics={"loss": loss})
-    tell.sendto(f"{attempt} {rank} {step} {os.getpid()} {time.time()}".encode(), where)
+    tell.sendto(f"{attempt} {node} {rank} {step} {os.getpid()} {time.time()}".encode(), where)
     time.sleep(max(0.0, float(os.environ["STEP_S"]) - (time.monotonic() - began)))
 dist.barrier()
 dist.destroy_process_group()
 """
+ALONE = """
+import os, socket, time
+
+tell = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+node = os.environ["JOB_COMPLETION_INDEX"]
+for step in range(int(os.environ["STEPS"])):
+    words = f"0 {node} {node} {step} {os.getpid()} {time.time()}"
+    tell.sendto(words.encode(), ("127.0.0.1", int(os.environ["TELL_PORT"])))
+    time.sleep(float(os.environ["STEP_S"]))
+"""
 
 
 def job(name: str, port: int, steps: int, every: int, **more: Any) -> dict[str, Any]:
-    """`more` are annotations (with `_` for `-`) and, in capitals, variables of the program."""
+    """`more` are annotations (with `_` for `-`) and, in capitals, variables of the program; with ALONE its nodes know
+    nothing of each other."""
     notes = {f"millstream.dev/{key.replace('_', '-')}": str(v) for key, v in more.items() if not key.isupper()}
     told = {"TELL_PORT": port, "STEPS": steps, "EVERY": every, "STEP_S": STEP_S}
     told |= {key: value for key, value in more.items() if key.isupper()}
-    script = f"cat > train.py << 'EOM'\n{PROGRAM}\nEOM\ntorchrun train.py"
+    program, runtime, run = (ALONE, "python", "exec python") if "ALONE" in more else (PROGRAM, TORCH, "torchrun")
+    script = f"cat > train.py << 'EOM'\n{program}\nEOM\n{run} train.py"
     return {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {"name": name, "namespace": "default", "annotations": notes},
         "spec": {
-            "runtimeRef": {"name": "torch-distributed"},
+            "runtimeRef": {"name": runtime},
             "trainer": {
                 "numNodes": 2,
                 "command": ["bash", "-c", script],
@@ -73,9 +86,10 @@ def job(name: str, port: int, steps: int, every: int, **more: Any) -> dict[str, 
 
 @dataclass(frozen=True)
 class Step:
-    """One step that one rank has made. `at` is the machine's time of day, in seconds."""
+    """One step of one rank; a node's rank may be another one after a rendezvous. `at` is the time of day in seconds."""
 
     attempt: int
+    node: int
     rank: int
     number: int
     pid: int
@@ -98,8 +112,8 @@ class Ear:
         until(lambda: any(map(true, list(self.made))), timeout_s, what, every_s=0.02)
         return next(step for step in self.made if true(step))
 
-    def newest(self, rank: int) -> Step:
-        return next(step for step in reversed(self.made) if step.rank == rank)
+    def newest(self, node: int) -> Step:
+        return next(step for step in reversed(self.made) if step.node == node)
 
     def of(self, rank: int) -> list[Step]:
         return [step for step in self.made if step.rank == rank]
@@ -117,8 +131,8 @@ class Ear:
                 return
             if not words:
                 return
-            attempt, rank, number, pid, at = words
-            self.made.append(Step(int(attempt), int(rank), int(number), int(pid), float(at)))
+            *numbers, at = words
+            self.made.append(Step(*map(int, numbers), float(at)))
 
 
 def kill_with_launcher(pid: int) -> None:

@@ -47,15 +47,15 @@ def test_a_job_outlives_its_worker_its_master_the_trainer_and_the_node_service(p
     with Client.from_home(platform.home) as client:
         uid = flow.insist(client, job("survivor", ear.port, STEPS, EVERY))
         ear.wait_for("the job to get on", lambda step: step.number >= 50)
-        os.kill(ear.newest(rank=1).pid, signal.SIGKILL)
+        os.kill(ear.newest(node=1).pid, signal.SIGKILL)
         ear.wait_for("the job to get on again", lambda step: step.attempt == 1 and step.number >= 130)
-        kill_with_launcher(ear.newest(rank=0).pid)
+        kill_with_launcher(ear.newest(node=0).pid)
         ear.wait_for("the job to get on once more", lambda step: step.attempt == 2 and step.number >= 210)
         for service in ("trainer", "node"):
             (pid,) = pids_of(platform, service)
             os.kill(pid, signal.SIGKILL)
-            at = ear.newest(rank=0).number
-            until(lambda: ear.newest(rank=0).number >= at + 60, 60, f"steps without the {service}")  # noqa: B023
+            at = ear.newest(node=0).number
+            until(lambda: ear.newest(node=0).number >= at + 60, 60, f"steps without the {service}")  # noqa: B023
             until(lambda: len(pids_of(platform, service)) == 1, 60, f"the {service} back")  # noqa: B023
         over = _wait_over(client, "survivor")
 
@@ -91,3 +91,33 @@ def test_a_suspended_job_goes_on_where_it_was_and_a_hung_one_is_begun_again(plat
     assert resumed.number == ear.of(0)[before - 1].number + 1, "the step in hand was finished and saved"
     assert [entry["reason"] for entry in over["status"]["recoveries"]] == ["Hung"]
     assert {step.number for step in ear.of(0)} == set(range(120))
+
+
+@pytest.mark.timeout(180)
+def test_an_elastic_job_goes_on_at_its_next_step_with_fewer_nodes(platform: Platform, ear: Ear) -> None:
+    with Client.from_home(platform.home) as client:
+        wanted = job("elastic", ear.port, 150, 1000, min_nodes=1, max_nodes=2)
+        flow.insist(client, wanted)
+        ear.wait_for("the job to get on", lambda step: step.number >= 30)
+        fewer = {**wanted["spec"]["trainer"], "numNodes": 1}
+        flow.insist(client, {**wanted, "spec": {**wanted["spec"], "trainer": fewer}})
+        over = _wait_over(client, "elastic")
+
+    assert flow.outcome(over) == "Complete" and "restarts" not in over["status"], over["status"]
+    assert [entry["reason"] for entry in over["status"]["recoveries"]] == ["Resized"]
+    assert [step.number for step in ear.of(0)] == list(range(150)), "none was repeated"
+    assert len(ear.of(1)) < 60
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_program_among_independent_ones_is_made_again_alone(platform: Platform, ear: Ear) -> None:
+    with Client.from_home(platform.home) as client:
+        flow.insist(client, job("alone", ear.port, 100, 10, min_nodes=2, ALONE=1))
+        ear.wait_for("both to get on", lambda step: step.node == 1 and step.number >= 20)
+        os.kill(ear.newest(node=1).pid, signal.SIGKILL)
+        over = _wait_over(client, "alone")
+
+    assert flow.outcome(over) == "Complete" and "restarts" not in over["status"], over["status"]
+    (entry,) = over["status"]["recoveries"]
+    assert (entry["reason"], entry["node"]) == ("NodeReplaced", "node-1")
+    assert [len({step.pid for step in ear.made if step.node == node}) for node in (0, 1)] == [1, 2]

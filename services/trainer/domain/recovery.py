@@ -66,8 +66,8 @@ def remembered(job: Job, note: Note, now: datetime) -> list[Note]:
     return _with(job, {"reason": note["reason"], "node": note["node"], "restart": restarts(job) + 1}, now)
 
 
-def evicted(job: Job, reason: str, now: datetime) -> list[Note]:
-    """`status.recoveries` with one more: the scheduler took the quota back for a time."""
+def interrupted(job: Job, reason: str, now: datetime) -> list[Note]:
+    """`status.recoveries` with one more, which is no failure: another size, or the quota was needed for others."""
     return _with(job, {"reason": reason}, now)
 
 

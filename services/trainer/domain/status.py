@@ -41,7 +41,7 @@ def suspended(job: dict[str, Any], observed: Observed, num_nodes: int, now: date
 def evicted(job: dict[str, Any], now: datetime) -> Status:
     """Its pods are gone, and it waits for another admission, to go on from its last checkpoint."""
     told = admission.of(job)
-    noted = {"recoveries": recovery.evicted(job, told.get("reason") or "Evicted", now)} if is_begun(job) else {}
+    noted = {"recoveries": recovery.interrupted(job, told.get("reason") or "Evicted", now)} if is_begun(job) else {}
     status = {**_without_admission(of(job), job), **noted, "work": goodput.interrupted(work_of(of(job)))}
     status.pop("jobsStatus", None)
     return waiting({**job, "status": status}, now)
@@ -91,6 +91,14 @@ def restarting(job: dict[str, Any], observed: Observed, num_nodes: int, note: di
     noted = {"recoveries": recovery.remembered(job, note, now), "work": goodput.interrupted(work_of(status))}
     why = Obstacle("Restarting", f"{recovery.sentence(note)}; all nodes begin again")
     return {**status, **counted, **noted, "conditions": _not_ready(job, why, now)}
+
+
+def resizing(job: dict[str, Any], observed: Observed, num_nodes: int, now: datetime) -> Status:
+    """The attempt of another size is marked to go; that is no failure, so no restart is counted."""
+    noted = {"recoveries": recovery.interrupted(job, "Resized", now), "work": goodput.interrupted(work_of(of(job)))}
+    why = Obstacle("Resizing", f"all nodes begin again, now {num_nodes}")
+    mark = {"restartedFrom": uid(observed.job), "conditions": _not_ready(job, why, now)}
+    return {**of(job), **noted, **mark}
 
 
 def finished(job: dict[str, Any], observed: Observed, num_nodes: int, why: Outcome, now: datetime) -> Status:

@@ -38,6 +38,13 @@ def adjusted(observed: Observed, wanted: Sequence[Object], *, elastic: bool) -> 
     return [_apply(_changed(child, change)) for child, change in changes if change]
 
 
+def has_other_size(observed: Observed, wanted: Sequence[Object]) -> bool:
+    """Whether one has another number of pods than wanted, and pods that cannot come and go one by one."""
+    sizes = {child["metadata"]["name"]: child["spec"]["completions"] for child in wanted}
+    here = [child for child in observed.jobs if not is_over(child) and not child["spec"].get("backoffLimit")]
+    return any(child["spec"].get("completions") != sizes.get(child["metadata"]["name"]) for child in here)
+
+
 def misplaced(job: Object, observed: Observed) -> list[Remove]:
     """All of them, when they rest and were made for other machines than the job may use now."""
     resting = [child for child in observed.jobs if child["spec"].get("suspend")]

@@ -26,7 +26,7 @@ from services.trainer.domain import (
     workload,
 )
 from services.trainer.domain.blueprint import Blueprint, blueprint
-from services.trainer.domain.frameworks import Framework, framework_for
+from services.trainer.domain.frameworks import Framework, Shape, framework_for
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import Outcome, outcome
 from services.trainer.reconcile import children
@@ -249,6 +249,9 @@ def _run(world: World, asked: Blueprint, print_: Blueprint, hangs_in_s: float | 
     pause = recovery.pause_left_s(world.job, world.now) if world.observed.job is None else 0.0
     if pause > 0:
         return Plan(requeue_after=pause)
+    shape, wanted = _wanted(world, print_)
+    if elastic.is_elastic(world.job, print_) and children.has_other_size(world.observed, wanted):
+        return _resize(world, print_)
     after = status.running(world.job, world.observed, print_.num_nodes, world.now)
     first = after.get("startedAt") and not (world.job.get("status") or {}).get("startedAt")
     said: list[Message] = [_started(world.job)] if first else []
@@ -261,11 +264,19 @@ def _run(world: World, asked: Blueprint, print_: Blueprint, hangs_in_s: float | 
         said.append(announce.report(world.job, ready=ready, counts={words.NODE: wish}))
     notes = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
     return Plan(
-        actions=[*_ensure(world, print_), *notes, *_news(world, after)],
+        actions=[*_ensure(world, print_, shape, wanted), *notes, *_news(world, after)],
         status=after,
         events=said,
         requeue_after=hangs_in_s if ready else LOOK_FOR_PODS_S,
     )
+
+
+def _resize(world: World, print_: Blueprint) -> Plan:
+    """Asked to end, its program saves what it has; with its new size it goes on from there."""
+    after = status.resizing(world.job, world.observed, print_.num_nodes, world.now)
+    told = f"the job goes on with {print_.num_nodes} nodes from its last checkpoint"
+    said = _note(world, "Resizing", told, which=str(world.job["metadata"].get("generation") or 1))
+    return Plan(actions=[Ensure(said)], status=after, requeue_after=0.0)
 
 
 def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
@@ -277,16 +288,19 @@ def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
     return Plan(actions=[*_removals(world, job=False), note], status=after, events=over)
 
 
-def _ensure(world: World, print_: Blueprint) -> list[Any]:
+def _wanted(world: World, print_: Blueprint) -> tuple[Shape, list[dict[str, Any]]]:
+    shape = workload.shape_of(world.job, print_, framework_for(print_.policy, world.frameworks), _ticket(world.job))
+    return shape, workload.child_jobs(world.job, print_, shape, world.site, restricted=world.restricted)
+
+
+def _ensure(world: World, print_: Blueprint, shape: Shape, wanted: list[dict[str, Any]]) -> list[Any]:
     """Service and Secret before the Jobs: their pods look for both when they start."""
     job, seen = world.job, world.observed
-    shape = workload.shape_of(job, print_, framework_for(print_.policy, world.frameworks), _ticket(job))
     actions: list[Any] = []
     if not seen.service:
         actions.append(Ensure(workload.service(job)))
     if not seen.secret:
         actions.append(Ensure(workload.secret(job, world.token, world.site, shape.files)))
-    wanted = workload.child_jobs(job, print_, shape, world.site, restricted=world.restricted)
     if not seen.jobs:
         return [*actions, *children.made(wanted)]
     if children.is_torn(seen, [child["metadata"]["name"] for child in wanted]):

@@ -272,31 +272,46 @@ def _sizes(plan: Plan) -> list[tuple[int, int]]:
     return [(spec["completions"], spec["parallelism"]) for spec in jobs]
 
 
-def test_an_elastic_job_may_start_with_fewer_nodes_and_has_lost_ones_made_again():
+def test_an_elastic_job_may_start_with_fewer_nodes_than_it_asks_for():
     (asked,) = _plan(job(metadata=ELASTIC, spec={"trainer": {"numNodes": 4}})).events
     assert (asked.pod_sets[0].count, asked.pod_sets[0].min_count) == (4, 1)
     plan = _plan(admitted(metadata=ELASTIC, spec={"trainer": {"numNodes": 4}}, status=_granted(2)))
-    (child_job,) = [a.obj for a in plan.actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
-    assert (_sizes(plan), child_job["spec"]["backoffLimit"]) == ([(2, 2)], 3)
+    (made,) = [a.obj for a in plan.actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
+    (node,) = made["spec"]["template"]["spec"]["containers"]
+    assert _sizes(plan) == [(2, 2)] and {"name": "PET_NNODES", "value": "2"} in node["env"]
     (fixed,) = _plan(job()).events
     assert fixed.pod_sets[0].min_count is None
 
 
-def test_a_running_elastic_job_shrinks_at_once_and_grows_when_it_is_granted_more():
-    def resized(nodes: int, granted: int, **noted: Any) -> Plan:
-        trainjob = admitted(
-            metadata=ELASTIC, spec={"trainer": {"numNodes": nodes}}, status=_granted(granted, ready=True, **noted)
-        )
-        running = _child(condition=None, backoffLimit=3, parallelism=2)
-        return _plan(trainjob, job=running, pods=(_running(0), _running(1)))
+PLAIN = {**RUNTIME, "spec": {**RUNTIME["spec"], "mlPolicy": {"numNodes": 2}}}
 
-    assert (_sizes(resized(2, 2)), resized(2, 2).events) == ([], [])
-    fewer = resized(1, 2)
-    assert _sizes(fewer) == [(1, 1)] and [event.counts for event in fewer.events] == [{"node": 1}]
-    more = resized(3, 2)
+
+def _resized(nodes: int, granted: int, runtime: dict[str, Any] = RUNTIME, spares: int = 0, **noted: Any) -> Plan:
+    trainjob = admitted(
+        metadata=ELASTIC, spec={"trainer": {"numNodes": nodes}}, status=_granted(granted, ready=True, **noted)
+    )
+    running = _child(condition=None, backoffLimit=spares, parallelism=2)
+    return _plan(trainjob, runtime=runtime, job=running, pods=(_running(0), _running(1)))
+
+
+def test_a_running_elastic_job_shrinks_at_once_and_grows_when_it_is_granted_more():
+    assert (_resized(2, 2).status or {}).get("recoveries") is None and not _resized(2, 2).events
+    for plan in (_resized(1, 2), _resized(3, 3)):
+        assert plan.status is not None and _verdict(plan) == ("PodsReady", "Resizing")
+        assert (plan.status["restartedFrom"], plan.status.get("restarts")) == ("first", None)
+        assert plan.status["recoveries"] == [{"time": rfc3339(NOW), "reason": "Resized"}]
+    more = _resized(3, 2)
     assert _sizes(more) == [] and {"node": 3} in [event.counts for event in more.events]
-    assert resized(3, 2, counts={"node": 3}).events == [], "said once"
-    assert _sizes(resized(3, 3, counts={"node": 3})) == [(3, 3)]
+    assert _resized(3, 2, counts={"node": 3}).events == [], "said once"
+
+
+def test_pods_of_independent_programs_come_and_go_one_by_one():
+    alone = _plan(admitted(metadata=ELASTIC, status=_granted(2)), runtime=PLAIN)
+    (made,) = [a.obj for a in alone.actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
+    assert made["spec"]["backoffLimit"] == 3
+    fewer = _resized(1, 2, PLAIN, spares=3)
+    assert _sizes(fewer) == [(1, 1)] and [event.counts for event in fewer.events] == [{"node": 1}]
+    assert _sizes(_resized(3, 3, PLAIN, spares=3)) == [(3, 3)]
 
 
 def test_the_number_of_nodes_of_a_running_job_changes_only_within_its_bounds():

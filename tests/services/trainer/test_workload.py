@@ -58,17 +58,6 @@ def test_every_node_knows_where_its_jobs_checkpoints_are_and_how_often_all_began
     assert env["MILLSTREAM_RESTART"] == "2"
 
 
-def test_an_elastic_job_meets_at_its_first_nodes_store_instead_of_counting_on_ranks():
-    own = {"millstream.dev/min-nodes": "1", "millstream.dev/max-nodes": "4", "millstream.dev/max-restarts": "7"}
-    env = _env(_child(job(metadata={"annotations": own})))
-    assert (env["PET_NNODES"], env["PET_RDZV_BACKEND"], env["PET_MAX_RESTARTS"]) == ("1:4", "c10d", "7")
-    assert env["PET_RDZV_ENDPOINT"] == "digits-node-0-0.digits:20042"
-    assert "PET_NODE_RANK" not in env
-    policy = deepcopy(RUNTIME)
-    policy["spec"]["mlPolicy"]["torch"] = {"elasticPolicy": {"minNodes": 2, "maxNodes": 3}}
-    assert _env(_child(job(), policy))["PET_NNODES"] == "2:3"
-
-
 def test_a_node_runs_one_process_per_core_unless_the_job_says_how_many():
     four = {"resourcesPerNode": {"limits": {"cpu": 4.0}}}
     assert _env(_child(job(spec={"trainer": four})))["PET_NPROC_PER_NODE"] == "4"
