@@ -130,6 +130,18 @@ class Client:
                 if line:
                     yield json.loads(line)
 
+    def explain(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Why this job (or another object that waits in a queue) does not run: `sentences`, and what they rest on."""
+        metadata = obj["metadata"]
+        path = f"/scheduling/v1/namespaces/{metadata['namespace']}/workloads/{metadata['uid']}/explanation"
+        return dict(self.request("GET", path).json())
+
+    def forecast(self, manifest: dict[str, Any], namespace: str = "default") -> dict[str, Any]:
+        """What would happen if this TrainJob were submitted now: whether it `starts`, else why not, in `sentences`."""
+        space = (manifest.get("metadata") or {}).get("namespace") or namespace
+        wish = self.request("POST", f"/training/v1/namespaces/{space}/demand", json=manifest).json()
+        return dict(self.request("POST", f"/scheduling/v1/namespaces/{space}/forecast", json=wish).json())
+
     def wait(
         self, kind: str, name: str, condition: str, namespace: str = "default", timeout_s: float = 120
     ) -> dict[str, Any]:

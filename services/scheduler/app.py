@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from os import cpu_count, sysconf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contracts.commands.scheduling.v1 import FinishWorkload, FireTrigger, ReportWorkload, SubmitWorkload
 from contracts.events.serving.v1 import (
@@ -18,17 +19,20 @@ from libs.service.manifest import load
 from libs.store import UnitOfWork
 from services.scheduler import handlers
 from services.scheduler.adapters import shipped
-from services.scheduler.adapters.kinds import KINDS
+from services.scheduler.adapters.kinds import KINDS, WORKLOAD
 from services.scheduler.adapters.loop import Loop
 from services.scheduler.adapters.measures import WAITED, queue_measure
 from services.scheduler.adapters.statuses import Statuses
 from services.scheduler.adapters.triggers import AllNeeds, hearing_for_triggers
-from services.scheduler.adapters.workloads import forget_old
+from services.scheduler.adapters.workloads import PriorityClasses, forget_old
 from services.scheduler.domain.model import Rules
 from services.scheduler.domain.quantities import parse
 from services.scheduler.reconcile import firing
 from services.scheduler.reconcile.triggerkind import TRIGGER
 from services.scheduler.reconcile.triggers import TriggerTimes
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 RENEW_EVERY_S = 600.0
 ENDINGS = (
@@ -93,6 +97,12 @@ def build() -> App:
         around = loop.surroundings
         return [loop.run, around.namespaces, around.nodes, Statuses(ports, loop).run]
 
+    def routers(ports: Ports) -> "Sequence[APIRouter]":
+        from services.scheduler.api import router
+
+        classes = PriorityClasses(ports.store)
+        return [router(loop_of(ports).see, classes.value, ports.resources, WORKLOAD, ports.clock)]
+
     def measures(ports: Ports) -> Measures:
         return queue_measure(loop_of(ports), ports.clock)
 
@@ -112,6 +122,7 @@ def build() -> App:
         background=lambda ports: [_shipping(ports), hearing_for_triggers(ports, manifest.hears, manifest.name)],
         reconcilers=lambda ports: [TriggerTimes()],
         while_leading=leading,
+        routers=routers,
         measures=measures,
         migrations=Path(__file__).parent / "adapters" / "migrations",
     )

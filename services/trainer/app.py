@@ -33,6 +33,7 @@ from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
 from services.trainer.handlers import when_workload_admitted, when_workload_evicted, when_workload_queued
 from services.trainer.plugins import FRAMEWORKS
+from services.trainer.plugins.several import program
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -52,8 +53,7 @@ class TrainerSettings(WorkloadSettings):
 
 
 def build() -> App:
-    policies = [framework.policy for framework in FRAMEWORKS if framework.policy]
-    runtimes = runtime_kinds(policies)
+    runtimes = runtime_kinds(FRAMEWORKS)
     keys: dict[int, TokenKey] = {}
     archives: dict[int, Archive] = {}
     kept = (TRAINJOB, *LEGACY_KINDS.values())
@@ -75,16 +75,18 @@ def build() -> App:
             Snapshots(ports.store),
             archive_of(ports).before,
         )
-        legacy = [LegacyJobs(LEGACY_KINDS[family.kind], family, archive_of(ports).before) for family in FAMILIES]
+        agent, key = {"agent.py": program("agent")}, key_of(ports)
+        legacy = [LegacyJobs(LEGACY_KINDS[one.kind], one, archive_of(ports).before, agent, key) for one in FAMILIES]
         return [jobs, *(RuntimesInUse(kind, TRAINJOB) for kind in runtimes), *legacy]
 
     def routers(ports: Ports) -> "Sequence[APIRouter]":
-        from services.trainer.api import archive, progress
+        from services.trainer.api import archive, demand, progress
 
         store, resources, kept_here = ports.store, ports.resources, archive_of(ports)
         return [
             progress.router(store, resources, TRAINJOB, key_of(ports), ports.clock, kept_here.report),
             archive.router(kept_here.history, resources, kept, ports.clock),
+            demand.router(resources, TRAINJOB, {kind.kind: kind for kind in runtimes}),
         ]
 
     def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
@@ -111,7 +113,7 @@ def build() -> App:
         migrations=Path(__file__).parent / "adapters" / "migrations",
         while_leading=lambda ports: archive_of(ports).loops(),
         can_do_without_blobs=True,
-        background=lambda ports: [_shipping(ports, runtimes[1], given(ports.settings.runtimes_folder, policies))],
+        background=lambda ports: [_shipping(ports, runtimes[1], given(ports.settings.runtimes_folder, FRAMEWORKS))],
     )
 
 

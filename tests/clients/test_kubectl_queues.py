@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -115,15 +116,28 @@ def test_queues_show_the_columns_that_users_of_kueue_know(queues: Client) -> Non
 
 
 def test_a_job_is_held_by_its_quota_and_another_tenants_is_not(queues: Client) -> None:
-    _submit(queues, "first", 4)
+    _submit(queues, "first", 8)
     _until(lambda: _state(queues, "first") == "Admitted")
     _submit(queues, "second", 0.1)
     _submit(queues, "other", 0.1, "team-b")
     _until(lambda: _state(queues, "second") == "Queued")
     _wait(queues, "other", namespace="team-b")
+    told = queues.platform.run("explain", "job", "second", "-n", "team-a")
+    assert "It waits in place 1 of 1 in queue team-a." in told
+    assert "It fits when any one of these finishes: TrainJob team-a/first." in told
+    assert "It does not wait" in queues.platform.run("explain", "trainjob", "first", "-n", "team-a")
     told = queues.call("kubectl", "get", "workloads", "-n", "team-a")
     assert "RESERVED IN" in told and "user-queue" in told and "True" in told
     _wait(queues, "first", "second")
+
+
+def test_a_file_is_asked_about_before_it_is_submitted(queues: Client, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(JOB.format(name="maybe", seconds=1, namespace="team-b", more=""))
+    assert "It would start at once: 1 node on sample-flavor." in queues.platform.run("explain", "-f", str(file))
+    file.write_text(file.read_text().replace("cpu: 1,", "cpu: 7,"))
+    assert "its queue can never have more than 1 cpu" in queues.platform.run("explain", "-f", str(file))
+    assert "NotFound" in queues.call("kubectl", "get", "trainjob", "maybe", "-n", "team-b", check=False)
 
 
 def test_an_urgent_job_preempts_another_which_resumes_and_completes(queues: Client) -> None:

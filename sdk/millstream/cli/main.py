@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from millstream.cli import backup, events, objects, platform
+from millstream.cli import backup, events, explain, figures, objects, platform
 from millstream.errors import ClientError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ for command in (platform.up, platform.down, platform.status, platform.kubeconfig
     app.command()(command)
 for command in (objects.apply, objects.get, objects.describe, objects.delete, objects.logs):
     app.command()(command)
+app.command()(figures.metrics)
+app.command()(explain.explain)
 for command in (backup.backup, backup.restore):
     app.command()(command)
 app.add_typer(events.app, name="events")

@@ -61,6 +61,17 @@ class Needs:
         return self._ids.uid()
 
 
+class PriorityClasses:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def value(self, name: str) -> int | None:
+        """None if there is none of that name."""
+        async with self._store.read() as reader:
+            found = await reader.get(PRIORITY_CLASS.resource, "", name)
+        return found["value"] if found else None
+
+
 async def forget_old(store: Store) -> None:
     """Takes out whose end was told so long ago that nobody speaks of them any more."""
     before = rfc3339_micro(store.clock.now() - REMEMBERED)
