@@ -95,22 +95,33 @@ def delete(kind: Kind, name: Name, namespace: Namespace = "default", home: Home 
 
 
 def logs(
-    target: Annotated[str, typer.Argument(help="A pod, or trainjob/NAME for all nodes of a training job")],
+    target: Annotated[str, typer.Argument(help="A pod, or a training job: NAME, trainjob/NAME, pytorchjob/NAME, ...")],
     namespace: Namespace = "default",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written, over restarts")] = False,
     container: Annotated[str, typer.Option("--container", "-c", help="One container of the pod")] = "",
     tail: Annotated[int, typer.Option("--tail", help="Only the last lines (-1: all)")] = -1,
-    previous: Annotated[bool, typer.Option("--previous", "-p", help="The container before its last restart")] = False,
+    since: Annotated[str, typer.Option("--since", help="Only lines since: 90s, 5m, 2h, 1d ago, or a time")] = "",
+    timestamps: Annotated[bool, typer.Option("--timestamps", help="Each line with its time")] = False,
+    rank: Annotated[int | None, typer.Option("--rank", help="Of a job, only the node of this rank")] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", help="Of a job that began again: 0 is the first")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Of a job, all attempts")] = False,
+    previous: Annotated[bool, typer.Option("--previous", "-p", help="Before the last restart")] = False,
     home: Home = None,
 ) -> None:
-    """Print a pod's log, or the logs of all nodes of a training job, each line with its node."""
-    from millstream.cli.joblogs import print_job_logs
+    """Print a pod's log, or those of all nodes of a training job, each line with its node; also when they are gone."""
+    from millstream.archive import job_named
+    from millstream.cli.joblogs import LogChoice, print_job_logs, since_time
 
     params = ({"container": container} if container else {}) | ({"tailLines": str(tail)} if tail >= 0 else {})
-    params |= {"previous": "true"} if previous else {}
+    params |= {"sinceTime": since_time(since)} if since else {}
     with connect(home) as client:
-        if "/" in target:
-            print_job_logs(client, target, namespace, follow, params)
+        is_pod = "/" not in target and client.find("pods", target, namespace) is not None
+        job = None if is_pod else job_named(client, target, namespace)
+        if job is not None:
+            wished = -2 if previous and attempt is None else attempt
+            print_job_logs(job, LogChoice(rank, wished, every, timestamps, params), follow)
             return
+        params |= {"previous": "true"} if previous else {}
+        params |= {"timestamps": "true"} if timestamps else {}
         for line in client.logs(target, namespace, follow, **params):
             print(line, flush=follow)

@@ -26,6 +26,7 @@ def _pod(
         "role": domain.role(pod),
         "rank": domain.rank(pod),
         "attempt": attempts[meta["uid"]],
+        "containers": [container["name"] for container in (pod.get("spec") or {}).get("containers") or []],
         "phase": status.get("phase"),
         "node": (pod.get("spec") or {}).get("nodeName"),
         "createdAt": meta.get("creationTimestamp"),
