@@ -9,6 +9,7 @@ from libs.base.errors import Cause, Invalid
 from libs.resources import Admission, Column, Kind, Right
 from services.trainer.adapters import in_use
 from services.trainer.domain import announce, columns, job_rules, rights, runtime_rules
+from services.trainer.domain.frameworks import Framework
 
 Object = dict[str, Any]
 FINALIZER = "millstream.dev/workloads"
@@ -66,15 +67,15 @@ TRAINJOB = Kind(
 )
 
 
-def runtime_kinds(policies: Sequence[str]) -> tuple[Kind, Kind]:
-    """TrainingRuntime and ClusterTrainingRuntime; `policies` are the mlPolicy keys that a plugin serves."""
+def runtime_kinds(frameworks: Sequence[Framework]) -> tuple[Kind, Kind]:
+    """TrainingRuntime and ClusterTrainingRuntime; `frameworks` are those that an mlPolicy may name."""
     return (
-        _runtime("TrainingRuntime", TrainingRuntime, policies, namespaced=True),
-        _runtime("ClusterTrainingRuntime", ClusterTrainingRuntime, policies, namespaced=False),
+        _runtime("TrainingRuntime", TrainingRuntime, frameworks, namespaced=True),
+        _runtime("ClusterTrainingRuntime", ClusterTrainingRuntime, frameworks, namespaced=False),
     )
 
 
-def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool) -> Kind:
+def _runtime(name: str, model: Any, frameworks: Sequence[Framework], *, namespaced: bool) -> Kind:
     kind = Kind(
         group=GROUP,
         version=VERSION,
@@ -86,7 +87,7 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
         categories=("kubeflow",),
         status_subresource=False,
         finalizer=in_use.FINALIZER,
-        admit=lambda obj, old, admission: _admit_runtime(kind, obj, policies),
+        admit=lambda obj, old, admission: _admit_runtime(kind, obj, frameworks),
         rights=rights_for(rights.of_runtime),
         description="A template that TrainJobs start from.",
         columns=(
@@ -97,6 +98,6 @@ def _runtime(name: str, model: Any, policies: Sequence[str], *, namespaced: bool
     return kind
 
 
-def _admit_runtime(kind: Kind, runtime: Object, policies: Sequence[str]) -> Object:
-    refuse(kind, runtime, runtime_rules.runtime_causes(runtime, policies))
+def _admit_runtime(kind: Kind, runtime: Object, frameworks: Sequence[Framework]) -> Object:
+    refuse(kind, runtime, runtime_rules.runtime_causes(runtime, frameworks))
     return runtime

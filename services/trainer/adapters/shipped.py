@@ -20,7 +20,11 @@ VERSION = "2.3.0"
 """The API that is served: that of kubeflow-trainer-api, whose models we use."""
 
 
-OWN_IMAGES = {"python": "python", "torch-distributed": "torch"}
+OWN = "millstream/"
+OWN_IMAGES = {
+    "python": "python",
+    **{f"{name}-distributed": name for name in ("torch", "deepspeed", "jax", "mpi", "paddle", "tensorflow", "xgboost")},
+}
 """The platform's own images by runtime: they bring what the files' public ones lack, the SDK's helper for one."""
 
 
@@ -32,15 +36,17 @@ def shipped(image: Callable[[str], str] | None = None) -> list[dict[str, Any]]:
     """
     found = [yaml.safe_load(file.read_text()) for file in sorted(FOLDER.glob("*.yaml"))]
     for runtime in found if image else ():
-        if (name := OWN_IMAGES.get(runtime["metadata"]["name"])) is not None:
-            _node_of(runtime)["image"] = image(name)
+        for container in _nodes_of(runtime):
+            known = container["image"].startswith(OWN)
+            name = container["image"].removeprefix(OWN) if known else OWN_IMAGES.get(runtime["metadata"]["name"])
+            container["image"] = image(name) if name else container["image"]
     return [marked(runtime) for runtime in found]
 
 
-def _node_of(runtime: dict[str, Any]) -> dict[str, Any]:
-    (job,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
-    (container,) = job["template"]["spec"]["template"]["spec"]["containers"]
-    return container
+def _nodes_of(runtime: dict[str, Any]) -> list[dict[str, Any]]:
+    jobs = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    pods = [job["template"]["spec"]["template"]["spec"] for job in jobs]
+    return [container for pod in pods for container in pod["containers"]]
 
 
 async def ensure_runtimes(resources: Resources, kind: Kind, runtimes: Sequence[dict[str, Any]]) -> int:

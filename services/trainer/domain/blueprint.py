@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.kinds.quantity import amount
-from services.trainer.domain import lifetime, words
+from services.trainer.domain import initializers, lifetime, words
 from services.trainer.domain.merge import by_key, merged
 from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, replicated_job, trainer_job
 
@@ -16,6 +16,9 @@ DEFAULT_LIMITS: Mapping[str, str] = {"cpu": "1", "memory": "2Gi"}
 
 DEFAULT_MEMORY_REQUEST = "512Mi"
 """What such a node counts for in the queue: most stay far below the limit."""
+
+BUILT_IN = ["tune", "run"]
+"""The command of every BuiltinTrainer of the Kubeflow SDK: the runtime's own program is meant, with more arguments."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Blueprint:
     job: dict[str, Any] = field(default_factory=dict)
     deadline: int | None = None
     lead: dict[str, Any] | None = None
+    initializer: dict[str, Any] = field(default_factory=dict)
 
     @property
     def node(self) -> dict[str, Any]:
@@ -76,7 +80,15 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
         job={key: shape[key] for key in ("backoffLimit", "podFailurePolicy") if key in shape},
         deadline=lifetime.deadline(job, runtime),
         lead=None if node is lead else _with_trainer(pod_template(lead), trainer, leads=True),
+        initializer=initializers.asked({part: _container(template, part) for part in initializers.PARTS}, spec),
     )
+
+
+def _container(template: dict[str, Any], part: str) -> dict[str, Any] | None:
+    """The container of a runtime's own initializer, which upstream's runtimes have for models that they name."""
+    found = replicated_job({"template": template}, f"{part}-initializer")
+    containers = (pod_template(found).get("spec") or {}).get("containers") or [] if found else []
+    return containers[0] if containers else None
 
 
 def _patched(spec: dict[str, Any], patches: list[dict[str, Any]]) -> dict[str, Any]:
@@ -95,6 +107,8 @@ def _with_trainer(pod: dict[str, Any], trainer: dict[str, Any], *, leads: bool) 
     """What the job says of its nodes; what it runs is for the pod that leads."""
     pod = deepcopy(pod)
     node = container_of(pod)
+    if leads and trainer.get("command") == BUILT_IN and node.get("command"):
+        trainer = {**trainer, "command": None, "args": [*(node.get("args") or []), *(trainer.get("args") or [])]}
     for key in ("image", "command", "args") if leads else ("image",):
         if trainer.get(key):
             node[key] = deepcopy(trainer[key])

@@ -65,13 +65,14 @@ class Role:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a framework adds to a job: environment variables (Kubernetes EnvVar), container ports and files (text by
-    absolute path) for all of its pods; `roles` where not all of them do the same."""
+    """What a framework adds to a job: environment variables (Kubernetes EnvVar), container ports, files (text by its
+    absolute path) and folders of its own (`scratch`) for every pod; `roles` where not all pods do the same."""
 
     env: tuple[dict[str, Any], ...] = ()
     ports: tuple[dict[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[Role, ...] = ()
+    scratch: tuple[str, ...] = ()
     spares: int = 0
     """How many nodes that end with a failure are made again while the others go on: their program must bear that."""
 

@@ -16,6 +16,8 @@ WORKSPACE = "/workspace"
 PARTS = ("dataset", "model")
 PROGRAM = ("python", "-m", "services.trainer.workloads.initializer")
 LIMITS = {"cpu": "1", "memory": "1Gi"}
+URI_ENV = "STORAGE_URI"
+"""Where a runtime's initializer says what it fetches, as upstream's do."""
 CLAIM_FOLDER = "/source"
 CLAIM_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?\Z")
 SHA256 = re.compile(r"[0-9a-fA-F]{64}\Z")
@@ -50,6 +52,26 @@ def _wrong(told: str) -> str | None:
     if where.scheme in ("http", "https") and checksum is not None and not SHA256.match(checksum):
         return "has a sha256 that is not 64 hexadecimal digits; write #sha256=<64 digits>"
     return None
+
+
+def asked(runtime: dict[str, dict[str, Any] | None], spec: dict[str, Any]) -> dict[str, Any]:
+    """What is fetched: the job's own words, and for parts of which it names no URI those of its runtime's container."""
+    given = spec.get("initializer") or {}
+    found: dict[str, Any] = {}
+    for part in PARTS:
+        own, told = given.get(part) or {}, {entry["name"]: entry for entry in (runtime[part] or {}).get("env") or []}
+        default = str((told.pop(URI_ENV, None) or {}).get("value") or "")
+        if uri(own):
+            found[part] = own
+        elif default:
+            env = by_key(list(told.values()), own.get("env") or [], "name")
+            found[part] = {**own, "storageUri": default, "env": env}
+    return found
+
+
+def completed(job: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """The job as if it had named all that is fetched for it."""
+    return {**job, "spec": {**job["spec"], "initializer": found}} if found else job
 
 
 def volumes(job: dict[str, Any]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from services.trainer.domain.legacy.words import REPLICA_INDEX, REPLICA_TYPE
 
 @dataclass(frozen=True)
 class Observed:
-    """`job` is the batch/v1 Job whose end is the TrainJob's end or None, `others` those beside it, `tails` the last log lines of failed pods by pod name, `events` the core
-    Events about a Job or pods that do not come to run."""
+    """`job` is the batch/v1 Job whose end is the TrainJob's end or None, `others` those beside it, `tails` the last log
+    lines of failed pods by pod name, `events` the core Events about a Job or pods that do not come to run."""
 
     job: dict[str, Any] | None = None
     pods: tuple[dict[str, Any], ...] = ()

@@ -10,15 +10,18 @@ from contracts.kinds.quantity import amount
 from contracts.kinds.trainingruntime import runtime_error
 from libs.base.errors import Cause
 from services.trainer.domain import words
+from services.trainer.domain.frameworks import Framework
 
 DEVICES = ("nvidia.com/gpu", "google.com/tpu", "huawei.com/Ascend910", "cpu")
 MIG = "nvidia.com/mig-"
+ROLES = (words.NODE, words.LAUNCHER, "dataset-initializer", "model-initializer")
 JOBS = "spec.template.spec.replicatedJobs"
 
 
-def runtime_causes(runtime: dict[str, Any], policies: Sequence[str]) -> list[Cause]:
-    """What is wrong with a runtime, [] when nothing is. `policies` are the keys of `mlPolicy` that a plugin serves."""
-    causes = [*_label(runtime), *_policy(runtime.get("spec") or {}, policies), *_trainer(runtime.get("spec") or {})]
+def runtime_causes(runtime: dict[str, Any], frameworks: Sequence[Framework]) -> list[Cause]:
+    """What is wrong with a runtime, [] when nothing is. `frameworks` are those that an mlPolicy may name."""
+    spec = runtime.get("spec") or {}
+    causes = [*_label(runtime), *_policy(spec, frameworks), *_jobs(spec), *_trainer(spec)]
     unread = None if causes else runtime_error(runtime["spec"])
     return causes + ([Cause("spec", f"clients could not read this runtime: {unread}")] if unread else [])
 
@@ -57,7 +60,7 @@ def _label(runtime: dict[str, Any]) -> Iterator[Cause]:
         yield Cause(field, "is required: name the framework, for example torch", "FieldValueRequired")
 
 
-def _policy(spec: dict[str, Any], policies: Sequence[str]) -> Iterator[Cause]:
+def _policy(spec: dict[str, Any], frameworks: Sequence[Framework]) -> Iterator[Cause]:
     policy = spec.get("mlPolicy")
     if not isinstance(policy, dict):
         yield Cause("spec.mlPolicy", "is required; an empty object {} will do", "FieldValueRequired")
@@ -65,9 +68,37 @@ def _policy(spec: dict[str, Any], policies: Sequence[str]) -> Iterator[Cause]:
     nodes = policy.get("numNodes", 1)
     if not isinstance(nodes, int) or isinstance(nodes, bool) or nodes < 1:
         yield Cause("spec.mlPolicy.numNodes", f"{nodes!r} must be a whole number of at least 1")
-    for key in policy.keys() - {"numNodes", *policies}:
-        known = ", ".join(policies)
-        yield Cause(f"spec.mlPolicy.{key}", f"is not supported; supported: {known}", "FieldValueNotSupported")
+    known = {framework.policy: framework for framework in frameworks if framework.policy}
+    named = sorted(policy.keys() - {"numNodes"})
+    for key in named:
+        if key in known:
+            yield from _of_framework(known[key], policy[key])
+        else:
+            told = f"is not supported; supported: {', '.join(known)}"
+            yield Cause(f"spec.mlPolicy.{key}", told, "FieldValueNotSupported")
+    if len(named) > 1:
+        yield Cause("spec.mlPolicy", f"{' and '.join(named)} exclude each other: a job trains with one framework")
+
+
+def _of_framework(framework: Framework, own: Any) -> Iterator[Cause]:
+    where = f"spec.mlPolicy.{framework.policy}"
+    if not isinstance(own, dict):
+        yield Cause(where, f"{own!r} must be an object; an empty one {{}} will do")
+        return
+    for field, told in framework.causes(own):
+        yield Cause(f"{where}.{field}", told)
+
+
+def _jobs(spec: dict[str, Any]) -> Iterator[Cause]:
+    """The replicated jobs by name: what they are for is told by it."""
+    seen: set[str] = set()
+    for index, job in enumerate(_replicated(spec)):
+        name, where = job.get("name"), f"{JOBS}[{index}].name"
+        if name not in ROLES:
+            yield Cause(where, f"{name!r} is not known; known: {', '.join(ROLES)}", "FieldValueNotSupported")
+        elif name in seen:
+            yield Cause(where, f"{name!r} is there twice", "FieldValueDuplicate")
+        seen.add(str(name))
 
 
 def _trainer(spec: dict[str, Any]) -> Iterator[Cause]:
@@ -78,8 +109,14 @@ def _trainer(spec: dict[str, Any]) -> Iterator[Cause]:
         return
     index, job = found
     where = f"{JOBS}[{index}]"
-    if job.get("name") != words.NODE:
-        yield Cause(f"{where}.name", f"{job.get('name')!r} must be {words.NODE!r}: clients look for its pods by it")
+    leads = (words.LAUNCHER, words.NODE) if "mpi" in (spec.get("mlPolicy") or {}) else (words.NODE,)
+    if job.get("name") not in leads:
+        told = f"{job.get('name')!r} must be {' or '.join(map(repr, leads))}: clients look for its pods by it"
+        yield Cause(f"{where}.name", told)
+    if job.get("name") == words.LAUNCHER and replicated_job(spec, words.NODE) is None:
+        yield Cause(
+            JOBS, f"a replicated job named {words.NODE!r} is required beside the launcher", "FieldValueRequired"
+        )
     containers = (pod_template(job).get("spec") or {}).get("containers") or []
     yield from _node(containers, f"{where}.template.spec.template.spec.containers")
 

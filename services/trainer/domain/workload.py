@@ -66,6 +66,7 @@ def child_jobs(
 ) -> list[dict[str, Any]]:
     """One Job for each role, the one whose end is the TrainJob's end first. `restricted` tells that the namespace lets
     no root in."""
+    job = initializers.completed(job, plan.initializer)
     parts = [role for role in shape.parts(plan.num_nodes) if role.count]
     return [_child(job, plan, shape, role, site, restricted, leads=role is parts[0]) for role in parts]
 
@@ -174,6 +175,7 @@ def _node(job: dict[str, Any], container: dict[str, Any], shape: Shape, role: Ro
     env = by_key(by_key(_platform_env(job, site), container.get("env") or [], "name"), shape.env, "name")
     mounts = [{"name": "progress", "mountPath": TOKEN_FOLDER, "readOnly": True}]
     mounts += [{"name": name, "mountPath": folder, "readOnly": True} for name, folder in _folders(shape).items()]
+    mounts += [{"name": name, "mountPath": folder} for name, folder in _scratch(container, shape).items()]
     mounts += initializers.mounts(job)
     return {
         **_told(container, role),
@@ -195,7 +197,7 @@ def _told(container: dict[str, Any], role: Role) -> dict[str, Any]:
 
 
 def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
-    meta, data, hangs = job["metadata"], dataset_uri(job), words.annotation(job, words.HANG_TIMEOUT)
+    meta, data, hangs = job["metadata"], _dataset_seen(job), words.annotation(job, words.HANG_TIMEOUT)
     path = f"{meta['namespace']}/trainjobs/{meta['name']}/status"
     env = {
         "MILLSTREAM_JOB_NAME": meta["name"],
@@ -213,6 +215,12 @@ def _platform_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
     rank = {"fieldRef": {"fieldPath": f"metadata.annotations['{words.COMPLETION_INDEX}']"}}
     told = [{"name": name, "value": value} for name, value in env.items()]
     return [*told, {"name": "JOB_COMPLETION_INDEX", "valueFrom": rank}, *_s3_env(job, site)]
+
+
+def _dataset_seen(job: dict[str, Any]) -> str | None:
+    """What the helper reads: the bucket, or the folder where another source's dataset was put."""
+    uri, annotated = dataset_uri(job), words.annotation(job, words.DATASET_URI)
+    return uri if uri is None or annotated or uri.startswith("s3://") else f"file://{initializers.WORKSPACE}/dataset"
 
 
 def _s3_env(job: dict[str, Any], site: Site) -> list[dict[str, Any]]:
@@ -233,7 +241,15 @@ def _volumes(job: dict[str, Any], shape: Shape) -> list[dict[str, Any]]:
         {"name": name, "secret": {"secretName": holder, "items": _items(shape, folder)}}
         for name, folder in _folders(shape).items()
     ]
-    return [token, *given, *initializers.volumes(job)]
+    own = [{"name": name, "emptyDir": {}} for name in _scratch({}, shape)]
+    return [token, *given, *own, *initializers.volumes(job)]
+
+
+def _scratch(container: dict[str, Any], shape: Shape) -> dict[str, str]:
+    """The framework's own folders by the name of their volume, but for those that the user mounts something on."""
+    taken = {mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or []}
+    named = {f"scratch-{number}": folder for number, folder in enumerate(shape.scratch)}
+    return {name: folder for name, folder in named.items() if folder not in taken}
 
 
 def _folders(shape: Shape) -> dict[str, str]:

@@ -13,9 +13,10 @@ from libs.resources import Resources
 from libs.store import Store
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
 from services.trainer.domain.rights import of_job, reaching
+from services.trainer.plugins.torch import Torch
 from tests.services.trainer.builders import RUNTIME, job
 
-OWN, SHARED = runtime_kinds(["torch"])
+OWN, SHARED = runtime_kinds([Torch()])
 CREATOR, WRITER = "may-create-pods", "may-write-jobs"
 
 

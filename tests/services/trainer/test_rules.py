@@ -7,9 +7,11 @@ import pytest
 
 from services.trainer.domain.job_rules import defaulted, job_causes
 from services.trainer.domain.runtime_rules import runtime_causes
+from services.trainer.plugins.mpi import Mpi
+from services.trainer.plugins.torch import Torch
 from tests.services.trainer.builders import RUNTIME, job, runtime
 
-POLICIES = ("torch",)
+POLICIES = (Torch(), Mpi())
 NODE = "spec.template.spec.replicatedJobs[0].template.spec.template.spec.containers[0]"
 
 
@@ -58,8 +60,8 @@ def test_the_smallest_runtime_that_the_sdk_accepts_is_accepted():
 
 def test_a_policy_without_a_plugin_is_refused_by_name():
     broken = deepcopy(RUNTIME)
-    broken["spec"]["mlPolicy"] = {"mpi": {}}
-    assert runtime_causes(broken, POLICIES)[0].field == "spec.mlPolicy.mpi"
+    broken["spec"]["mlPolicy"] = {"mxnet": {}}
+    assert runtime_causes(broken, POLICIES)[0].field == "spec.mlPolicy.mxnet"
 
 
 def test_defaults_complete_the_runtime_reference_and_drop_auto():

@@ -14,6 +14,7 @@ from contracts.kinds.trainjob import read_error
 from contracts.kinds.upstream import upstream
 from libs.service.app import Given
 from libs.service.shell import Service, serve
+from services.trainer.adapters.shipped import shipped
 from services.trainer.app import TrainerSettings, build
 from tests.services.trainer.builders import RUNTIME
 from tests.services.trainer.paper import PaperCluster
@@ -105,7 +106,7 @@ async def started(folder: Path, cluster: PaperCluster) -> AsyncIterator[Rig]:
 
 
 async def _ready(rig: Rig) -> bool:
-    return len((await rig.http.get(f"{API}/clustertrainingruntimes")).json()["items"]) == 2
+    return len((await rig.http.get(f"{API}/clustertrainingruntimes")).json()["items"]) == len(shipped())
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 
 async def test_the_shipped_runtimes_are_there_from_the_start_and_the_sdks_note_too(rig: Rig):
     found = (await rig.http.get(f"{API}/clustertrainingruntimes")).json()["items"]
-    assert [runtime["metadata"]["name"] for runtime in found] == ["python", "torch-distributed"]
+    assert [runtime["metadata"]["name"] for runtime in found] == sorted(made["metadata"]["name"] for made in shipped())
     await until(lambda: rig.has("configmaps"))
     note = rig.cluster.objects[("configmaps", "kubeflow-system", "kubeflow-trainer-public")]
     assert note["data"] == {"kubeflow_trainer_version": "2.3.0"}
