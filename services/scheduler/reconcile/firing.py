@@ -45,7 +45,7 @@ async def when_fired(command: FireTrigger, needs: TriggersNeeds) -> Sequence[Mes
         return []
     spec, status = trigger["spec"], trigger.get("status") or {}
     policy = spec.get("concurrencyPolicy") or "Allow"
-    cause = Cause(command.key, command.scheduled, command.event)
+    cause = Cause(command.key, command.scheduled, command.event, needs.triggers.now())
     try:
         target, made = manifest(trigger, cause)
     except Refused as error:

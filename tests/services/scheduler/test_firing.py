@@ -172,7 +172,8 @@ async def test_an_event_that_fits_no_manifest_is_a_dead_letter_of_that_trigger_a
 
 
 async def test_anybody_may_fire_a_trigger_by_a_command_once_for_each_key(rig: Rig) -> None:
-    await make(rig, schedule={"cron": "0 0 1 1 *"})
+    template = {**TRAINJOB, "metadata": {"annotations": {"at": "${schedule.time}"}}}
+    await make(rig, template=template, schedule={"cron": "0 0 1 1 *"})
     for key in ("now", "now", "again"):
         await rig.say(FireTrigger(namespace="team", name="nightly", key=key))
     jobs = await fired(rig, 2)

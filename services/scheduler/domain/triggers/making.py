@@ -26,6 +26,8 @@ class Cause:
     key: str
     scheduled: datetime | None = None
     event: Mapping[str, Any] | None = None
+    now: datetime | None = None
+    """When it is fired: the time that a schedule's template gets when somebody fires it by hand."""
 
 
 def object_name(trigger: str, cause: Cause) -> str:
@@ -55,8 +57,8 @@ def _known(metadata: Mapping[str, Any], cause: Cause) -> dict[str, Any]:
     known: dict[str, Any] = {"trigger": {"name": metadata["name"], "namespace": metadata["namespace"]}}
     if cause.event is not None:
         known["event"] = cause.event
-    if cause.scheduled is not None:
-        known["schedule"] = {"time": rfc3339(cause.scheduled)}
+    if moment := cause.scheduled or cause.now:
+        known["schedule"] = {"time": rfc3339(moment)}
     return known
 
 
