@@ -31,6 +31,15 @@ def test_the_job_is_applied_waited_for_read_and_deleted(kubectl: Client, tmp_pat
 
 
 @pytest.mark.timeout(240)
+def test_a_team_gets_a_queue_and_asks_why_its_job_waits(kubectl: Client, tmp_path: Path) -> None:
+    (tmp_path / "queues.yaml").write_text(block("yaml", "# queues.yaml"))
+    (tmp_path / "job.yaml").write_text(block("yaml", "# job.yaml"))
+    told = shell(kubectl, block("sh", "kubectl apply -f queues.yaml"), tmp_path)
+    assert "It would start at once: 2 node on default-flavor." in told, told
+    assert "trainjob-hello-" in told and "team-queue" in told and "trainjob.trainer.kubeflow.org/hello created" in told
+
+
+@pytest.mark.timeout(240)
 def test_a_registered_model_is_listed_served_and_asked(kubectl: Client, model_registry: Client, tmp_path: Path) -> None:
     """The README's model is the digits one; a small sklearn model of another name takes its place."""
     platform = model_registry.platform
