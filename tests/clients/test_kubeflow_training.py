@@ -105,6 +105,19 @@ def test_a_paddlejob_trains_under_paddles_own_launcher(training: Client) -> None
         assert "of 2" in told["logs"][pod] and found[-1] < found[0] / 100
 
 
+@pytest.mark.timeout(180)
+def test_an_mpijobs_mpirun_starts_a_rank_on_each_worker(training: Client) -> None:
+    mpirun = ["mpirun", "-np", "2", *program("mpi")[:4]]
+    replicas = {"Launcher": {"replicas": 1, "command": mpirun}, "Worker": {"replicas": 2, "command": ["sleep", "1h"]}}
+    told = job(training, "MPIJob", "ranks", "mpioperator/mpi-pi:openmpi", replicas)
+    assert told["conditions"]["Succeeded"][0] == "True", told["conditions"]
+    lines = told["logs"]["ranks-launcher-0"]
+    for rank in (0, 1):
+        own = "\n".join(line for line in lines.splitlines() if f"rank {rank} of 2 on ranks-worker-" in line)
+        assert losses(own)[-1] < losses(own)[0] / 100, lines
+    assert "ranks-worker-0" in lines and "ranks-worker-1" in lines
+
+
 FAILS_ONCE = """
 import os, pathlib, signal, sys
 seen = pathlib.Path("MARK")
@@ -142,6 +155,40 @@ def test_a_worker_that_may_not_begin_again_fails_its_job_with_its_last_words(tra
     assert message.startswith("PyTorchJob doomed is failed because 1 Worker replica(s) failed.")
     assert "worker-0 (pytorch) ended with exit code 1" in message and "no data at /nowhere" in message
     assert any("no data at /nowhere" in line for line in told["events"]["pytorchjob/doomed"])
+
+
+QUEUE = """
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: one-core}
+spec:
+  namespaceSelector: {}
+  resourceGroups:
+  - coveredResources: [cpu, memory]
+    flavors:
+    - name: default-flavor
+      resources: [{name: cpu, nominalQuota: 1}, {name: memory, nominalQuota: 4Gi}]
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: LocalQueue
+metadata: {name: narrow, namespace: queued}
+spec: {clusterQueue: one-core}
+"""
+
+
+@pytest.mark.timeout(150)
+def test_a_job_waits_in_its_queue_until_another_one_is_suspended_which_then_goes_on(
+    training: Client, kubectl: Client
+) -> None:
+    kubectl.call("kubectl", "create", "namespace", "queued")
+    kubectl.call("kubectl", "apply", "-f", "-", stdin=QUEUE)
+    told = training.program("kubeflow_queue", namespace="queued", queue="narrow")
+    assert told["waiting"] == {"Created": "True"} and told["pods"] == []
+    assert told["suspended"] == {"Created": "True", "Running": "False", "Suspended": "True"}
+    assert told["resumed"] == {"Created": "True", "Running": "False", "Suspended": "False", "Succeeded": "True"}
+    assert told["logs"] == {"first-master-0": "first is done\n"}
+    kubectl.call("kubectl", "delete", "clusterqueue", "one-core")
+    kubectl.call("kubectl", "delete", "namespace", "queued", "--wait=false")
 
 
 MANIFEST = """

@@ -1,7 +1,7 @@
 """Brings the Training Operator's jobs towards what they ask for: looks at store and cluster, carries out the plan."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.commands.scheduling.v1 import SubmitWorkload
 from libs.base.errors import ApiError, Conflict, NotFound
-from libs.cluster import NAMESPACE, POD, SERVICE
+from libs.cluster import NAMESPACE, POD, SECRET, SERVICE
 from libs.cluster.obstacles import pod_obstacle
 from libs.cluster.security import enforces_restricted
 from libs.cluster.telling import events_about
@@ -21,8 +21,11 @@ from services.trainer.domain import admission
 from services.trainer.domain.legacy import restarts, state, words
 from services.trainer.domain.legacy.crew import crew
 from services.trainer.domain.legacy.family import Family
+from services.trainer.domain.legacy.frameworks.mpi import TOKEN
 from services.trainer.domain.legacy.observed import Observed, is_leaving, phase
+from services.trainer.domain.legacy.pods import holder
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
+from services.trainer.domain.tokens import token_for
 from services.trainer.reconcile import legacy as pure
 
 LATE_AFTER_S = 5.0
@@ -33,10 +36,21 @@ Job = dict[str, Any]
 
 
 class LegacyJobs:
-    """The reconciler of one of the kinds; `before` hears what a plan will do before it is done, as TrainJobs' does."""
+    """The reconciler of one of the kinds; `before` hears what a plan will do before it is done, as TrainJobs' does.
 
-    def __init__(self, kind: Kind, family: Family, before: Callable[[Plan, Job], Awaitable[None]]) -> None:
+    `programs` lie beside a job's own files where its family has some, and `key` answers the trainer's secret.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        family: Family,
+        before: Callable[[Plan, Job], Awaitable[None]],
+        programs: Mapping[str, str],
+        key: Callable[[], Awaitable[bytes]],
+    ) -> None:
         self.kind, self._family, self._before = kind, family, before
+        self._programs, self._key = programs, key
         chosen = f"{words.JOB_NAME},{words.OPERATOR_NAME}={family.operator}"
         self.owned = [Owned(POD, _owner, chosen)]
         self._asked_at: dict[str, float] = {}
@@ -77,7 +91,11 @@ class LegacyJobs:
             now=ctx.clock.now(),
             asked=asked,
             restricted=makes and await _is_restricted(job, ctx),
+            files=await self._files(job) if self._family.files and makes else {},
         )
+
+    async def _files(self, job: Job) -> dict[str, str]:
+        return {**self._programs, TOKEN: token_for(await self._key(), job["metadata"]["uid"])}
 
     async def _expire(self, job: Job, ctx: Context) -> Requeue | None:
         """Deletes a job whose time to live after its end is over; until then it comes back."""
@@ -99,7 +117,9 @@ class LegacyJobs:
         pods, services = await asyncio.gather(
             cluster.list(POD, meta["namespace"], labels=mine), cluster.list(SERVICE, meta["namespace"], labels=mine)
         )
-        seen = Observed(pods=tuple(pods), services=frozenset(one["metadata"]["name"] for one in services))
+        names = frozenset(one["metadata"]["name"] for one in services)
+        files = await cluster.get(SECRET, meta["namespace"], holder(job)) if self._family.files else None
+        seen = Observed(tuple(pods), names, secret=files is not None and _is_ours(files, job))
         if found := restarts.failed_pods(job, self._family, seen):
             return replace(seen, tails=await tails([one.pod for one in found], cluster))
         return await self._explained(job, seen, ctx) if _is_late(job, ctx.clock.now()) else seen

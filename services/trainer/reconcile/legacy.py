@@ -1,13 +1,13 @@
 """What must happen next for one of the Training Operator's jobs: a pure answer, the same at every retry."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.messages import Message
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
-from libs.cluster import POD, SERVICE
+from libs.cluster import POD, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, event_obstacle, pod_obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer.domain import admission
@@ -15,7 +15,7 @@ from services.trainer.domain.legacy import announce, failure, restarts, state, s
 from services.trainer.domain.legacy.crew import crew
 from services.trainer.domain.legacy.family import Crew, Family, Job, Replica, succeeded
 from services.trainer.domain.legacy.observed import Observed, is_leaving, is_over, phase
-from services.trainer.domain.legacy.pods import pod, service
+from services.trainer.domain.legacy.pods import holder, pod, secret, service
 from services.trainer.domain.notes import note
 from services.trainer.domain.outcome import Outcome
 from services.trainer.domain.state import (
@@ -42,7 +42,8 @@ CLEAN_AFTER_S = 10.0
 @dataclass(frozen=True)
 class World:
     """All that a decision rests on. `asked` says whether the scheduler was asked within the last ASK_AGAIN_S,
-    `restricted` that the namespace enforces the Pod Security level of that name."""
+    `restricted` that the namespace enforces the Pod Security level of that name; `files` are those that every job of a
+    family with files gets, its token among them."""
 
     job: Job
     family: Family
@@ -50,6 +51,7 @@ class World:
     now: datetime
     asked: bool = False
     restricted: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan(world: World) -> Plan:
@@ -101,7 +103,7 @@ def _tear_down(world: World) -> Plan:
     """The object goes when the last pod has gone, never before: no pod may outlive what explains it."""
     if world.observed.nothing_left:
         return Plan(done_finalizer=True)
-    actions = [*_remove_pods(world, world.observed.pods), *_remove_services(world)]
+    actions = [*_remove_pods(world, world.observed.pods), *_remove_others(world)]
     lost = _stuck(world)
     if lost is None:
         return Plan(actions=actions, requeue_after=LOOK_AGAIN_S)
@@ -116,7 +118,7 @@ def _clean(world: World) -> Plan:
     alive = [one for one in seen.pods if not is_over(one)]
     due = _due(job, "completionTime", CLEAN_AFTER_S, world.now)
     if policy == "All":
-        actions = [*_remove_pods(world, seen.pods), *_remove_services(world)]
+        actions = [*_remove_pods(world, seen.pods), *_remove_others(world)]
     else:
         actions = _remove_pods(world, alive) if policy != "None" and due == 0 else []
     if alive:
@@ -133,7 +135,7 @@ def _clean(world: World) -> Plan:
 def _suspend(world: World) -> Plan:
     job, family, seen = world.job, world.family, world.observed
     after = status.suspended(job, family, seen, world.now)
-    actions = [*_remove_pods(world, seen.pods), *_remove_services(world)]
+    actions = [*_remove_pods(world, seen.pods), *_remove_others(world)]
     if seen.pods:
         return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
     rests = condition(job, SUSPENDED) is not None
@@ -212,7 +214,10 @@ def _run(world: World, told: Obstacle | None) -> Plan:
 def _ensure(world: World, people: Crew, missing: Sequence[Replica]) -> list[Any]:
     """Services before pods: programs look for one another's names when they start. A pod on its way out keeps its name
     until it is gone; then the next one is made."""
-    actions: list[Any] = [
+    actions: list[Any] = []
+    if world.family.files and not world.observed.secret:
+        actions.append(Ensure(secret(people, world.family, world.files)))
+    actions += [
         Ensure(service(people, world.family, replica))
         for replica in people.replicas
         if replica.host not in world.observed.services
@@ -266,9 +271,11 @@ def _remove_pods(world: World, pods: Sequence[dict[str, Any]]) -> list[Any]:
     return [Remove(POD, namespace, one["metadata"]["name"]) for one in pods if not is_leaving(one)]
 
 
-def _remove_services(world: World) -> list[Any]:
+def _remove_others(world: World) -> list[Any]:
+    """What stands beside the pods."""
     namespace = world.job["metadata"]["namespace"]
-    return [Remove(SERVICE, namespace, name) for name in sorted(world.observed.services)]
+    services = [Remove(SERVICE, namespace, name) for name in sorted(world.observed.services)]
+    return [*services, Remove(SECRET, namespace, holder(world.job))] if world.observed.secret else services
 
 
 def _obstacle(world: World) -> Obstacle | None:

@@ -67,7 +67,8 @@ class Family:
     """One kind. `specs` is the field of its replica specs, `roles` those that there may be, in the order of ranks;
     of `single` roles there is exactly one replica, and `required` ones must be there. `leaders` decide how the job
     ends: all replicas of the first that the job has; without one `done` is asked. `env` is what each container of a
-    replica is told. With `ports_apart` every replica gets a port of its own.
+    replica is told. With `ports_apart` every replica gets a port of its own. `files` lie in `folder` of every pod, by
+    their names, beside what the adapter adds; roles in `commands` run these instead of what their template says.
     """
 
     kind: str
@@ -84,6 +85,9 @@ class Family:
     done: Callable[[Job, Tallies], bool] = all_workers_done
     ports_apart: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    files: Callable[[Crew], Mapping[str, str]] | None = None
+    folder: str = ""
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def operator(self) -> str:

@@ -17,13 +17,14 @@ class Observed:
 
     pods: tuple[Pod, ...] = ()
     services: frozenset[str] = frozenset()
+    secret: bool = False
     foreign: tuple[str, ...] = ()
     tails: Mapping[str, str] = field(default_factory=dict)
     events: tuple[dict[str, Any], ...] = ()
 
     @property
     def nothing_left(self) -> bool:
-        return not (self.pods or self.services)
+        return not (self.pods or self.services or self.secret)
 
     def pod(self, replica: Replica) -> Pod | None:
         return next((pod for pod in self.pods if pod["metadata"]["name"] == replica.host), None)

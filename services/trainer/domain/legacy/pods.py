@@ -4,7 +4,7 @@ None has an ownerReference to the job: it lives in another API server, and a clu
 owner for gone. Labels tie them; the finalizer sees to their end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -21,6 +21,7 @@ from services.trainer.domain.merge import by_key
 from services.trainer.domain.words import MANAGED_BY
 
 Object = dict[str, Any]
+FILES = "millstream-files"
 
 
 def labels(job: Job, family: Family) -> dict[str, str]:
@@ -49,6 +50,23 @@ def service(crew: Crew, family: Family, replica: Replica) -> Object:
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
 
 
+def holder(job: Job) -> str:
+    """The Secret with the files of a job whose family has some."""
+    return f"{job['metadata']['name']}-files"
+
+
+def secret(crew: Crew, family: Family, more: Mapping[str, str]) -> Object:
+    """`more` are files that do not hang on the job, and its token."""
+    assert family.files
+    meta = {
+        "name": holder(crew.job),
+        "namespace": crew.job["metadata"]["namespace"],
+        "labels": labels(crew.job, family),
+    }
+    data = {**more, **family.files(crew)}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "Opaque", "stringData": data}
+
+
 def templates(job: Job, family: Family) -> dict[str, Object]:
     """Pod templates by role, with amounts for containers that name none."""
     return {role: _with_amounts(spec["template"], family) for role, spec in replica_specs(job, family).items()}
@@ -66,6 +84,9 @@ def pod(crew: Crew, family: Family, replica: Replica, given: Assignment | None, 
         spec.setdefault("automountServiceAccountToken", False)
     own = tuple(family.env(crew, replica))
     spec["containers"] = [_container(each, family, replica, own) for each in spec["containers"]]
+    if family.files:
+        given_files = {"name": FILES, "secret": {"secretName": holder(crew.job), "defaultMode": 0o444}}
+        spec["volumes"] = by_key(spec.get("volumes") or [], [given_files], "name")
     found = template.get("metadata") or {}
     meta = {
         "name": replica.host,
@@ -107,14 +128,22 @@ def _container(container: Object, family: Family, replica: Replica, own: Sequenc
     env = by_key(by_key(_platform_env(container), container.get("env") or [], "name"), own, "name")
     if container["name"] != family.container:
         return {**container, "env": env}
+    mounts = [{"name": FILES, "mountPath": family.folder, "readOnly": True}] if family.files else []
     port = {"name": family.port_name, "containerPort": replica.port, "protocol": "TCP"}
     return {
-        **container,
+        **_told(container, family.commands.get(replica.role)),
         "env": env,
+        "volumeMounts": by_key(container.get("volumeMounts") or [], mounts, "mountPath"),
         "ports": by_key(container.get("ports") or [], [port], "name"),
         # The last lines of the log become the message of a failure.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _told(container: Object, command: Sequence[str] | None) -> Object:
+    if command is None:
+        return container
+    return {**{key: value for key, value in container.items() if key != "args"}, "command": list(command)}
 
 
 def _platform_env(container: Object) -> list[EnvVar]:

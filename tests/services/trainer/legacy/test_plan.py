@@ -262,6 +262,29 @@ def test_the_scheduler_is_told_once_that_nothing_of_a_finished_job_runs() -> Non
     assert said(plan(world(after(owner, found)))) == []
 
 
+def test_counts_go_on_while_pods_of_a_finished_job_end_and_what_success_ends_has_succeeded() -> None:
+    one = {"active": 1, "succeeded": 0, "failed": 0, "selector": "s"}
+    owner = running(
+        "TFJob",
+        TF,
+        status={
+            "conditions": [_true("Succeeded")],
+            "completionTime": "2026-11-22T09:59:59Z",
+            "replicaStatuses": {"Chief": {**one, "active": 0, "succeeded": 1}, "Worker": one, "PS": one},
+        },
+    )
+    first = plan(world(owner, pods(owner, {"chief-0": "Succeeded", "worker-0": "Succeeded", "ps-0": "Running"})))
+    assert first.status is not None
+    assert {k: (v["active"], v["succeeded"]) for k, v in first.status["replicaStatuses"].items()} == {
+        "Chief": (0, 1),
+        "Worker": (0, 1),
+        "PS": (1, 0),
+    }
+    second = plan(world(after(owner, first), pods(owner, {"chief-0": "Succeeded", "worker-0": "Succeeded"})))
+    assert second.status is not None
+    assert [v["succeeded"] for v in second.status["replicaStatuses"].values()] == [1, 1, 1]
+
+
 def test_suspension_removes_the_pods_first_and_tells_the_scheduler_when_the_last_has_gone() -> None:
     owner = running(spec={"runPolicy": {"suspend": True}}, status={"conditions": [_true("Created"), _true("Running")]})
     first = plan(world(owner, pods(owner, {"master-0": "Running", "worker-0": "Running"})))

@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from services.trainer.domain.legacy.family import Crew, EnvVar, Family, Job, Replica, Tallies, value
+from services.trainer.domain.rendezvous import tf_config
 
 
 def environment(crew: Crew, replica: Replica) -> Sequence[EnvVar]:
     """A job of one replica is a local program and is told of no cluster."""
     if len(crew.replicas) < 2:
         return []
-    return [value("TF_CONFIG", json.dumps(_config(crew, replica), separators=(",", ":")))]
+    return [value("TF_CONFIG", _config(crew, replica))]
 
 
-def _config(crew: Crew, replica: Replica) -> dict[str, Any]:
-    task = {"type": replica.role.lower(), "index": replica.index}
+def _config(crew: Crew, replica: Replica) -> str:
+    role = replica.role.lower()
     if crew.job["spec"].get("enableDynamicWorker"):
-        return {"sparseCluster": _sparse(crew, replica), "task": task}
-    return {"cluster": _cluster(crew), "task": task, "environment": "cloud"}
+        task = {"type": role, "index": replica.index}
+        return json.dumps({"sparseCluster": _sparse(crew, replica), "task": task})
+    return tf_config(_cluster(crew), role, replica.index, environment="cloud")
 
 
 def _cluster(crew: Crew) -> dict[str, list[str]]:
