@@ -14,6 +14,7 @@ NOT_IMPORTED = {
     "/__main__": "a program: importing it runs it",
     "/migrations/": "Alembic runs these inside its own context",
     "demo/train": "a program inside a pod",
+    "millstream/tune/": "a program inside a pod, in an environment of its own (requirements/llm.txt)",
     "/sitecustomize": "Python's own hook inside a pod: it is there to act on import",
 }
 

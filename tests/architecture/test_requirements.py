@@ -39,8 +39,8 @@ BY_PIP = {"torch": "the Makefile installs it first"}
 DISTRIBUTIONS = packages_distributions()
 
 
-def _named() -> set[str]:
-    lines = [line.partition("#")[0].strip() for line in (ROOT / "requirements.in").read_text().splitlines()]
+def _named(file: Path = ROOT / "requirements.in") -> set[str]:
+    lines = [line.partition("#")[0].strip() for line in file.read_text().splitlines()]
     return {_normal(re.split(r"[\[=<>~!]", line)[0]) for line in lines if line}
 
 
@@ -68,7 +68,8 @@ def _packages(path: Path) -> Iterator[str]:
 
 
 def test_every_package_that_is_imported_is_named() -> None:
-    known = _named() | BY_PIP.keys()
+    elsewhere = (_named(file) for file in (ROOT / "requirements").glob("*.in"))  # environments of images
+    known = _named().union(BY_PIP, *elsewhere)
     missing = {
         name: path
         for name, path in _imported().items()

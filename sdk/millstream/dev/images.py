@@ -99,6 +99,14 @@ WORKLOADS = (
     _framework("mpi", "OpenMPI and mpi4py", "mpioperator/*", "*/mpi"),
     _framework("deepspeed", "DeepSpeed", "*/deepspeed", "*/deepspeed-runtime", packages=("torch",)),
     _framework("paddle", "PaddlePaddle", "*/paddle"),
+    Image(
+        "llm",
+        "Fine-tunes language models, and the platform's calls for users' code",
+        (HELPER, "sdk/millstream/data"),
+        packages=("torch",),
+        files=("sdk/millstream/tune",),  # it imports what requirements/llm.txt pins, not what the platform has
+        stands_for=("millstream/llm", "*/millstream-llm", "*/torchtune-trainer"),
+    ),
 )
 
 
