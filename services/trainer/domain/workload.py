@@ -175,6 +175,7 @@ def _node(job: dict[str, Any], container: dict[str, Any], shape: Shape, role: Ro
     env = by_key(by_key(_platform_env(job, site), container.get("env") or [], "name"), shape.env, "name")
     mounts = [{"name": "progress", "mountPath": TOKEN_FOLDER, "readOnly": True}]
     mounts += [{"name": name, "mountPath": folder, "readOnly": True} for name, folder in _folders(shape).items()]
+    mounts += [{"name": name, "mountPath": folder} for name, folder in _scratch(container, shape).items()]
     mounts += initializers.mounts(job)
     return {
         **_told(container, role),
@@ -240,7 +241,15 @@ def _volumes(job: dict[str, Any], shape: Shape) -> list[dict[str, Any]]:
         {"name": name, "secret": {"secretName": holder, "items": _items(shape, folder)}}
         for name, folder in _folders(shape).items()
     ]
-    return [token, *given, *initializers.volumes(job)]
+    own = [{"name": name, "emptyDir": {}} for name in _scratch({}, shape)]
+    return [token, *given, *own, *initializers.volumes(job)]
+
+
+def _scratch(container: dict[str, Any], shape: Shape) -> dict[str, str]:
+    """The framework's own folders by the name of their volume, but for those that the user mounts something on."""
+    taken = {mount["mountPath"].rstrip("/") for mount in container.get("volumeMounts") or []}
+    named = {f"scratch-{number}": folder for number, folder in enumerate(shape.scratch)}
+    return {name: folder for name, folder in named.items() if folder not in taken}
 
 
 def _folders(shape: Shape) -> dict[str, str]:
