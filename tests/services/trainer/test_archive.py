@@ -106,7 +106,8 @@ class Rig:
         return await self.http.get(f"{HERE}/{path}", params=params)
 
     async def log(self, name: str, **params: Any) -> list[str]:
-        return (await self.get(f"pods/{name}/log", **params)).text.splitlines()
+        answer = await self.get(f"pods/{name}/log", **params)
+        return answer.text.splitlines() if answer.status_code == 200 else []
 
     async def is_whole(self, job: str = "digits") -> bool:
         found = await self.get(f"trainjobs/{job}")
