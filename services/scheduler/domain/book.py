@@ -263,6 +263,8 @@ class Book:
 
     def _leave(self, uid: str, wake: bool = True) -> None:
         home = self._homes.pop(uid, "")
+        if uid in self.pledged:
+            self._awake[home] = None  # a strict queue was held by the pledge
         for marks in (self.homeless, self.untold, self.restless, self.pledged, self.leaving):
             marks.pop(uid, None)
         self.deadlines.forget(uid)

@@ -5,7 +5,7 @@ Source of the rules: Kueue's ClusterQueue documentation (flavors and resources, 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from services.scheduler.domain.holding import usage_of
@@ -65,6 +65,8 @@ class Market:
     flavors: Mapping[str, ResourceFlavor]
     oracle: Oracle | None = None
     wired: Callable[[str], bool] = lambda flavor: False
+    seats: Callable[[PodSet, Assignment], str] = lambda pod_set, assignment: ""
+    """Why there is no place for these pods in this flavor's topology; empty if there is."""
 
 
 def assign(market: Market, pod_sets: tuple[PodSet, ...], counts: Mapping[str, int], over: Mapping[str, int]) -> Verdict:
@@ -90,7 +92,7 @@ def assign(market: Market, pod_sets: tuple[PodSet, ...], counts: Mapping[str, in
 def _pod_set(
     market: Market, pod_set: PodSet, count: int, left: int, usage: Mapping[FlavorResource, int]
 ) -> tuple[Assignment | None, list[str], Mode]:
-    asked = {resource: amount for resource, amount in pod_set.requests.items() if amount}
+    asked = {resource: amount for resource, amount in pod_set.requests.items() if amount > 0}
     for group in market.queue.resource_groups:
         if "pods" in group.resources:
             asked["pods"] = 1
@@ -126,6 +128,8 @@ def _choose(
     keys = {key for quotas in group.flavors for key in _labels(market, quotas.flavor)}
     for quotas in group.flavors:
         offer = _offer(market, quotas, pod_set, amounts, usage, keys, len(group.flavors) > 1)
+        if offer.mode is Mode.FIT and len(group.flavors) > 1 and market.wired(offer.flavor):
+            offer = _placed(market, offer, pod_set, amounts)
         reasons += offer.reasons
         if offer.mode is Mode.NEVER:
             continue
@@ -173,6 +177,14 @@ def _offer(
     if mode is Mode.PREEMPT and not _may_preempt(market, total, several):
         mode = Mode.STUCK
     return _Offer(name, mode, distance(market.node, total), tuple(reasons))
+
+
+def _placed(market: Market, offer: _Offer, pod_set: PodSet, amounts: Mapping[str, int]) -> _Offer:
+    """Its quota would do; without a place in its topology the next flavor is tried (kueue#13956)."""
+    flavors = dict.fromkeys(amounts, offer.flavor)
+    assignment = _assignment(market, pod_set, pod_set.count, flavors, dict(pod_set.requests))
+    why = market.seats(pod_set, assignment)
+    return replace(offer, mode=Mode.STUCK, reasons=(f"flavor {offer.flavor}: {why}",)) if why else offer
 
 
 def _may_preempt(market: Market, total: Mapping[FlavorResource, int], several: bool) -> bool:

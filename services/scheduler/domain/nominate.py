@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from services.scheduler.domain.flavors import Market, Mode, Oracle, Verdict, assign
 from services.scheduler.domain.holding import Holding
-from services.scheduler.domain.model import Assignment, ClusterQueue, Policy, Stop, Workload
+from services.scheduler.domain.model import Assignment, ClusterQueue, PodSet, Policy, Stop, Workload
 from services.scheduler.domain.partial import largest
 from services.scheduler.domain.placing import seat
 from services.scheduler.domain.preempt import Candidate, Gather, Search
@@ -40,7 +40,16 @@ def smaller(trial: Trial, workload: Workload, home: str) -> Verdict | None:
 def with_counts(trial: Trial, workload: Workload, home: str, counts: Mapping[str, int]) -> Verdict:
     spec, leaf = market_of(trial, home)
     book = trial.book
-    market = Market(spec, leaf, book.flavors, _oracle(trial, workload, home), book.fleet.is_wired)
+
+    def seats(pod_set: PodSet, assignment: Assignment) -> str:
+        left = counts.get(pod_set.name, pod_set.count) - workload.reclaimable.get(pod_set.name, 0)
+        try:
+            seat(book.fleet, (pod_set,), (replace(assignment, count=max(0, left)),))
+        except NoPlace as why:
+            return str(why)
+        return ""
+
+    market = Market(spec, leaf, book.flavors, _oracle(trial, workload, home), book.fleet.is_wired, seats)
     verdict = assign(market, workload.pod_sets, counts, workload.reclaimable)
     if verdict.mode is not Mode.FIT:
         return verdict

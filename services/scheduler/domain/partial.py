@@ -13,7 +13,7 @@ def largest(
 ) -> T | None:
     """The result of the attempt with the most pods below `counts` and not below any `min_count`; None if even the
     fewest fail. Fewer pods are taken to succeed wherever more do."""
-    spare = {p.name: counts[p.name] - p.min_count for p in pod_sets if p.min_count is not None}
+    spare = {p.name: max(0, counts[p.name] - max(0, p.min_count)) for p in pod_sets if p.min_count is not None}
     total = sum(spare.values())
     if total <= 0:
         return None

@@ -105,7 +105,8 @@ class Search:
 
     def _candidates(self) -> list[Candidate]:
         """Legal by policy; of other queues first, then the lowest priority, then the latest arrival."""
-        found = [c for c in self._own() if c is not None] + list(self._others())
+        own = list(self._own())
+        found = own + list(self._others(hopeless=not own))
         return sorted(found, key=lambda c: (not c.outside, *_last_first(c.workload)))
 
     def _own(self) -> Iterable[Candidate]:
@@ -117,15 +118,18 @@ class Search:
             if other.priority < mine.priority or newer:
                 yield from self._useful(other, self.leaf, self.leaf, self.leaf)
 
-    def _others(self) -> Iterable[Candidate]:
-        """Those on borrowed quota; queues that borrow nothing of what is short are passed over at once."""
+    def _others(self, hopeless: bool) -> Iterable[Candidate]:
+        """Those on borrowed quota; queues that borrow nothing of what is short are passed over at once. `hopeless`:
+        its own queue yields nobody, so what it would borrow now it would borrow in the end."""
         policy = self.rules.reclaim_within_cohort
         if policy is Policy.NEVER or self.leaf.parent is None:
             return
         secure = Secure(self.trial)
         wanted = self.short or set(self.holding.usage)
-        for leaf, near, far in _neighbours(self.leaf):
-            if not any(leaf.over(fr) for fr in wanted):
+        only_own = not self.trial.book.rules.fair_sharing and self.rules.borrow_within_cohort is Policy.NEVER
+        tops = [near for near in self.leaf.path()[:-1] if not (hopeless and only_own) or self.within_own(near)]
+        for leaf, near, far in _neighbours(tops):
+            if not any(leaf.usage.get(fr, 0) > leaf.subtree.get(fr, 0) for fr in wanted):
                 continue
             for other in self.trial.holders(leaf.name):
                 if policy is Policy.LOWER_PRIORITY and other.priority >= self.workload.priority:
@@ -171,15 +175,13 @@ def _last_first(workload: Workload) -> tuple[int, int, str]:
     return (-rank, -arrival, uid)
 
 
-def _neighbours(leaf: QuotaNode) -> Iterable[tuple[QuotaNode, QuotaNode, QuotaNode]]:
-    """All other queues of the tree with, for each, the two sides that meet in the lowest common ancestor."""
-    near = leaf
-    while near.parent is not None:
-        for far in near.parent.children:
+def _neighbours(tops: Iterable[QuotaNode]) -> Iterable[tuple[QuotaNode, QuotaNode, QuotaNode]]:
+    """All queues below the siblings of these nodes with, for each, the two sides that meet in the common ancestor."""
+    for near in tops:
+        for far in near.parent.children if near.parent is not None else ():
             if far is not near:
                 for other in _leaves(far):
                     yield other, near, far
-        near = near.parent
 
 
 def _leaves(node: QuotaNode) -> Iterable[QuotaNode]:

@@ -48,13 +48,18 @@ def grown(fleet: Fleet, workload: Workload, admission: Admission, more: Mapping[
 
 def newly_held(admission: Admission, before: Admission, more: Mapping[str, int]) -> Holding:
     """What growing adds to what is held."""
+    return replace(moved(before, admission), usage=growth_usage(before, more))
+
+
+def moved(before: Admission, admission: Admission) -> Holding:
+    """The places that are taken anew: nobody else may get them in the same cycle."""
     places = []
     for now, then in zip(admission.assignments, before.assignments, strict=True):
         old = Counter({d.values: d.count for d in then.topology})
         for domain in now.topology:
-            if extra := domain.count - old[domain.values]:
+            if (extra := domain.count - old[domain.values]) > 0:
                 places += [Place(f, domain.values, now.requests, extra) for f in sorted(set(now.flavors.values()))]
-    return Holding(admission.cluster_queue, growth_usage(before, more), tuple(places))
+    return Holding(admission.cluster_queue, {}, tuple(places))
 
 
 def mended(fleet: Fleet, workload: Workload, admission: Admission, lost: Sequence[Place]) -> Admission | None:

@@ -30,7 +30,7 @@ from services.scheduler.domain.trial import Trial
 def take_turn(trial: Trial, entry: Entry, now: int) -> Sequence[Decision]:
     """What was nominated is nominated again if others of this cycle changed what there is."""
     workload, verdict, home = entry.workload, entry.verdict, entry.leaf.name
-    if trial.mark != entry.nominated_at and not (_is_plain(verdict) and fits(entry.leaf, verdict.usage)):
+    if trial.mark != entry.nominated_at and not _still_fits(trial, entry):
         verdict = nominate(trial, workload, home)
     return _decide(trial, workload, verdict, home, now)
 
@@ -65,9 +65,13 @@ def grow(trial: Trial, entry: Entry) -> Sequence[Decision]:
     return [Update(workload.uid, larger, f"it wanted {wanted}")]
 
 
-def _is_plain(verdict: Verdict) -> bool:
-    """Fits by quota alone: no place was looked for."""
-    return verdict.mode is Mode.FIT and not any(a.topology for a in verdict.assignments)
+def _still_fits(trial: Trial, entry: Entry) -> bool:
+    """Neither its quota nor its places were given to somebody else meanwhile."""
+    verdict = entry.verdict
+    if verdict.mode is not Mode.FIT or not fits(entry.leaf, verdict.usage):
+        return False
+    places = hold(_admission(entry.workload, verdict, entry.leaf.name, 0, None)).places
+    return not places or trial.book.fleet.has_room(places)
 
 
 def _decide(trial: Trial, workload: Workload, verdict: Verdict, home: str, now: int) -> Sequence[Decision]:

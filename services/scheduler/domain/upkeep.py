@@ -18,7 +18,7 @@ from services.scheduler.domain.model import (
     Update,
     Workload,
 )
-from services.scheduler.domain.resize import mended, shrunk
+from services.scheduler.domain.resize import mended, moved, shrunk
 from services.scheduler.domain.trial import Trial
 
 
@@ -66,6 +66,7 @@ def _look_at(trial: Trial, workload: Workload, admission: Admission, now: int) -
         mend = mended(book.fleet, workload, admission, lost)
         if mend is None:
             return Evict(uid, Reason.NODE_FAILURE, f"{_say(lost)} failed and no other place as asked for is free")
+        trial.move(moved(admission, mend), +1)
         return Update(uid, mend, f"{_say(lost)} failed; its pods go elsewhere")
     if admission.admitted_at is None:
         return _checked(trial, workload, admission, now)

@@ -152,6 +152,14 @@ def test_what_no_group_offers_is_refused_by_its_name():
     assert world.reason("w") == "amd.com/gpu is not offered by ClusterQueue a"
 
 
+def test_asking_for_less_than_nothing_frees_nothing():
+    world = World(queue("a", 4))
+    world.submit(workload("liar", "a", -100, arrival=1), workload("w", "a", 5, arrival=2))
+    world.settle()
+    assert "w" not in world.running()
+    assert world.book.node("a").usage.get(("default", "cpu"), 0) >= 0
+
+
 def test_pods_are_counted_where_a_queue_limits_them():
     pods = ResourceGroup(("cpu", "pods"), (FlavorQuotas("default", {"cpu": Quota(99), "pods": Quota(3)}),))
     world = World(ClusterQueue("a", (pods,)))
@@ -171,6 +179,17 @@ def test_strict_waits_for_its_head_and_best_effort_does_not():
         )
         world.settle()
         assert world.running() == running
+
+
+def test_a_strict_queue_goes_on_after_its_head_got_the_room_that_was_made_for_it():
+    world = World(queue("a", 5, preemption=RECLAIM, strategy=Strategy.STRICT_FIFO))
+    world.submit(workload("low", "a", 5, 0, 1))
+    world.settle()
+    world.submit(workload("high", "a", 4, 1, 2))
+    world.settle()
+    world.submit(workload("next", "a", 1, 1, 3))
+    world.calm()
+    assert world.running() == {"high", "next"}
 
 
 def test_who_need_not_borrow_goes_before_who_borrows_then_priority_then_arrival():

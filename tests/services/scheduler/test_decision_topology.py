@@ -155,6 +155,28 @@ def test_if_there_is_no_other_place_it_is_evicted_and_starts_where_there_is():
     assert lost not in seats(world, "w") and len(racks(world, "w")) == 1
 
 
+def test_two_workloads_of_two_failed_nodes_do_not_get_the_same_place():
+    world = wired(racks=1, hosts=3, cpu=2)
+    world.submit(ask("v", 2), ask("w", 2, arrival=1))
+    world.settle()
+    for name in (*seats(world, "v"), *seats(world, "w")):
+        world.book.put_node(node(name, "b0", "b0-r0", 2, ready=False))
+    world.settle()
+    assert len(world.running()) == 1 and len(world.evictions()) == 1
+
+
+def test_a_flavor_without_a_place_gives_way_to_the_next():
+    world = wired(racks=1, hosts=1)
+    world.book.put_flavor(ResourceFlavor("other", {"pool": "y"}, topology="wires"))
+    world.book.put_node(
+        replace(node("far", "b9", "b9-r9", 9), labels={"pool": "y", BLOCK: "b9", RACK: "b9-r9", HOST: "far"})
+    )
+    world.book.put_queue(queue("a", {"tas": 100, "other": 100}))
+    world.submit(ask("w", 6))
+    world.settle()
+    assert seats(world, "w") == {"far": 6}
+
+
 def test_a_finished_workload_gives_its_places_back_to_other_cohorts_too():
     world = wired(racks=1, hosts=1)
     world.book.put_queue(queue("other", {"tas": 100}, "elsewhere"))

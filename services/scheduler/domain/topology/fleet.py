@@ -3,6 +3,8 @@
 Flavors may share nodes: each flavor's wiring counts what was placed through that flavor, as Kueue does.
 """
 
+from collections.abc import Iterable
+
 from services.scheduler.domain.holding import Place
 from services.scheduler.domain.model import Node, ResourceFlavor, Topology
 from services.scheduler.domain.topology.wiring import Wiring
@@ -65,10 +67,25 @@ class Fleet:
         if wiring is not None:
             wiring.change(place.values, {**place.requests, **dict(_one_pod(place))}, sign * place.count)
 
+    def has_room(self, places: Iterable[Place]) -> bool:
+        """Whether all of them may be taken together."""
+        known = list(places)
+        for place in known:
+            self.take(place, +1)
+        rooms = [self._room(place) for place in known]
+        for place in known:
+            self.take(place, -1)
+        return all(free >= 0 for room in rooms for free in room)
+
     def is_lost(self, place: Place) -> bool:
         """Whether its domain is gone: its nodes are not ready any more, or not there."""
         wiring = self.wiring(place.flavor)
         return wiring is not None and place.values not in wiring.by_values
+
+    def _room(self, place: Place) -> list[int]:
+        wiring = self.wiring(place.flavor)
+        leaf = wiring.by_values.get(place.values) if wiring else None
+        return [leaf.room[resource] for resource in place.requests if resource in leaf.room] if leaf else [-1]
 
     def _build(self, flavor: ResourceFlavor, topology: Topology) -> Wiring:
         labels = flavor.node_labels.items()
