@@ -15,7 +15,7 @@ from libs.base.errors import Conflict, MillstreamError
 from libs.cluster import Resource
 from libs.service.app import Ports
 from libs.service.pipeline import say
-from libs.store import LeaseRow, UnitOfWork
+from libs.store import UnitOfWork
 from services.scheduler.adapters.kinds import WORKLOAD
 from services.scheduler.adapters.shelf import Shelf
 from services.scheduler.adapters.surroundings import Surroundings
@@ -256,10 +256,14 @@ class Loop:
 
     async def _generation(self) -> int:
         async with self._store.write() as uow:
-            found = await uow.session.get(LeaseRow, LEASE)
-            return found.generation if found else 0
+            return await _term_of(uow)
 
     async def _check_term(self, uow: UnitOfWork) -> None:
-        found = await uow.session.get(LeaseRow, LEASE)
-        if (found.generation if found else 0) != self._term:
+        if await _term_of(uow) != self._term:
             raise NotLeading(f"the lease {LEASE} is another's by now")
+
+
+async def _term_of(uow: UnitOfWork) -> int:
+    """Past SQLAlchemy's session: it is asked in every transaction of decisions."""
+    found = await uow.rows("SELECT generation FROM leases WHERE name = ?1", LEASE)
+    return int(found[0][0]) if found else 0
