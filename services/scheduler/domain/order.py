@@ -36,8 +36,10 @@ def plain_order(entries: Iterable[Entry]) -> list[Entry]:
 
 def fair_order(entries: Iterable[Entry]) -> Iterator[Entry]:
     """One at a time: each next one is chosen with what the ones before it were given counted in."""
-    by_leaf = {id(e.leaf): e for e in entries}
-    roots = {id(e.leaf.root): e.leaf.root for e in by_leaf.values()}
+    by_leaf: dict[int, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda e: order_key(e.workload), reverse=True):
+        by_leaf.setdefault(id(entry.leaf), []).append(entry)
+    roots = {id(some[0].leaf.root): some[0].leaf.root for some in by_leaf.values()}
     contests = [_Contest(root, by_leaf) for root in sorted(roots.values(), key=lambda root: root.name)]
     for contest in contests:
         while (winner := contest.pop()) is not None:
@@ -48,10 +50,11 @@ Rank = tuple[tuple[int, int], Key]
 
 
 class _Contest:
-    """A tournament below one node: its children's winners compete by the share they would bring their child to."""
+    """A tournament below one node: its children's winners compete by the share they would bring their child to.
+    A queue may have several entries, its head and running workloads that grow: the first of them comes last here."""
 
-    def __init__(self, node: QuotaNode, by_leaf: Mapping[int, Entry]) -> None:
-        self._entry = by_leaf.get(id(node)) if node.queue else None
+    def __init__(self, node: QuotaNode, by_leaf: Mapping[int, list[Entry]]) -> None:
+        self._entries = by_leaf.get(id(node), [])
         self._heap: list[tuple[Rank, int, QuotaNode, _Contest]] = []
         for at, child in enumerate(node.children):
             contest = _Contest(child, by_leaf)
@@ -61,8 +64,8 @@ class _Contest:
         heapify(self._heap)
 
     def best(self) -> Entry | None:
-        if self._entry is not None:
-            return self._entry
+        if self._entries:
+            return self._entries[-1]
         if not self._heap:
             return None
         self._refresh()
@@ -70,9 +73,8 @@ class _Contest:
 
     def pop(self) -> Entry | None:
         """The winner leaves; its place is taken by the next one of its subtree, with shares as they are now."""
-        if self._entry is not None:
-            entry, self._entry = self._entry, None
-            return entry
+        if self._entries:
+            return self._entries.pop()
         if not self._heap:
             return None
         self._refresh()

@@ -231,6 +231,16 @@ def test_fair_sharing_evens_out_what_came_first():
     assert [running.count(name) for name in "abd"] == [3, 3, 3]
 
 
+def test_one_that_wants_to_grow_does_not_take_the_turn_of_its_queues_head():
+    world = World(cohort("root", 4), queue("a", 0, "root"), rules=Rules(fair_sharing=True))
+    world.submit(workload("grows", "a", 1, arrival=1, pods=3))
+    world.settle()
+    world.submit(reported(world.book.workloads["grows"], True, {}, {"main": 9}, world.now))
+    world.submit(workload("head", "a", 1, arrival=2))
+    world.settle()
+    assert world.running() == {"grows", "head"}
+
+
 def test_only_the_strategies_asked_for_are_used():
     """With the final share alone nobody takes what would turn the tables."""
     for strategies, expected in (((FairStrategy.FINAL_SHARE,), {"a1"}), ((FairStrategy.INITIAL_SHARE,), {"b1"})):
