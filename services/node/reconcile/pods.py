@@ -19,13 +19,13 @@ from services.node.domain.pod_status import pod_status
 from services.node.domain.pods import FINISHED, Health, Kill, PodPlan, Seen, Start, Waiting, plan_pod
 from services.node.ports import ContainerStarted, HostAlias, PodRuntime, PodSandbox, RuntimeEvent
 from services.node.reconcile.containers import Containers
-from services.node.reconcile.kinds import JOB, KUBELET, POD
+from services.node.reconcile.kinds import JOB, KUBELET, NODE, POD
 from services.node.reconcile.needs import NodeFacts
 from services.node.reconcile.pod_news import news_of
 from services.node.reconcile.probing import Probes, Watched
 from services.node.reconcile.pulling import PULLING, Pulls
 from services.node.reconcile.recorder import News, Recorder
-from services.node.reconcile.scheduling import Addresses, bound, unbound, unschedulable
+from services.node.reconcile.scheduling import Addresses, bound, gated, unbound, unschedulable
 
 Object = dict[str, Any]
 CONFIG_RETRY_S = 10.0
@@ -146,7 +146,14 @@ class Pods:
 
     async def _schedule(self, pod: Object) -> Object | None:
         meta, now = pod["metadata"], self._clock.now()
-        why = unschedulable(pod, self._node)
+        if closed := gated(pod):
+            status = unbound(pod, closed, now, "SchedulingGated")
+            if status != pod.get("status"):
+                await self._write(pod, status, [])
+            return None
+        node = await self._resources.find(NODE, "", self._node.name)
+        labels = node["metadata"].get("labels") if node else None
+        why = unschedulable(pod, self._node, labels or {})
         if why:
             status = unbound(pod, why, now)
             if status != pod.get("status"):

@@ -1,6 +1,7 @@
 """Gives a new pod its node and its loopback address, or says why not; addresses are remembered from the store."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -51,15 +52,22 @@ class Addresses:
         return f"127.{self._second}.{128 + digest[0] % 128}.{1 + digest[1] % 254}"
 
 
-def unschedulable(pod: Object, node: NodeFacts) -> str | None:
-    """Why the pod fits on no node. It is held against the whole machine: containers share that by their limits."""
+def gated(pod: Object) -> str | None:
+    """Whose leave the pod still waits for, before it may have a node."""
+    names = [gate["name"] for gate in pod["spec"].get("schedulingGates") or []]
+    return f"Scheduling is blocked due to non-empty scheduling gates: {', '.join(names)}" if names else None
+
+
+def unschedulable(pod: Object, node: NodeFacts, labels: Mapping[str, str]) -> str | None:
+    """Why the pod fits on no node. It is held against the whole machine: containers share that by their limits.
+    `labels` are those that somebody gave the node."""
     wrong = [
         f"Insufficient {name}" for name, amount in sorted(requested(pod["spec"]).items())
         if amount > node.allocatable.get(name, 0.0)
     ]  # fmt: skip
     selector = pod["spec"].get("nodeSelector") or {}
-    labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"}
-    if any(labels.get(key) != value for key, value in selector.items()):
+    known = {**labels, "kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux"}
+    if any(known.get(key) != value for key, value in selector.items()):
         wrong.append("node(s) didn't match Pod's node affinity/selector")
     return f"0/1 nodes are available: {', '.join('1 ' + w for w in wrong)}." if wrong else None
 
@@ -75,8 +83,8 @@ def bound(pod: Object, node: NodeFacts, ip: str, now: datetime) -> Object:
     return {**pod, "spec": {**pod["spec"], "nodeName": node.name}, "status": status}
 
 
-def unbound(pod: Object, why: str, now: datetime) -> Object:
+def unbound(pod: Object, why: str, now: datetime, reason: str = "Unschedulable") -> Object:
     """The status of a pod that must wait."""
     status = {"phase": "Pending", **(pod.get("status") or {})}
-    known = conditions.put(status.get("conditions"), "PodScheduled", False, now, reason="Unschedulable", message=why)
+    known = conditions.put(status.get("conditions"), "PodScheduled", False, now, reason=reason, message=why)
     return {**status, "conditions": known}

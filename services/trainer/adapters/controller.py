@@ -16,7 +16,7 @@ from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
-from services.trainer.domain import admission, lifetime, words
+from services.trainer.domain import admission, lifetime, ungating, words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed, split
 from services.trainer.domain.outcome import failed_container, failed_pods
@@ -63,6 +63,7 @@ class TrainJobs:
             self._asked_at.pop((job or {}).get("metadata", {}).get("uid", ""), None)
             return await self._expire(job, ctx) if job else None
         world = await self._world(job, ctx)
+        await _ungate(world, ctx)
         try:
             return await self._carry_out(pure.plan(world), job, ctx)
         except Conflict:
@@ -131,6 +132,14 @@ class TrainJobs:
             found = [runtime["metadata"]["name"] for runtime in page.items]
             names += found if kind.kind == wanted else [f"{kind.kind} {name}" for name in found]
         return names
+
+
+async def _ungate(world: pure.World, ctx: Context) -> None:
+    """Pods that wait to be told their place are told; one that is gone meanwhile needs none."""
+    for name, patch in ungating.patches(world.job, world.observed.pods) if is_admitted(world.job) else ():
+        assert ctx.cluster is not None
+        with suppress(NotFound):
+            await ctx.cluster.patch(POD, world.job["metadata"]["namespace"], name, patch)
 
 
 def _may_run(job: Job) -> bool:

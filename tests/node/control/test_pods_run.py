@@ -75,6 +75,22 @@ async def test_what_the_node_does_not_have_leaves_a_pod_pending_and_says_so(desk
     assert "Insufficient nvidia.com/gpu" in told["message"]
 
 
+async def test_a_gated_pod_waits_until_its_gates_are_taken_away_and_goes_where_it_was_told(desk):
+    waiting = pod("p", "echo went")
+    waiting["spec"] |= {
+        "schedulingGates": [{"name": "kueue.x-k8s.io/topology"}],
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+    }
+    await desk.make(waiting)
+    held = await desk.until("Pod", "p", lambda p: p["status"].get("conditions"))
+    assert held["status"]["conditions"][0]["reason"] == "SchedulingGated"
+    await desk.patch(
+        "Pod", "p", {"spec": {"schedulingGates": None, "nodeSelector": {"kubernetes.io/hostname": "elsewhere"}}}
+    )
+    held = await desk.until("Pod", "p", lambda p: "Unschedulable" in str(p["status"]))
+    assert "node affinity/selector" in str(held["status"])
+
+
 async def test_readiness_follows_the_probe(desk):
     serve = "python -m http.server 8000 --bind $(hostname -i 2>/dev/null || echo $POD_IP)"
     env = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]

@@ -5,6 +5,7 @@ from typing import Any
 
 from libs.base import NotFound
 from libs.resources.plan import Ensure, Plan, Remove
+from services.trainer.domain import ungating
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container
 from services.trainer.plugins import FRAMEWORKS
@@ -251,3 +252,17 @@ def test_a_job_that_is_resumed_on_other_machines_gets_other_pods():
     note = {"id": "3", "podSets": [GIVEN]}
     plan = _plan(admitted(status={"admission": note}), **{**RUNNING, "job": child(suspend=True)})
     assert [a.name for a in plan.actions if isinstance(a, Remove)] == ["digits-node-0"]
+
+
+def test_each_pod_behind_the_gate_is_told_the_place_of_its_rank():
+    racks = {"topologyLevels": ["rack"], "topology": [{"values": ["r1"], "count": 1}, {"values": ["r2"], "count": 1}]}
+    trainjob = admitted(status={"admission": {"id": "3", "podSets": [{**GIVEN, **racks}]}})
+    waiting = [pod(1, "Pending"), pod(0, "Pending"), pod(0, "Running")]
+    for each in waiting[:2]:
+        each["spec"]["schedulingGates"] = [{"name": "kueue.x-k8s.io/topology"}]
+    told = [patch["spec"] for _, patch in ungating.patches(trainjob, waiting)]
+    assert told == [
+        {"schedulingGates": None, "nodeSelector": {"rack": "r2"}},
+        {"schedulingGates": None, "nodeSelector": {"rack": "r1"}},
+    ]
+    assert not list(ungating.patches(job(), waiting))

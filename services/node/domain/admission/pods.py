@@ -14,7 +14,8 @@ _MAY_CHANGE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSe
 
 
 def admit_pod(obj: Object, old: Object | None, admission: Any) -> Object:
-    """Defaults a new pod; on update nothing of the spec but its deadline, tolerations and node may change."""
+    """Defaults a new pod; on update nothing of the spec but its deadline, tolerations and node may change. Scheduling
+    gates may go, and while there are any, node selectors may come."""
     pod = copy.deepcopy(obj)
     checks = Checks()
     if not isinstance(pod.get("spec"), dict):
@@ -31,7 +32,12 @@ def admit_pod(obj: Object, old: Object | None, admission: Any) -> Object:
 
 
 def _unchanged(checks: Checks, new: Object, old: Object) -> None:
-    for name in sorted({*new, *old}):
+    before, after = old.get("schedulingGates") or [], new.get("schedulingGates") or []
+    selects, selected = new.get("nodeSelector") or {}, old.get("nodeSelector") or {}
+    free = {"schedulingGates"} if all(gate in before for gate in after) else set()
+    if before and selects.items() >= selected.items():
+        free |= {"nodeSelector"}
+    for name in sorted({*new, *old} - free):
         if name not in _MAY_CHANGE and new.get(name) != old.get(name):
             checks.wrong(
                 f"spec.{name}", "…", "pod updates may not change this field: delete the pod and create a new one"
