@@ -1,0 +1,1 @@
+"""What the scheduler's benchmark runs: shapes of load, and the world in which they happen."""
