@@ -36,8 +36,8 @@ class Recipe:
 
     @property
     def key(self) -> str:
-        """The folder's name: another list, another interpreter or another platform is another environment."""
-        words = [*self.pins, "", *self.install, sys.version]
+        """The folder's name: it tells what is installed in it, and for which interpreter."""
+        words = [*self.install, str(self.layered), sys.version]
         return f"{self.name}-{hashlib.sha256(chr(10).join(words).encode()).hexdigest()[:16]}"
 
 

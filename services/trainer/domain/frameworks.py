@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from services.trainer.domain import words
 
+BLOCKS_FIRST, BLOCKS, BLOCK = 10000, 312, 32
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -42,6 +44,12 @@ class Layout:
             return asked
         by_word = {"cpu": self.cores, "gpu": self.devices or 1, "auto": self.devices or self.cores}
         return by_word[asked] if asked in by_word else int(asked)
+
+    def ports(self, count: int) -> list[int]:
+        """For programs that listen on all addresses of their machine, which on a laptop all pods share: a port each, out
+        of a block that no other running job has. Where machines are many the block may be used again."""
+        first = BLOCKS_FIRST + self.port % BLOCKS * BLOCK
+        return [first + number % BLOCK for number in range(count)]
 
     @property
     def cores(self) -> int:

@@ -16,9 +16,10 @@ def tf_config(cluster: Mapping[str, Sequence[str]], role: str, index: object, *,
     return json.dumps(told).replace(f'"{mark}"', str(index))
 
 
-def addresses(hosts: Sequence[str], port: int, processes: int = 1) -> list[str]:
-    """host:port of every process; those of one host have ports in a row."""
-    return [f"{host}:{port + local}" for host in hosts for local in range(processes)]
+def addresses(hosts: Sequence[str], ports: Sequence[int]) -> list[str]:
+    """host:port of every process, one for each of `ports`; those of one host follow each other."""
+    each = len(ports) // len(hosts)
+    return [f"{hosts[number // each]}:{port}" for number, port in enumerate(ports)]
 
 
 def hostfile(hosts: Sequence[str], slots: int) -> str:

@@ -36,7 +36,7 @@ class ByVariables:
         env = [variable(name, value) for name, value in self.told(layout, processes).items()]
         if self.rank and self.rank not in {entry["name"] for entry in env}:
             env.append(variable(self.rank, INDEX))
-        ports = tuple(container_port(f"train-{local}", layout.port + local) for local in range(processes))
+        ports = (container_port("train", layout.port),)
         if processes == 1:
             return Shape(env=tuple(env), ports=ports)
         before = ("python3", PROCESSES, str(processes), self.rank, "--")

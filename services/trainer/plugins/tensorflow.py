@@ -14,5 +14,5 @@ class TensorFlow(ByVariables):
     rank = "TF_CONFIG"
 
     def told(self, layout: Layout, processes: int) -> Mapping[str, str]:
-        workers = rendezvous.addresses(layout.hosts, layout.port, processes)
+        workers = rendezvous.addresses(layout.hosts, layout.ports(layout.num_nodes * processes))
         return {"TF_CONFIG": rendezvous.tf_config({"worker": workers}, "worker", "$(JOB_COMPLETION_INDEX)")}

@@ -59,7 +59,7 @@ class TestTensorFlow(FrameworkSuite):
         names = [entry["name"] for entry in self.node(self.made()[0])["env"]]
         assert names.index("JOB_COMPLETION_INDEX") < names.index("TF_CONFIG"), "Kubernetes expands what came before"
         told = json.loads(self.env(self.made()[0])["TF_CONFIG"].replace("$(JOB_COMPLETION_INDEX)", "1"))
-        workers = ["digits-node-0-0.digits:20007", "digits-node-0-1.digits:20007"]
+        workers = ["digits-node-0-0.digits:11248", "digits-node-0-1.digits:11249"]
         assert told == {"cluster": {"worker": workers}, "task": {"type": "worker", "index": 1}}
 
 
