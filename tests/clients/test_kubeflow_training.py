@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import Client, _client
+from tests.clients.readme import block
 from tests.platform import Platform
 
 JOBS = Path(__file__).parent / "jobs"
@@ -41,18 +42,21 @@ def losses(lines: str) -> list[float]:
 
 
 @pytest.mark.timeout(180)
-def test_a_function_trains_on_two_workers_and_its_job_is_read_changed_and_ended(training: Client) -> None:
-    told = training.program("kubeflow_function", name="from-function")
+def test_the_readmes_function_trains_on_two_workers_and_its_job_is_read_changed_and_ended(
+    training: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text(block("python", "from kubeflow.training"))
+    told = training.program("kubeflow_function", snippet=str(tmp_path / "train.py"))
     assert told["conditions"] == {"Created": "True", "Running": "False", "Succeeded": "True"}
     assert told["succeeded"] == {"Master": 1, "Worker": 1} and told["asked"] == [True, False, False]
-    assert told["master"] == ["from-function-master-0"] and told["worker"] == ["from-function-worker-0"]
-    for pod, rank in (("from-function-master-0", 0), ("from-function-worker-0", 1)):
+    assert told["master"] == ["linear-master-0"] and told["worker"] == ["linear-worker-0"]
+    for pod, rank in (("linear-master-0", 0), ("linear-worker-0", 1)):
         lines = "\n".join(told["logs"][pod])
         assert f"rank {rank} of 2" in lines
         found = losses(lines)
         assert found[-1] < found[0] / 10, lines
-    assert told["followed"]["from-function-master-0"] > 0
-    assert any("successfully completed" in line for line in told["events"]["pytorchjob/from-function"])
+    assert told["followed"]["linear-master-0"] > 0
+    assert any("successfully completed" in line for line in told["events"]["pytorchjob/linear"])
     assert told["labels"] == {"team": "b"} and told["listed"] and told["gone"]
     assert "already exists" in told["again"]
     assert "metadata.name" in told["wrong"] and "Not_A_Name" in told["wrong"]

@@ -1,34 +1,14 @@
-"""What a user of kubeflow-training does with a function: trained by two workers, changed, sent twice, sent wrong."""
+"""What a user of kubeflow-training does around the README's snippet: sends it twice, sends it wrong, reads, changes."""
 
+import importlib.util
 import json
 import sys
 import time
 
-from kubeflow.training import TrainingClient
-
 given = json.loads(sys.argv[1])
-name = given["name"]
-
-
-def train(parameters):
-    import torch
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo")
-    torch.manual_seed(0)
-    net = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(8, 1))
-    optimizer = torch.optim.SGD(net.parameters(), lr=parameters["lr"])
-    features = torch.randn(64, 8)
-    wanted = features.sum(1, keepdim=True)
-    for step in range(21):
-        loss = ((net(features) - wanted) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if step % 10 == 0:
-            print("rank", dist.get_rank(), "of", dist.get_world_size(), "loss", loss.item(), flush=True)
-    dist.barrier()
-    dist.destroy_process_group()
+spec = importlib.util.spec_from_file_location("snippet", given["snippet"])
+snippet = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(snippet)
 
 
 def refused(call):
@@ -39,29 +19,19 @@ def refused(call):
     return ""
 
 
-def create(name=name, **more):
-    training.create_job(
-        name=name,
-        train_func=train,
-        parameters={"lr": 0.1},
-        num_workers=2,
-        num_procs_per_worker=1,
-        resources_per_worker={"cpu": 1, "memory": "1Gi"},
-        **more,
-    )
+def create(name):
+    snippet.client.create_job(name=name, train_func=snippet.train, parameters={"lr": 0.1}, num_workers=2)
 
 
-training = TrainingClient()
-create(labels={"team": "a"})
-again = refused(create)
-wrong = refused(lambda: create(name="Not_A_Name"))
-job = training.wait_for_job_conditions(name, polling_interval=1, wait_timeout=120)
+training, job, name = snippet.client, snippet.job, snippet.name
+again = refused(lambda: create(name))
+wrong = refused(lambda: create("Not_A_Name"))
 for _ in range(50):
     ended = training.get_job(name).status.replica_statuses
     if not any(found.active for found in ended.values()):
         break
     time.sleep(0.2)
-logs, events = training.get_job_logs(name, is_master=False, verbose=True)
+logs, _ = training.get_job_logs(name, is_master=False)
 followed, _ = training.get_job_logs(name, follow=True)
 job.metadata.labels = {"team": "b"}
 training.update_job(job, name)
@@ -76,7 +46,7 @@ result = {
     "asked": [training.is_job_succeeded(name), training.is_job_running(name), training.is_job_failed(name)],
     "logs": {pod: text.splitlines() for pod, text in logs.items()},
     "followed": {pod: len(text) for pod, text in followed.items()},
-    "events": events,
+    "events": snippet.events,
     "labels": labels,
     "again": again,
     "wrong": wrong,
