@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from libs.base import SystemClock
 from libs.base.errors import NotFound, Unavailable
 from libs.cluster import POD
 from libs.service.app import Given
+from libs.service.identity import HEADER, Signer, User, make_keys
 from libs.service.shell import serve
 from libs.testing.blobs import FolderBlobs
 from services.trainer.adapters.archive import reading
@@ -34,6 +37,7 @@ class LoggingCluster(PaperCluster):
         super().__init__()
         self.lines: dict[str, list[str]] = {}
         self.reads: list[str] = []
+        self.followed: set[str] = set()
         self.away = False
         self._grown = asyncio.Condition()
 
@@ -62,6 +66,21 @@ class LoggingCluster(PaperCluster):
             {"apiVersion": "v1", "kind": "Pod", "metadata": {**head, **meta}, "spec": spec, "status": status}
         )
         return name
+
+    async def watch(self, resource: Any, **how: Any) -> AsyncIterator[tuple[str, Object]]:
+        """With what is there already."""
+        told = super().watch(resource, **how)
+        synced = await anext(told)
+        for obj in await self.list(resource):
+            yield "ADDED", obj
+        yield synced
+        async for each in told:
+            yield each
+
+    async def list(self, resource: Any, namespace: str | None = None, **how: Any) -> list[Object]:
+        if how:
+            return await super().list(resource, namespace, **how)
+        return [deepcopy(obj) for (plural, _, _), obj in self.objects.items() if plural == resource.plural]
 
     async def say(self, name: str, *lines: str) -> None:
         async with self._grown:
@@ -94,6 +113,7 @@ class LoggingCluster(PaperCluster):
                 at += 1
             if not follow or self.lines.get(pod) is not told:
                 return
+            self.followed.add(pod)
             async with self._grown:
                 await self._grown.wait()
 
@@ -143,7 +163,7 @@ JOB = {
 }
 
 
-async def until(holds: Callable[[], Any], timeout_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Any], timeout_s: float = 30.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not await holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
@@ -197,11 +217,15 @@ async def test_the_last_words_of_a_pod_that_is_being_removed_are_heard(rig: Rig)
     name = await rig.cluster.pod(0, "Running")
     await rig.cluster.say(name, stamped(1, "epoch 1"))
     await rig.cluster.pod(0, "Running", deletionTimestamp="2026-11-22T10:00:05Z")
-    await asyncio.sleep(0.1)
+    await until(lambda: _is_followed(rig, name))
     await rig.cluster.say(name, stamped(6, "saving a checkpoint"), stamped(6, "saved", 1))
     await rig.cluster.end(name)
     await until(rig.is_whole)
     assert await rig.log(name) == ["epoch 1", "saving a checkpoint", "saved"]
+
+
+async def _is_followed(rig: Rig, name: str) -> bool:
+    return name in rig.cluster.followed
 
 
 async def test_a_cluster_that_is_away_for_a_while_costs_no_line(rig: Rig):
@@ -306,3 +330,39 @@ async def test_a_deleted_jobs_story_stays_until_its_time_is_over(tmp_path: Path)
 
 async def _is_deleted(rig: Rig) -> bool:
     return bool((await rig.get("trainjobs/digits")).json()["deletedAt"])
+
+
+async def test_a_user_of_another_namespace_reads_nothing_of_this_one(tmp_path: Path):
+    private, public = make_keys()
+    settings = TrainerSettings(
+        service="trainer", store_url=f"sqlite:///{tmp_path}/trainer.db", replica="r", identity_public_key=public
+    )
+    app, cluster, asked = build(), LoggingCluster(), []
+
+    async def authorize(user: Any, verb: str, kind: Any, namespace: str, name: str, part: str) -> bool:
+        asked.append((user.name, verb, kind.plural, namespace, name, part))
+        return namespace == user.name
+
+    app.authorize = lambda ports: authorize
+    async with serve(app, settings, Given(cluster=cluster)) as service:
+        signer = Signer(private, SystemClock())
+        transport = httpx.ASGITransport(app=service.asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://trainer") as http:
+
+            async def get(user: str, path: str) -> int:
+                return (await http.get(f"{HERE}/{path}", headers={HEADER: signer.sign(User(user, ()))})).status_code
+
+            name = await cluster.pod(0, "Succeeded", exit_code=0)
+            await until(lambda: _known(service.ports.store))
+            paths = ("trainjobs", "trainjobs/digits", "trainjobs/digits/metrics", "trainjobs/digits/events", "pods")
+            for path in (*paths, f"pods/{name}", f"pods/{name}/log", "events", "pytorchjobs"):
+                assert await get("mallory", path) == 403, path
+                assert await get("team", path) in (200, 404), path
+            assert (await http.get(f"{HERE}/pods/{name}/log")).status_code == 401
+    assert ("team", "get", "pods", "team", name, "log") in asked
+    assert ("mallory", "get", "trainjobs", "team", "digits", "") in asked
+
+
+async def _known(store: Any) -> bool:
+    async with store.read() as reader:
+        return bool(await reader.rows("SELECT uid FROM archive_pods"))
