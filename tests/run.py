@@ -50,6 +50,7 @@ STAGES = (
     Stage("simulation", ("tests/simulation",)),
     Stage("e2e", ("tests/e2e", "tests/cluster_suite")),
     Stage("clients", ("tests/clients",)),
+    Stage("frameworks", ("tests/frameworks",)),
 )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.frameworks.conftest import Run, Trainer, program
+from tests.frameworks.conftest import PATIENCE_S, Run, Trainer, program
+
+pytestmark = pytest.mark.timeout(PATIENCE_S)
 
 
 def _learnt(run: Run, processes: int = 2) -> None:

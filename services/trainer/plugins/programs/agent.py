@@ -22,6 +22,7 @@ ADDRESS = os.environ.get("MILLSTREAM_AGENT_ADDRESS", "")
 TOKEN_FILE = os.environ.get("MILLSTREAM_AGENT_TOKEN", "/var/run/secrets/millstream.dev/progress/token")
 HOSTFILE = "/etc/mpi/hostfile"
 PATIENCE_S = 10.0
+LINGER_S = 3.0
 TELL_EVERY_S = 30.0
 BYE = "\0bye"
 
@@ -35,7 +36,7 @@ def main(words):
 
 
 def serve(_):
-    over = threading.Event()
+    over, callers = threading.Event(), []
     with socket.socket() as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         door.bind((ADDRESS, PORT))
@@ -49,8 +50,18 @@ def serve(_):
                 line, _peer = door.accept()
             except TimeoutError:
                 continue
-            threading.Thread(target=_answer, args=(line, over), daemon=True).start()
+            caller = threading.Thread(target=_answer, args=(line, over), daemon=True)
+            caller.start()
+            callers.append(caller)
+    _see_off(callers)
     return 0
+
+
+def _see_off(callers):
+    """mpirun's daemons end a moment after mpirun, and their callers want to hear how."""
+    end = time.monotonic() + LINGER_S
+    for caller in callers:
+        caller.join(max(0.0, end - time.monotonic()))
 
 
 def _answer(line, over):
@@ -107,7 +118,11 @@ def call(words):
     """As `ssh` is called: options, host, and a command in words that the other side's shell puts together."""
     while words[0].startswith("-"):
         words = words[2:] if words[0] in ("-l", "-p", "-o", "-i") else words[1:]
-    return ask(words[0], " ".join(words[1:]))
+    try:
+        return ask(words[0], " ".join(words[1:]))
+    except OSError as error:
+        print(f"{words[0]}: {error}", file=sys.stderr)
+        return 255
 
 
 def ask(host, command, patience_s=None):
@@ -122,7 +137,7 @@ def ask(host, command, patience_s=None):
             sys.stdout.flush()
             if "code" in told:
                 return told["code"]
-    raise ConnectionError(f"{host} hung up")
+    raise ConnectionError("the node hung up")
 
 
 def _dial(host, patience_s):
