@@ -53,8 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench") as folder, started(Path(folder) / "home") as platform:
         print(f"two nodes, gloo, {STEPS} steps, {ROUNDS} rounds in turns", flush=True)
         with Client.from_home(platform.home) as client:
-            client.apply(_job("warm-up", 0, 1))
-            client.wait("trainjobs", "warm-up", "Complete", timeout_s=120)
+            _platform(client, Ear(), "warm-up")
             _overhead(client, Path(folder))
             _recovery(client)
 
@@ -67,7 +66,7 @@ def _overhead(client: Client, folder: Path) -> None:
     for label, found in (("bare torchrun", bare), ("TrainJob", ours)):
         starts, rates = zip(*found, strict=True)
         told = ", ".join(f"{rate:.1f}" for rate in rates)
-        print(f"{label:<14} start to first step p50 {statistics.median(starts):5.2f} s   steps/s {told}")
+        print(f"{label:<14} start to first step p50 {statistics.median(starts):5.2f} s   steps/s {told}", flush=True)
     rate = 100 * (1 - statistics.median(r for _, r in ours) / statistics.median(r for _, r in bare))
     start = 1e3 * (statistics.median(s for s, _ in ours) - statistics.median(s for s, _ in bare))
     print(f"overhead: {rate:.1f} % of steps/s   (aim: under 2 %)")
@@ -126,7 +125,7 @@ def _recovery(client: Client) -> None:
     client.delete("trainjobs", "killed")
     until(lambda: client.find("trainjobs", "killed") is None, 60, "the job gone")
     told = ", ".join(f"{seconds:.2f}" for seconds in took)
-    print(f"worker killed -> it trains again p50 {statistics.median(first):.2f} s, first new step {told} s")
+    print(f"worker killed -> it trains again p50 {statistics.median(first):.2f} s, first new step {told} s", flush=True)
 
 
 if __name__ == "__main__":
