@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from libs.blobs import Endpoint, S3Blobs
 from tests.clients.conftest import Client
 from tests.clients.readme import block
 
@@ -33,3 +35,33 @@ def test_a_job_that_fails_says_why(kubeflow: Client) -> None:
     assert told["status"] == "Failed"
     assert any("FileNotFoundError: no data at /nowhere" in line for line in told["logs"]), told["logs"]
     assert any("no data at /nowhere" in message for message in told["events"]), told["events"]
+
+
+@pytest.mark.timeout(300)
+def test_all_that_a_job_can_be_asked_for_is_done_and_its_history_outlives_its_pods(kubeflow: Client) -> None:
+    env = kubeflow.platform.env
+    store = Endpoint(env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    asyncio.run(_put(store, "whole/words.txt", b"words of the dataset"))
+    given = {"uri": "s3://millstream/whole", "endpoint": store.url, "access_key": store.access_key}
+    site = next((kubeflow.bin.parent / "lib").glob("python*/site-packages"))
+    more = {"secret_key": store.secret_key, "folder": str(kubeflow.bin.parent), "site": str(site)}
+    told = kubeflow.program("kubeflow_whole", **given, **more)
+    function, container = told["before"][told["function"]], told["before"][told["container"]]
+    assert any("hello from a package rank 1" in line for line in function["node-1"]), function
+    assert any("reported True" in line for line in function["node-0"]), function
+    assert told["reported"]["metrics"] == [{"name": "loss", "value": "0.25"}]
+    assert container["node-0"][-2:] == ["words of the dataset", "patched by-hand"], container
+    assert told["after"] == told["before"], "the logs are others once the pods are gone"
+    assert told["followed"] == function["node-0"]
+    assert set(told["statuses"].values()) == {"Complete"} and told["steps"] == ["Succeeded", "Succeeded"]
+    assert {"TrainJob", "Pod"} <= set(told["events"])
+    assert told["seen"][-1] == "Complete"
+    assert (told["labels"]["team"], told["note"], told["deadline"]) == ("blue", "kept", 120)
+    assert {told["function"], told["container"]} <= set(told["listed"])
+    assert "Python: 3.11" in told["packages"]
+
+
+async def _put(store: Endpoint, key: str, data: bytes) -> None:
+    blobs = S3Blobs(store, "millstream")
+    await blobs.put(key, data)
+    blobs.close()
