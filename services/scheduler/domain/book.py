@@ -4,13 +4,14 @@ Facts go in with `put_*` and `remove_*`; each costs about the logarithm of the q
 Configuration changes are rare and rebuild the quota tree. The book knows no clock: deadlines are times told to it.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 
 from services.scheduler.domain import cohorts as forests
 from services.scheduler.domain.alike import class_of, order_key
 from services.scheduler.domain.deadlines import Deadlines
 from services.scheduler.domain.holding import Holding, held_by, is_resized
-from services.scheduler.domain.line import Line
+from services.scheduler.domain.line import Key, Line
 from services.scheduler.domain.model import (
     ClusterQueue,
     Cohort,
@@ -36,6 +37,19 @@ class QueueState:
         self.line = Line(strict=False)
         self.usage: dict[FlavorResource, int] = {}
         self.holders: dict[str, Workload] = {}
+        self.ranked: list[Key] = []
+        """The holders' order keys, so that whoever comes after a given one is found without looking at all."""
+
+    def hold(self, workload: Workload) -> None:
+        self.holders[workload.uid] = workload
+        insort(self.ranked, order_key(workload))
+
+    def let_go(self, uid: str) -> None:
+        key = order_key(self.holders.pop(uid))
+        del self.ranked[bisect_left(self.ranked, key)]
+
+    def after(self, key: Key) -> list[str]:
+        return [later[2] for later in self.ranked[bisect_right(self.ranked, key) :]]
 
 
 class Book:
@@ -235,7 +249,7 @@ class Book:
         uid, admission = workload.uid, workload.admission
         self._holdings[uid] = holding
         self._homes[uid] = holding.queue
-        self._state(holding.queue).holders[uid] = workload
+        self._state(holding.queue).hold(workload)
         self.move(holding, +1)
         if admission is None:
             self.pledged[uid] = None
@@ -271,7 +285,7 @@ class Book:
         holding = self._holdings.pop(uid, None)
         if holding is not None:
             self.move(holding, -1)
-            del self.states[holding.queue].holders[uid]
+            self.states[holding.queue].let_go(uid)
             if wake:
                 self.freed(holding.queue, (place.flavor for place in holding.places))
         elif home and uid in self.states[home].line:

@@ -113,9 +113,8 @@ class Search:
         policy, mine = self.rules.within_cluster_queue, self.workload
         if policy is Policy.NEVER:
             return
-        for other in self.trial.holders(self.leaf.name):
-            newer = policy is Policy.LOWER_OR_NEWER_EQUAL_PRIORITY and order_key(other) > order_key(mine)
-            if other.priority < mine.priority or newer:
+        for other in self.trial.holders(self.leaf.name, after=order_key(mine)):
+            if other.priority < mine.priority or policy is Policy.LOWER_OR_NEWER_EQUAL_PRIORITY:
                 yield from self._useful(other, self.leaf, self.leaf, self.leaf)
 
     def _others(self, hopeless: bool) -> Iterable[Candidate]:

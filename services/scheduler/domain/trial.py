@@ -4,6 +4,7 @@ from types import TracebackType
 
 from services.scheduler.domain.book import Book
 from services.scheduler.domain.holding import Holding
+from services.scheduler.domain.line import Key
 from services.scheduler.domain.model import Workload
 from services.scheduler.domain.quota import QuotaNode
 
@@ -61,7 +62,10 @@ class Trial:
                 found.append(uid)
         return list(dict.fromkeys(found))
 
-    def holders(self, queue: str) -> list[Workload]:
-        """Whose quota may be counted on to stay: neither leaving nor merely promised."""
+    def holders(self, queue: str, after: Key | None = None) -> list[Workload]:
+        """Whose quota may be counted on to stay, neither leaving nor merely promised; those `after` a place in the
+        queue's order, or all."""
         state = self.book.states[queue]
-        return [w for uid, w in state.holders.items() if w.admission is not None and not self.is_leaving(uid)]
+        uids = state.holders if after is None else state.after(after)
+        found = [state.holders[uid] for uid in uids if not self.is_leaving(uid)]
+        return [w for w in found if w.admission is not None]
