@@ -16,20 +16,17 @@ from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
+from services.trainer.adapters.tails import tails
 from services.trainer.domain import admission, lifetime, ungating, words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed, split
-from services.trainer.domain.outcome import failed_container, failed_pods
+from services.trainer.domain.outcome import failed_pods
 from services.trainer.domain.starting import unexplained
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
 from services.trainer.domain.tokens import token_for
 from services.trainer.domain.workload import Site
 from services.trainer.reconcile import trainjob as pure
 
-TAIL_LINES = 80
-"""A launcher says some thirty lines after the program that failed."""
-TAIL_PODS_MAX = 3
-LOGS_TIMEOUT_S = 5.0
 SELECTOR = f"{words.JOB_NAME},{words.UID}"
 
 Job = dict[str, Any]
@@ -160,7 +157,7 @@ async def _observe(job: Job, ctx: Context) -> Observed:
     child, others = split(jobs)
     seen = Observed(job=child, others=others, pods=tuple(pods), service=_is_ours(service), secret=_is_ours(secret))
     if pure.outcome(seen):
-        return replace(seen, tails=await _tails(seen, ctx))
+        return replace(seen, tails=await tails(failed_pods(seen), cluster))
     silent = unexplained(seen, ctx.clock.now())
     return replace(seen, events=tuple(await events_about(cluster, namespace, silent))) if silent else seen
 
@@ -173,18 +170,3 @@ async def _is_restricted(job: Job, ctx: Context) -> bool:
 def _is_ours(found: Job | None) -> bool:
     labels = ((found or {}).get("metadata") or {}).get("labels") or {}
     return words.UID in labels
-
-
-async def _tails(seen: Observed, ctx: Context) -> dict[str, str]:
-    """The last lines of failed nodes, for the failure's message; a log that cannot be read is no reason to wait."""
-    assert ctx.cluster is not None
-    out: dict[str, str] = {}
-    for pod in failed_pods(seen)[:TAIL_PODS_MAX]:
-        meta = pod["metadata"]
-        lines = ctx.cluster.logs(meta["namespace"], meta["name"], container=failed_container(pod), tail=TAIL_LINES)
-        try:
-            async with asyncio.timeout(LOGS_TIMEOUT_S):
-                out[meta["name"]] = "\n".join([line async for line in lines])
-        except (ApiError, TimeoutError, OSError):
-            out[meta["name"]] = ""
-    return out

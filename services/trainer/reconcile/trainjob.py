@@ -7,7 +7,6 @@ from typing import Any
 
 from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event, Message
-from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
@@ -18,6 +17,7 @@ from services.trainer.domain import (
     disruption,
     elastic,
     hanging,
+    notes,
     recovery,
     starting,
     state,
@@ -262,9 +262,9 @@ def _run(world: World, asked: Blueprint, print_: Blueprint, hangs_in_s: float | 
     if (wish := elastic.wish(world.job, asked)) is not None:
         after["admission"] = {**(after.get("admission") or {}), "counts": {words.NODE: wish}}
         said.append(announce.report(world.job, ready=ready, counts={words.NODE: wish}))
-    notes = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
+    told = [Ensure(_note(world, "Started", "the first pod runs"))] if first else []
     return Plan(
-        actions=[*_ensure(world, print_, shape, wanted), *notes, *_news(world, after)],
+        actions=[*_ensure(world, print_, shape, wanted), *told, *_news(world, after)],
         status=after,
         events=said,
         requeue_after=hangs_in_s if ready else LOOK_FOR_PODS_S,
@@ -320,22 +320,4 @@ def _started(job: dict[str, Any]) -> Event:
 
 
 def _note(world: World, reason: str, message: str, kind: str = "Normal", which: str = "") -> dict[str, Any]:
-    """A core Event about the job; its name is fixed by job, reason and `which`, so a retry writes no second one."""
-    meta, at = world.job["metadata"], rfc3339(world.now)
-    about = {"apiVersion": world.job["apiVersion"], "kind": "TrainJob"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {
-            "name": f"{meta['name']}.{meta['uid'][:8]}.{reason.lower()}{which and '.' + which}",
-            "namespace": meta["namespace"],
-        },
-        "involvedObject": {**about, **{key: meta[key] for key in ("namespace", "name", "uid")}},
-        "reason": reason,
-        "message": message[:1024],
-        "type": kind,
-        "count": 1,
-        "source": {"component": "millstream-trainer"},
-        "firstTimestamp": at,
-        "lastTimestamp": at,
-    }
+    return notes.note(world.job, reason, message, world.now, kind=kind, which=which)
