@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterable
 
@@ -82,11 +81,10 @@ class Relay:
         return len(rows)
 
     async def _publish(self, row: Change) -> None:
-        letter = row.letter
-        assert letter is not None and row.subject is not None, "the outbox holds letters only"
+        letter, text = row.letter, row.letter_json
+        assert letter is not None and text is not None and row.subject is not None, "the outbox holds letters only"
         headers = {**STRUCTURED, "traceparent": letter["traceparent"]} if letter.get("traceparent") else STRUCTURED
-        payload = json.dumps(letter, separators=(",", ":"), ensure_ascii=False).encode()
-        await self._bus.publish(row.subject, payload, headers=headers, msg_id=str(letter["id"]))
+        await self._bus.publish(row.subject, text.encode(), headers=headers, msg_id=str(letter["id"]))
 
     async def _mind_the_stream(self) -> None:
         """A stream of another identity than the one we spoke to remembers nothing: all that is retained is unsaid."""
