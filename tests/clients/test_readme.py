@@ -28,6 +28,8 @@ def test_the_job_is_applied_waited_for_read_and_deleted(kubectl: Client, tmp_pat
     (tmp_path / "job.yaml").write_text(block("yaml", "# job.yaml"))
     told = shell(kubectl, block("sh", "kubectl apply -f job.yaml"), tmp_path)
     assert "node-0 | 0" in told and "node-1 | 1" in told, told
+    kept = shell(kubectl, block("sh", "millstream logs hello "), tmp_path)
+    assert "node-0 | 0" in kept and "node-1 (attempt 0) | 1" in kept and "hello has reported nothing" in kept, kept
 
 
 @pytest.mark.timeout(240)
