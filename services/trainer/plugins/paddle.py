@@ -3,16 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.trainer.domain import rendezvous
+from services.trainer.domain import rendezvous, words
 from services.trainer.domain.frameworks import (
     INDEX,
     Layout,
+    Role,
     Shape,
     bad_processes,
     container_port,
     unknown_keys,
     variable,
 )
+
+OWN_MASTER = '[ "$JOB_COMPLETION_INDEX" != 0 ] || export PADDLE_MASTER="127.0.0.1:$MILLSTREAM_MASTER_PORT"; exec "$@"'
+"""The launcher opens the store only where the master's address is a number of its own host, never for a name."""
 
 
 class Paddle:
@@ -24,8 +28,10 @@ class Paddle:
         """The first node's launcher opens the store at the master's port; the processes' own ports follow it."""
         processes = layout.processes(max(1, layout.devices))
         shared = rendezvous.paddle(f"{layout.host(0)}:{layout.port}", layout.num_nodes, processes, layout.name)
-        env = (*(variable(name, value) for name, value in shared.items()), variable("PADDLE_RANK", INDEX))
-        return Shape(env=env, ports=(container_port("paddle", layout.port),))
+        told = {**shared, "MILLSTREAM_MASTER_PORT": layout.port}
+        env = (*(variable(name, value) for name, value in told.items()), variable("PADDLE_RANK", INDEX))
+        role = Role(words.NODE, layout.num_nodes, before=("sh", "-c", OWN_MASTER, "sh"))
+        return Shape(env=env, ports=(container_port("paddle", layout.port),), roles=(role,))
 
     def causes(self, policy: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
         return [*unknown_keys(policy, ("numProcPerNode",)), *bad_processes(policy)]
