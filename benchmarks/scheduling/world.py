@@ -115,7 +115,9 @@ class World:
         if shape.racks:
             levels = [{"nodeLabel": label} for label in LEVELS]
             await resources.create(TOPOLOGY, _obj("Topology", "racks", {"levels": levels}))
-        await resources.create(FLAVOR, _obj("ResourceFlavor", "machines", {"nodeLabels": {}, **topology}))
+        await resources.create(
+            FLAVOR, _obj("ResourceFlavor", "machines", {"nodeLabels": GROUP if shape.racks else {}, **topology})
+        )
         for cohort in range(shape.cohorts):
             await resources.create(COHORT, _obj("Cohort", f"cohort-{cohort}", {}))
             for number in range(shape.queues):
@@ -256,6 +258,7 @@ class World:
         self._news.set()
 
 
+GROUP = {"tas-node-group": "tas"}
 LEVELS = ("cloud.provider.com/topology-block", "cloud.provider.com/topology-rack", "kubernetes.io/hostname")
 
 
@@ -265,7 +268,7 @@ def _surroundings(shape: Shape) -> list[dict[str, Any]]:
     for rack in range(shape.racks):
         for host in range(64):
             name = f"node-{rack}-{host}"
-            labels = dict(zip(LEVELS, ("block-0", f"rack-{rack}", name), strict=True))
+            labels = GROUP | dict(zip(LEVELS, ("block-0", f"rack-{rack}", name), strict=True))
             room = {"cpu": "96", "memory": "256Gi", "pods": "110"}
             status = {"allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
             metadata = {"name": name, "labels": labels}
