@@ -60,12 +60,13 @@ class LegacyJobs:
         job = await ctx.resources.find(self.kind, key.namespace, key.name)
         if job is None:
             return None
+        due = await self._expire(job, ctx)
         if _rests(job):
             self._asked_at.pop(job["metadata"]["uid"], None)
-            return await self._expire(job, ctx)
+            return due
         world = await self._world(job, ctx)
         try:
-            return await self._carry_out(pure.plan(world), job, ctx)
+            return _sooner(await self._carry_out(pure.plan(world), job, ctx), due)
         except Conflict:
             return Requeue(0.02)
         except ApiError as error:
@@ -91,7 +92,7 @@ class LegacyJobs:
             now=ctx.clock.now(),
             asked=asked,
             restricted=makes and await _is_restricted(job, ctx),
-            files=await self._files(job) if self._family.files and makes else {},
+            files=await self._files(job) if self._family.files and is_admitted(job) and not observed.secret else {},
         )
 
     async def _files(self, job: Job) -> dict[str, str]:
@@ -100,7 +101,7 @@ class LegacyJobs:
     async def _expire(self, job: Job, ctx: Context) -> Requeue | None:
         """Deletes a job whose time to live after its end is over; until then it comes back."""
         meta, ttl = job["metadata"], state.run_policy(job).get("ttlSecondsAfterFinished")
-        if ttl is None:
+        if ttl is None or not is_finished(job) or meta.get("deletionTimestamp"):
             return None
         ended = datetime.fromisoformat(job["status"]["completionTime"])
         left = ttl - (ctx.clock.now() - ended).total_seconds()
@@ -136,6 +137,10 @@ class LegacyJobs:
         silent = [one["metadata"]["uid"] for one in mute if pod_obstacle(one, now) is None][:ASK_PODS_MAX]
         events = await events_about(ctx.cluster, space, silent)
         return replace(seen, foreign=tuple(foreign), events=tuple(events))
+
+
+def _sooner(one: Requeue | None, other: Requeue | None) -> Requeue | None:
+    return min((each for each in (one, other) if each), key=lambda each: each.after, default=None)
 
 
 def _owner(pod: Job) -> Key | None:

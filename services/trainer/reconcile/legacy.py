@@ -215,7 +215,7 @@ def _ensure(world: World, people: Crew, missing: Sequence[Replica]) -> list[Any]
     """Services before pods: programs look for one another's names when they start. A pod on its way out keeps its name
     until it is gone; then the next one is made."""
     actions: list[Any] = []
-    if world.family.files and not world.observed.secret:
+    if world.files and not world.observed.secret:
         actions.append(Ensure(secret(people, world.family, world.files)))
     actions += [
         Ensure(service(people, world.family, replica))
