@@ -231,3 +231,37 @@ def test_cohorts_that_are_their_own_ancestors_start_nobody_and_are_named():
     world.book.put_cohort(Cohort("b"))
     world.settle()
     assert world.running() == {"w"}
+
+
+def test_whatever_an_owner_says_of_a_running_workload_its_quota_stays_taken_where_it_was_given():
+    """The ways past the quota of Kueue 0.19.1: larger pods, another or no queue, another's name, a second word of the
+    end of pods that never ran."""
+    world = World(queue("a", 4), queue("b", 4))
+    world.submit(workload("w", "a", 2, arrival=1, pods=2), workload("waits", "a", 1, arrival=2))
+    world.settle()
+    running = world.book.workloads["w"]
+    larger = replace(running, pod_sets=(replace(running.pod_sets[0], count=9),))
+    elsewhere, nowhere = replace(running, queue="b"), replace(running, queue="gone")
+    for said in (larger, elsewhere, nowhere, replace(running, suspended=True), replace(running, priority=-5)):
+        world.submit(said)
+        world.settle()
+        assert world.book.node("a").usage == {("default", "cpu"): 4}
+        assert world.book.node("b").usage.get(("default", "cpu"), 0) == 0
+    world.submit(replace(workload("other", "a", 4, arrival=3), name="w"))
+    world.submit(gone(world.book.workloads["waits"], world.now))
+    world.settle()
+    assert world.running() == {"w"}
+    world.book.remove_queue("a")
+    world.settle()
+    assert world.book.states["a"].usage == {("default", "cpu"): 4}, "a deleted queue's workloads are not forgotten"
+
+
+def test_thousands_that_are_alike_and_cannot_start_cost_one_look():
+    world = World(queue("a", 10))
+    world.submit(workload("runs", "a", 10), *(workload(f"w{i:04}", "a", 5, arrival=i + 1) for i in range(3000)))
+    world.settle()
+    world.book.freed("a")
+    told = world.cycle()
+    assert [decision.uid for decision in told] == ["w0000"]
+    assert world.cycle() == []
+    assert world.book.states["a"].line.position("w2999") == 3000
