@@ -150,3 +150,41 @@ def test_a_job_that_is_over_changes_no_more():
     over = [{"type": "Complete", "status": "True", "reason": "x", "lastTransitionTime": "2026-11-22T10:00:00Z"}]
     causes = job_causes(job(spec={"suspend": True}), job(status={"conditions": over}))
     assert [(c.field, "is over" in c.message) for c in causes] == [("spec.suspend", True)]
+
+
+def _mpi(*names: str) -> dict[str, Any]:
+    """A runtime for MPI with replicated jobs of these names; the first one trains."""
+    (one,) = deepcopy(RUNTIME)["spec"]["template"]["spec"]["replicatedJobs"]
+    made = [{**deepcopy(one), "name": name} for name in names]
+    for job_ in made[1:]:
+        del job_["template"]["metadata"]
+    policy = {"numNodes": 2, "mpi": {"runLauncherAsNode": True}}
+    return {**RUNTIME, "spec": {"mlPolicy": policy, "template": {"spec": {"replicatedJobs": made}}}}
+
+
+def test_a_launcher_may_lead_its_nodes_where_there_is_one_to_start():
+    assert runtime_causes(_mpi("launcher", "node"), POLICIES) == []
+    assert runtime_causes(_mpi("launcher", "node", "dataset-initializer"), POLICIES) == []
+    torch = _mpi("launcher", "node")
+    torch["spec"]["mlPolicy"] = {"torch": {}}
+    assert _fields(runtime_causes(torch, POLICIES)) == ["spec.template.spec.replicatedJobs[0].name"]
+
+
+@pytest.mark.parametrize(
+    ("names", "field"),
+    [
+        (("launcher",), "spec.template.spec.replicatedJobs"),
+        (("launcher", "node", "workers"), "spec.template.spec.replicatedJobs[2].name"),
+        (("launcher", "node", "node"), "spec.template.spec.replicatedJobs[2].name"),
+    ],
+    ids=["nobody to start", "unknown", "twice"],
+)
+def test_replicated_jobs_are_known_by_their_names(names: tuple[str, ...], field: str):
+    assert _fields(runtime_causes(_mpi(*names), POLICIES)) == [field]
+
+
+def test_a_runtime_names_one_framework():
+    both = deepcopy(RUNTIME)
+    both["spec"]["mlPolicy"] = {"torch": {}, "mpi": {}}
+    (cause,) = runtime_causes(both, POLICIES)
+    assert cause.field == "spec.mlPolicy" and "mpi and torch exclude each other" in cause.message
