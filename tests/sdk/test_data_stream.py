@@ -361,3 +361,13 @@ def test_the_environment_of_torchrun_tells_rank_and_world(folder: Path, monkeypa
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("MILLSTREAM_DATASET_URI", os.fspath(folder))
     assert Stream(format="numpy").rows == 250
+
+
+def test_the_readmes_lines_run(folder: Path) -> None:
+    """On two ranks' shares of the same data: the rows go on after the state."""
+    from tests.clients.readme import block
+
+    lines = block("python", "from millstream.data").replace("s3://millstream/tokens/", str(folder))
+    exec(lines.replace("    ...\n    state", "    state"), known := {})
+    assert known["stream"].epoch == 0, "the last batch was the state's"
+    assert len(ids(known["stream"])) == 0
