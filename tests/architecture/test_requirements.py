@@ -12,7 +12,10 @@ from pathlib import Path
 from tests.architecture.tree import PARTS, ROOT, python_files, relative, tree_of
 
 OURS = {"contracts", "libs", "services", "millstream", "tests", "benchmarks"}
-APART = "tests/clients/programs/"  # each runs in a virtual environment of its own, tests/clients/requirements
+APART = (
+    "tests/clients/programs/",  # each runs in a virtual environment of its own, tests/clients/requirements
+    "tests/frameworks/programs/",  # and these in those of the frameworks' images, requirements/
+)
 
 # Named and imported by nobody, and why.
 NOT_IMPORTED = {

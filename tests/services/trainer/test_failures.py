@@ -68,7 +68,7 @@ SAID = [
                  "/workspace/dataset", id="a file that is not there"),
     pytest.param("python: can't open file '/work/nothere.py': [Errno 2] No such file or directory", 2, "FileNotFound",
                  "check the path", id="a program that is not there"),
-    pytest.param("PermissionError: [Errno 13] Permission denied: '/root/x'", 1, "PermissionDenied", "securityContext",
+    pytest.param("PermissionError: [Errno 13] Permission denied: '/data/x'", 1, "PermissionDenied", "securityContext",
                  id="a file that may not be written"),
     pytest.param("OSError: [Errno 28] No space left on device", 1, "DiskFull", "larger volume", id="a full disk"),
     pytest.param(

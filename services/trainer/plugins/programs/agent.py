@@ -17,9 +17,6 @@ import sys
 import threading
 import time
 
-PORT = int(os.environ.get("MILLSTREAM_AGENT_PORT", "2222"))
-ADDRESS = os.environ.get("MILLSTREAM_AGENT_ADDRESS", "")
-TOKEN_FILE = os.environ.get("MILLSTREAM_AGENT_TOKEN", "/var/run/secrets/millstream.dev/progress/token")
 HOSTFILE = "/etc/mpi/hostfile"
 PATIENCE_S = 10.0
 LINGER_S = 3.0
@@ -27,10 +24,22 @@ TELL_EVERY_S = 30.0
 BYE = "\0bye"
 
 
+def _port():
+    return int(os.environ.get("MILLSTREAM_AGENT_PORT", "2222"))
+
+
+def _address():
+    return os.environ.get("MILLSTREAM_AGENT_ADDRESS", "")
+
+
+def _token_file():
+    return os.environ.get("MILLSTREAM_AGENT_TOKEN", "/var/run/secrets/millstream.dev/progress/token")
+
+
 def main(words):
     """Never answers for `serve`, until it is told that all is over."""
     kind, rest = words[0], words[1:]
-    if ADDRESS.startswith("127."):  # all pods are on one machine, which may have no other network
+    if _address().startswith("127."):  # all pods are on one machine, which may have no other network
         os.environ.setdefault("OMPI_MCA_btl_tcp_if_include", "lo")
     return {"serve": serve, "call": call, "run": run}[kind](rest)
 
@@ -39,7 +48,7 @@ def serve(_):
     over, callers = threading.Event(), []
     with socket.socket() as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        door.bind((ADDRESS, PORT))
+        door.bind((_address(), _port()))
         door.listen(64)
         door.settimeout(0.2)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -144,7 +153,7 @@ def _dial(host, patience_s):
     began = told = time.monotonic()
     while True:
         try:
-            return socket.create_connection((host, PORT), timeout=PATIENCE_S)
+            return socket.create_connection((host, _port()), timeout=PATIENCE_S)
         except OSError as error:
             now = time.monotonic()
             if patience_s is not None and now - began > patience_s:
@@ -181,7 +190,7 @@ def _others():
 
 
 def _proof(nonce, command):
-    with open(TOKEN_FILE) as file:
+    with open(_token_file()) as file:
         token = file.read().strip().encode()
     return hmac.new(token, (nonce + "\n" + command).encode(), hashlib.sha256).hexdigest()
 
