@@ -25,7 +25,12 @@ APPLY = "millstream.training.trainjob.apply.v1.default"
 SUCCEEDED = "millstream.training.trainjob.succeeded.v1.default"
 ADMITTED = "millstream.scheduling.workload.admitted.v1.default"
 REGISTERED = "millstream.registry.modelversion.created.v1.default"
-HEARERS = {APPLY: {"trainer"}, ADMITTED: {"trainer", "serving"}, SUCCEEDED: {"scheduler", "registry"}, REGISTERED: {"serving"}}
+HEARERS = {
+    APPLY: {"trainer"},
+    ADMITTED: {"trainer", "serving"},
+    SUCCEEDED: {"scheduler", "registry"},
+    REGISTERED: {"serving"},
+}
 MIB = 1 << 20
 CLOUDEVENT = {"content-type": "application/cloudevents+json"}
 

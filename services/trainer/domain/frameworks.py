@@ -46,8 +46,8 @@ class Layout:
         return by_word[asked] if asked in by_word else int(asked)
 
     def ports(self, count: int) -> list[int]:
-        """For programs that listen on all addresses of their machine, which on a laptop all pods share: a port each, out
-        of a block that no other running job has. Where machines are many the block may be used again."""
+        """For programs that listen on all addresses of their machine, which on a laptop all pods share: a port each,
+        out of a block that no other running job has. Where machines are many the block may be used again."""
         first = BLOCKS_FIRST + self.port % BLOCKS * BLOCK
         return [first + number % BLOCK for number in range(count)]
 
