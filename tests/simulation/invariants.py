@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from tests.simulation.evidence import ISVCS, TRAINJOBS, Evidence, Row, admitted_cpu
+from tests.simulation.evidence import ISVCS, TRAINJOBS, Evidence, Row, admitted_cpu, memory
 from tests.simulation.world import World
 
 Invariant = Callable[[Evidence], Iterator[str]]
 CAPACITY_MILLI = 4000
 RESTARTS_MAX = 3
+RESTARTED = "training.trainjob.restarted.v1"
 SUCCEEDED, FAILED = "training.trainjob.succeeded.v1", "training.trainjob.failed.v1"
 ADMITTED = "scheduling.workload.admitted.v1"
 VERSION_CREATED = "registry.modelversion.created.v1"
@@ -81,18 +82,32 @@ def nothing_runs_without_admission(e: Evidence) -> Iterator[str]:
 
 
 def a_job_begins_again_only_as_often_as_it_counts(e: Evidence) -> Iterator[str]:
-    """A TrainJob has one Job, and one more for each counted restart; never more of these than are allowed."""
+    """A TrainJob has one Job for each admission, and one more for each counted restart; each restart is counted and
+    said once, and only RESTARTS_MAX of them follow one another without a new checkpoint."""
     made = Counter(
         each.obj["metadata"]["labels"][UID_LABEL]
         for each in e.cluster.history
         if each.type == "ADDED" and each.address.plural == "jobs"
     )
+    said = Counter(letter["data"]["uid"] for letter in e.letters("trainer", RESTARTED))
     for uid, rows in e.jobs.items():
-        counts = [((row.body or {}).get("status") or {}).get("restarts") or 0 for row in rows]
-        if any(after - before not in (0, 1) for before, after in pairwise(counts)):
-            yield f"job {uid} counted its restarts as {counts}"
-        if made[uid] > 1 + counts[-1] or counts[-1] > RESTARTS_MAX:
-            yield f"job {uid} had {made[uid]} Jobs and counted {counts[-1]} restarts"
+        known = [(row.body or {}).get("status") or {} for row in rows]
+        counts = [status.get("restarts") or 0 for status in known]
+        admissions = {(status.get("admission") or {}).get("id") for status in known} - {None}
+        if any(after - before not in (0, 1) for before, after in pairwise(counts)) or said[uid] != counts[-1]:
+            yield f"job {uid} counted its restarts as {counts} and told of {said[uid]}"
+        if made[uid] > max(1, len(admissions)) + counts[-1]:
+            yield f"job {uid} had {made[uid]} Jobs, {len(admissions)} admissions and counted {counts[-1]} restarts"
+        vain = Counter(entry.get("step") for entry in known[-1].get("recoveries") or [] if "restart" in entry)
+        if vain and max(vain.values()) > RESTARTS_MAX:
+            yield f"job {uid} began again and again from the same checkpoint: {vain}"
+
+
+def no_quota_is_held_for_nothing(e: Evidence) -> Iterator[str]:
+    """At rest, when all jobs are over, no workload of theirs holds quota."""
+    for workload in e.workloads:
+        if memory(workload).get("admission") and "trainjob" in workload["metadata"]["name"]:
+            yield f"{workload['metadata']['name']} still holds {memory(workload)['admission']}"
 
 
 def two_attempts_never_meet(e: Evidence) -> Iterator[str]:
@@ -224,6 +239,7 @@ ALL: tuple[Invariant, ...] = (
     only_created_jobs_are_admitted,
     nothing_runs_without_admission,
     a_job_begins_again_only_as_often_as_it_counts,
+    no_quota_is_held_for_nothing,
     two_attempts_never_meet,
     one_version_per_registering_job,
     serving_knows_every_version,

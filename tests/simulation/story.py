@@ -66,6 +66,7 @@ async def _story(world: World, duration_s: float, errors: list[str]) -> Ending:
     await world.start()
     watching = asyncio.create_task(_look(world, seen))
     working = asyncio.create_task(workload.run())
+    reporting = asyncio.create_task(workload.programs())
     troubling = asyncio.create_task(_trouble(world))
     await world.clock.sleep(duration_s)
     troubling.cancel()
@@ -79,7 +80,8 @@ async def _story(world: World, duration_s: float, errors: list[str]) -> Ending:
         found.append(f"Every run comes to rest within {REST_MAX_S} s of calm.\n    It did not.")
     ending = Ending(_digest(evidence), world.clock.monotonic(), found, world.diary)
     working.cancel()
-    await asyncio.gather(working, watching, return_exceptions=True)
+    reporting.cancel()
+    await asyncio.gather(working, watching, reporting, return_exceptions=True)
     await world.stop()
     return ending
 

@@ -1,7 +1,9 @@
 """What people and other systems ask of the platform during a run, and what they were told; all drawn from the seed."""
 
 import asyncio
+import base64
 import random
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +12,16 @@ from contracts.letters import letter_for, subject_for
 from libs.base.ids import SeededIds
 from libs.bus import BusError
 from libs.testing.bus import MemoryBus
+from libs.testing.cluster import labels_of
 from tests.simulation.world import Lost, World
 
 SPACE = "team"
 JOBS = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{SPACE}/trainjobs"
 SERVICES = f"/apis/serving.kserve.io/v1beta1/namespaces/{SPACE}/inferenceservices"
+REPORTS = f"/training/v1/namespaces/{SPACE}/trainjobs"
+DEFAULT_QUEUE = "/apis/kueue.x-k8s.io/v1beta2/clusterqueues/default"
+PRIORITY = "millstream.dev/priority"
+NAME, UID = "jobset.sigs.k8s.io/jobset-name", "millstream.dev/trainjob-uid"
 HEADERS = {"content-type": "application/cloudevents+json; charset=utf-8"}
 PATIENCE_S = 30.0
 
@@ -43,7 +50,54 @@ class Workload:
     async def run(self) -> None:
         count = self.rng.randint(6, 22)
         names = [f"job-{self.rng.randrange(count)}" for _ in range(count)]
-        await asyncio.gather(*(self._person(name, self._rng()) for name in names))
+        some = [self._person(name, self._rng()) for name in names]
+        if self.rng.random() < 0.7:
+            some.append(self._let_the_important_push_in(self._rng()))
+        await asyncio.gather(*some)
+
+    async def programs(self) -> None:
+        """What the jobs that run report of themselves, as long as there are any; now and then a checkpoint."""
+        rng, told = self._rng(), dict[str, int]()
+        while True:
+            await self.world.clock.sleep(rng.expovariate(1 / 4))
+            if (found := self._some_token(rng)) is None:
+                continue
+            (name, uid), token = found
+            step = told[uid] = told.get(uid, 0) + rng.randint(1, 9)
+            body: dict[str, Any] = {"trainerStatus": {}, "step": step}
+            if rng.random() < 0.4:
+                body["checkpoint"] = {"step": step}
+            with suppress(Lost):
+                await self.world.ask("trainer", "POST", f"{REPORTS}/{name}/status", body, token)
+
+    def _some_token(self, rng: random.Random) -> tuple[tuple[str, str], str] | None:
+        """Of a job with a pod that runs: (name, uid), and the token as its pods read it."""
+        objects = self.world.cluster.objects
+        running = [
+            obj for at, obj in objects.items() if at.plural == "pods" and obj["status"].get("phase") == "Running"
+        ]
+        owners = sorted({(labels[NAME], labels[UID]) for pod in running if UID in (labels := labels_of(pod))})
+        if not owners:
+            return None
+        name, uid = rng.choice(owners)
+        for at, obj in objects.items():
+            if at.plural == "secrets" and labels_of(obj).get(UID) == uid:
+                return (name, uid), base64.b64decode(obj["data"]["token"]).decode()
+        return None
+
+    async def _let_the_important_push_in(self, rng: random.Random) -> None:
+        """Whoever runs the platform lets jobs of higher priority take the place of others; then come some of each."""
+        await self.world.clock.sleep(rng.random() * self.duration_s / 2)
+        choice = rng.choice(["LowerPriority", "LowerOrNewerEqualPriority"])
+        policy = {"spec": {"preemption": {"withinClusterQueue": choice}}}
+        await self._ask("scheduler", "PATCH", DEFAULT_QUEUE, policy)
+        for number, priority in enumerate([None, None, None, "5", "5"]):
+            wanted = job(f"rush-{number}", rng)
+            notes = {**wanted["metadata"].get("annotations", {}), **({PRIORITY: priority} if priority else {})}
+            wanted["metadata"]["annotations"] = notes
+            wanted["spec"]["trainer"]["numNodes"] = 2
+            await self._create(wanted["metadata"]["name"], wanted)
+            await self.world.clock.sleep(rng.random() * 5)
 
     def _rng(self) -> random.Random:
         return random.Random(self.rng.getrandbits(64))
@@ -126,6 +180,8 @@ def job(name: str, rng: random.Random) -> dict[str, Any]:
         if rng.random() < 0.6:
             annotations["millstream.dev/serve-as"] = SERVED[which]
     runtime = "python" if rng.random() < 0.95 else "no-such-runtime"
+    if rng.random() < 0.4:
+        annotations[PRIORITY] = str(rng.choice([1, 5]))
     spec: dict[str, Any] = {"runtimeRef": {"name": runtime}}
     spec["trainer"] = {"command": ["true"], "numNodes": rng.choice([1, 1, 2, 3])}
     if rng.random() < 0.2:

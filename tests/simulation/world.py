@@ -180,13 +180,15 @@ class World:
                 self.cluster.forget_history()
             raise Unavailable(f"thrown in when {moment}")
 
-    async def ask(self, name: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    async def ask(
+        self, name: str, method: str, path: str, body: Any = None, token: str | None = None
+    ) -> tuple[int, Any]:
         """One HTTP request to some living replica; raises Lost."""
         alive = [p for (service, _), p in self.processes.items() if service == name and p.service is not None]
         if not alive:
             raise Lost(f"{name} is down")
         process = self.chance.of("http").choice(alive)
-        asking = process.life.begin(_ask(process, method, path, body))
+        asking = process.life.begin(_ask(process, method, path, body, token))
         await asyncio.wait([asking])
         if asking.cancelled() or process.life.dead:
             raise Lost(f"{process.life.name} died")
@@ -208,11 +210,13 @@ class World:
             await self.clock.sleep(0.2 + rng.expovariate(1 / 5) if self.stormy else 0.2)
 
 
-async def _ask(process: Process, method: str, path: str, body: Any) -> httpx.Response:
+async def _ask(process: Process, method: str, path: str, body: Any, token: str | None) -> httpx.Response:
     assert process.service is not None
     transport = httpx.ASGITransport(app=process.service.asgi)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{process.name}", trust_env=False) as http:
         headers = {"content-type": "application/merge-patch+json" if method == "PATCH" else "application/json"}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
         content = None if body is None else json.dumps(body).encode()
         return await http.request(method, path, content=content, headers=headers)
 
