@@ -144,10 +144,6 @@ class Book:
         self.namespaces[name] = dict(labels)
         self._reconfigured()
 
-    def put_rules(self, rules: Rules) -> None:
-        self.rules = rules
-        self._reconfigured()
-
     # What is asked for
 
     def put_workload(self, workload: Workload) -> None:

@@ -84,6 +84,3 @@ class Line:
 
     def first(self, count: int) -> list[str]:
         return [key[2] for key in self._all[:count]]
-
-    def parked(self, uid: str) -> bool:
-        return self._class_of[uid][1] in self._parked

@@ -1,10 +1,9 @@
 """What a decision, or a word of its owner, makes of a workload; pure, and the only place that changes one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from services.scheduler.domain.book import Book
-from services.scheduler.domain.cycle import cycle
 from services.scheduler.domain.model import (
     Admit,
     Decision,
@@ -48,15 +47,6 @@ def _evicted(workload: Workload, decision: Evict) -> Workload:
     )
 
 
-def gone(workload: Workload, now: int) -> Workload:
-    """Its owner says that the pods of its admission are gone: what it held is free, what it ran is remembered."""
-    admission = workload.admission
-    if admission is None:
-        return workload
-    ran = now - admission.admitted_at if admission.admitted_at is not None else 0
-    return replace(workload, admission=None, ran_ms=workload.ran_ms + ran, checks={}, reclaimable={})
-
-
 def reported(
     workload: Workload, ready: bool, reclaimable: Mapping[str, int], counts: Mapping[str, int], now: int
 ) -> Workload:
@@ -92,15 +82,3 @@ def apply(book: Book, decisions: Iterable[Decision]) -> list[Workload]:
             book.park(decision.uid)
             book.untold.pop(decision.uid, None)
     return changed
-
-
-def settle(book: Book, now: int, rounds: int = 100) -> Sequence[Decision]:
-    """Cycles until nothing moves, each put to the book at once; for one transaction instead of many."""
-    told: list[Decision] = []
-    for _ in range(rounds):
-        decisions = cycle(book, now)
-        if not decisions:
-            break
-        apply(book, decisions)
-        told += decisions
-    return told

@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain.model import Policy, Preemption, Rules
-from services.scheduler.domain.moves import gone
 from services.scheduler.domain.preempt import PATIENCE
-from tests.services.scheduler.worlds import RECLAIM, World, cohort, queue, workload
+from tests.services.scheduler.worlds import RECLAIM, World, cohort, gone, queue, workload
 
 ANY_LOWER = Preemption(Policy.LOWER_PRIORITY, Policy.ANY, Policy.LOWER_PRIORITY)
 FAIR = Rules(fair_sharing=True)

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain.book import Book
+from services.scheduler.domain.cycle import cycle
 from services.scheduler.domain.flavors import Mode
 from services.scheduler.domain.line import Line
 from services.scheduler.domain.model import ClusterQueue, Cohort, Quota, ResourceFlavor, Rules, Strategy
-from services.scheduler.domain.moves import gone, reported
+from services.scheduler.domain.moves import reported
 from services.scheduler.domain.nominate import nominate
 from services.scheduler.domain.trial import Trial
 from tests.services.scheduler.test_decision_loops import preemptions
-from tests.services.scheduler.worlds import World, cohort, queue, workload
+from tests.services.scheduler.worlds import World, cohort, gone, queue, workload
 
 FLAVORS = ("default", "spot")
 
@@ -190,8 +191,6 @@ def test_a_restart_changes_nobodys_fate(story: Story, length: int):
 @given(stories, st.integers(5, 40))
 @settings(max_examples=40, deadline=None)
 def test_a_cycle_changes_nothing_that_the_book_knows(story: Story, length: int):
-    from services.scheduler.domain.cycle import cycle
-
     for _ in range(length):
         story.move()
     book = story.world.book

@@ -1,6 +1,7 @@
 """Small worlds for the decision's tests: queues and workloads in one line each, and owners who do as they are told."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from services.scheduler.domain.book import Book
 from services.scheduler.domain.cycle import cycle
@@ -21,7 +22,7 @@ from services.scheduler.domain.model import (
     Rules,
     Workload,
 )
-from services.scheduler.domain.moves import apply, gone
+from services.scheduler.domain.moves import apply
 
 RECLAIM = Preemption(Policy.LOWER_PRIORITY, Policy.ANY)
 """The policies of Kueue's own performance tests."""
@@ -48,6 +49,15 @@ def cohort(name: str, nominal: int = 0, parent: str = "", **rest) -> Cohort:
 def workload(uid: str, queue: str, cpu: int, priority: int = 0, arrival: int = 0, pods: int = 1, **rest) -> Workload:
     sets = rest.pop("pod_sets", (PodSet("main", pods, {"cpu": cpu}),))
     return Workload(uid, "team", uid, "Job", queue, sets, priority=priority, arrival=arrival, **rest)
+
+
+def gone(workload: Workload, now: int) -> Workload:
+    """Its owner said that the pods of its admission are gone: what it held is free, what it ran is remembered."""
+    admission = workload.admission
+    if admission is None:
+        return workload
+    ran = now - admission.admitted_at if admission.admitted_at is not None else 0
+    return replace(workload, admission=None, ran_ms=workload.ran_ms + ran, checks={}, reclaimable={})
 
 
 class World:
