@@ -20,6 +20,7 @@ from contracts.messages import Message
 from libs.base.clock import SystemClock
 from libs.base.ids import SystemIds
 from libs.bus import Bus, Tuning
+from libs.resources import Resources
 from libs.service.app import Given
 from libs.service.shell import Service, serve
 from libs.testing.bus_server import NatsServer
@@ -110,7 +111,13 @@ class World:
 
     async def furnish(self) -> None:
         """Queues, cohorts and nodes, as an administrator makes them."""
-        resources, shape = self._service.ports.resources, self.shape
+        async with self._service.ports.store.write() as uow:  # at once: the quota tree is built anew at every change
+            await self._make(self._service.ports.resources.view(uow))
+        while self._loop is None or self._loop.shelf is None:
+            await self._service.ports.clock.sleep(0.05)
+
+    async def _make(self, resources: Resources) -> None:
+        shape = self.shape
         topology = {"topologyName": "racks"} if shape.racks else {}
         if shape.racks:
             levels = [{"nodeLabel": label} for label in LEVELS]
@@ -133,8 +140,6 @@ class World:
                 }
                 await resources.create(CLUSTER_QUEUE, _obj("ClusterQueue", name, spec))
                 await resources.create(LOCAL_QUEUE, _obj("LocalQueue", name, {"clusterQueue": name}, "bench"))
-        while self._loop is None or self._loop.shelf is None:
-            await self._service.ports.clock.sleep(0.05)
 
     @property
     def _loop(self) -> Any:
