@@ -92,14 +92,15 @@ def test_what_the_lock_lacks_is_refused() -> None:
 
 def test_there_is_an_image_for_every_service_but_the_laptops_node_and_one_for_each_workload() -> None:
     services = {each.name for each in manifests()} - {"node"}
-    assert images(manifests()).keys() == services | {"tools", "model-server", "initializer", "torch", "python"}
+    frameworks = {"deepspeed", "jax", "llm", "mpi", "paddle", "python", "tensorflow", "torch", "xgboost"}
+    assert images(manifests()).keys() == services | frameworks | {"tools", "model-server", "initializer"}
 
 
 def test_torch_is_in_workloads_images_alone_and_no_image_has_test_doubles() -> None:
     known = images(manifests())
     made = {name: documents(image) for name, image in known.items()}
     with_torch = {name for name, files in made.items() if FOLDER / name / "torch.txt" in files}
-    assert with_torch == {"model-server", "torch"}
+    assert with_torch == {"deepspeed", "llm", "model-server", "torch"}
     for name, files in made.items():
         lines = files[FOLDER / name / "files.txt"].splitlines()
         assert not [line for line in lines if line.startswith((*LEFT_OUT, "sdk/millstream/dev", "tests"))], name
