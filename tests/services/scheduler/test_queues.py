@@ -138,7 +138,9 @@ async def test_an_admission_check_has_to_say_yes_besides_quota(rig: Rig):
 
 async def _reserved(rig: Rig, name: str) -> Any:
     obj = await rig.workload(name)
-    held = obj and any(c["type"] == "QuotaReserved" and c["status"] == "True" for c in obj["status"]["conditions"])
+    held = obj and any(
+        c["type"] == "QuotaReserved" and c["status"] == "True" for c in obj["status"].get("conditions") or ()
+    )
     return obj if held else None
 
 

@@ -75,7 +75,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     scheduler = SchedulerSettings(service="scheduler", store_url=f"sqlite:///{tmp_path}/s.db", **room, **common)
     async with AsyncExitStack() as stack:
         stack.callback(broker.kill)
-        await stack.enter_async_context(serve(build_scheduler(), scheduler))
+        await stack.enter_async_context(serve(build_scheduler(), scheduler, Given(cluster=cluster)))
         service = await stack.enter_async_context(serve(build_trainer(), trainer, Given(cluster=cluster)))
         transport = httpx.ASGITransport(app=service.asgi)
         http = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url="http://trainer"))
