@@ -14,7 +14,8 @@ from tests.architecture.tree import PARTS, ROOT, python_files, relative, tree_of
 OURS = {"contracts", "libs", "services", "millstream", "tests", "benchmarks"}
 APART = (
     "tests/clients/programs/",  # each runs in a virtual environment of its own, tests/clients/requirements
-    "tests/frameworks/programs/",  # and these in those of the frameworks' images, requirements/
+    "tests/clients/jobs/",  # these, and the next, in those of the frameworks' images, requirements/
+    "tests/frameworks/programs/",
 )
 
 # Named and imported by nobody, and why.
