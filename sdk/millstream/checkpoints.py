@@ -101,7 +101,7 @@ class Checkpoints:
         when all are damaged; ValueError when a sharded one was saved by another number of ranks (see `shards`).
         """
         self.wait()
-        found = manifests.whole(self._place)
+        found = manifests.sealed(self._place)
         if self._rank == 0:
             manifests.tidy(self._place)
         problems: list[str] = []

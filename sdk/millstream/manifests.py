@@ -81,12 +81,17 @@ def commit(place: Place, step: int, world: int, parts: Iterable[Part]) -> Manife
     return manifest
 
 
+def sealed(place: Place) -> list[Manifest]:
+    """The checkpoints that were completed, newest first; what has become of their parts is told by `read_part`."""
+    names = place.names("step-")
+    found = [manifest for name in names if MANIFEST.match(name) and (manifest := _open(place, name))]
+    return sorted(found, key=lambda manifest: -manifest.step)
+
+
 def whole(place: Place) -> list[Manifest]:
     """The checkpoints all of whose parts lie there in full size, newest first."""
     sizes = place.names()
-    found = [manifest for name in sizes if MANIFEST.match(name) and (manifest := _open(place, name))]
-    there = [m for m in found if all(sizes.get(part.name) == part.bytes for part in m.parts)]
-    return sorted(there, key=lambda manifest: -manifest.step)
+    return [m for m in sealed(place) if all(sizes.get(part.name) == part.bytes for part in m.parts)]
 
 
 def leave_receipt(place: Place, step: int, attempt: str, rank: int, parts: Iterable[Part]) -> None:
@@ -121,8 +126,9 @@ def forget_receipts(place: Place, step: int, attempt: str) -> None:
 
 
 def tidy(place: Place) -> None:
-    """What writers who were killed left behind. Only while nobody writes: at the start of the first rank."""
-    named = {part.name for manifest in whole(place) for part in manifest.parts}
+    """What writers who were killed left behind. Only while nobody writes: at the start of the first rank. What is left
+    of a damaged checkpoint stays: it is all that can tell what happened."""
+    named = {part.name for manifest in sealed(place) for part in manifest.parts}
     for name in place.names():
         if name.startswith("pending/") or (name.startswith("parts/") and name not in named):
             place.delete(name)

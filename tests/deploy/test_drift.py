@@ -42,7 +42,7 @@ def test_everything_in_base_is_generated() -> None:
 @pytest.mark.parametrize(
     ("service", "old", "new", "told"),
     [
-        ("scheduler", "needs: [store, bus]", "needs: [store]", {"networkpolicy"}),
+        ("scheduler", "needs: [store, bus, cluster]", "needs: [store, cluster]", {"networkpolicy"}),
         ("registry", "needs: [store, bus]", "needs: [bus]", {"deployment", "networkpolicy", "service"}),
         ("registry", "port: 8080", "port: 8181", {"deployment", "service"}),
         ("gateway", "needs: []", "needs: [blobs]", {"networkpolicy"}),
@@ -79,6 +79,6 @@ def test_what_a_service_creates_reaches_its_role(copy: Path) -> None:
 
 
 def test_golden_mends_it(copy: Path) -> None:
-    edit(copy / "services/scheduler/service.yaml", "needs: [store, bus]", "needs: [store]")
+    edit(copy / "services/scheduler/service.yaml", "needs: [store, bus, cluster]", "needs: [store, cluster]")
     assert main([], copy) == 0
     assert main(["--check"], copy) == 0

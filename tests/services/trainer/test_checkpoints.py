@@ -92,12 +92,13 @@ def test_files_come_back_and_only_the_newest_checkpoints_stay(uri: str, tmp_path
     assert len(place(kept.uri).names("parts/")) == 4
 
 
-def test_a_damaged_checkpoint_is_passed_over_and_when_all_are_it_is_told(uri: str):
+@pytest.mark.parametrize("damage", [pytest.param(b'{"a": 9}', id="another content"), pytest.param(b"{", id="short")])
+def test_a_damaged_checkpoint_is_passed_over_and_when_all_are_it_is_told(uri: str, damage: bytes):
     kept, there = Checkpoints(uri), place(uri)
     kept.save(1, {"a": 1})
     kept.save(2, {"a": 2})
     [newest] = there.names("parts/0000000002/")
-    there.put(newest, b'{"a": 9}')
+    there.put(newest, damage)
     found = kept.restore()
     assert found is not None and found.state == {"a": 1}
     there.put(manifests.manifest_name(1), b"{}")
