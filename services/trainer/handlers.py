@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from contracts.admission import heard
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.messages import Event
 from services.trainer.domain import admission
@@ -13,6 +14,13 @@ Answer = WorkloadAdmitted | WorkloadEvicted | WorkloadQueued
 
 
 async def when_workload_admitted(event: WorkloadAdmitted, jobs: Jobs) -> Sequence[Event]:
+    """Also with other amounts for a job that runs: it asked for more nodes, or fewer."""
+    running = await _concerned(event, jobs)
+    if running is not None and is_admitted(running):
+        note = heard(running, event)
+        if note is not None and event.admission == admission.held(running):
+            await _note(running, jobs, note)
+        return []
     job = await _waiting(event, jobs)
     if job is not None and event.generation >= _asked(job) and admission.is_news(job, event.admission):
         await _note(job, jobs, admission.admitted(event))

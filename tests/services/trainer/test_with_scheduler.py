@@ -27,12 +27,14 @@ class World:
     def __init__(self, http: httpx.AsyncClient, cluster: PaperCluster, broker: NatsServer) -> None:
         self.http, self.cluster, self.broker = http, cluster, broker
 
-    async def submit(self, name: str, runtime: str = "python", **trainer: Any) -> None:
+    async def submit(
+        self, name: str, runtime: str = "python", notes: dict[str, str] | None = None, **trainer: Any
+    ) -> None:
         spec = {"runtimeRef": {"name": runtime}, "trainer": {"command": ["true"], **trainer}}
         body = {
             "apiVersion": "trainer.kubeflow.org/v1alpha1",
             "kind": "TrainJob",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "annotations": notes or {}},
             "spec": spec,
         }
         answer = await self.http.post(JOBS, json=body)
@@ -50,6 +52,18 @@ class World:
         await _until(lambda: self._has_child(name), 10)
         await self.cluster.run_pods(name, "team", "Succeeded", 0)
         await self.cluster.finish(name, "team", "Complete")
+
+    async def granted(self, name: str) -> int:
+        """Nodes that the job may have now."""
+        status = (await self.http.get(f"{JOBS}/{name}")).json().get("status") or {}
+        return sum(each["count"] for each in (status.get("admission") or {}).get("podSets") or [])
+
+    async def has(self, name: str, nodes: int) -> None:
+        async def so() -> bool:
+            child = self.cluster.objects.get(("jobs", "team", f"{name}-node-0"))
+            return child is not None and child["spec"]["completions"] == nodes == await self.granted(name)
+
+        await _until(so, 25)
 
     async def _is(self, name: str, state: str) -> bool:
         return await self.state(name) == state
@@ -102,6 +116,18 @@ async def test_the_nodes_that_a_runtime_asks_for_count_too(world: World):
     await world.reaches("giant", "Queued")
     await world.submit("small")
     await world.reaches("small", "Admitted")
+
+
+@pytest.mark.timeout(90)
+async def test_an_elastic_job_starts_with_the_nodes_there_are_and_grows_when_others_end(world: World):
+    await world.submit("a", numNodes=1)
+    await world.reaches("a", "Admitted")
+    await world.submit("wide", notes={"millstream.dev/min-nodes": "1", "millstream.dev/max-nodes": "2"}, numNodes=2)
+    await world.reaches("wide", "Admitted")
+    await world.has("wide", 1)
+    await world.cluster.run_pods("wide", "team", "Running")
+    await world.complete("a")
+    await world.has("wide", 2)
 
 
 @pytest.mark.timeout(90)
