@@ -14,7 +14,7 @@ from tests.clients.readme import block
 
 @pytest.mark.timeout(300)
 def test_the_readmes_function_trains_on_two_nodes_and_its_logs_are_followed(kubeflow: Client, tmp_path: Path) -> None:
-    (tmp_path / "train.py").write_text(block("python", "from kubeflow.trainer"))
+    (tmp_path / "train.py").write_text(block("python", "import CustomTrainer"))
     told = kubeflow.program("kubeflow_train", snippet=str(tmp_path / "train.py"))
     assert "torch-distributed" in told["runtimes"]
     assert told["status"] == "Complete"

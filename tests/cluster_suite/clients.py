@@ -101,7 +101,7 @@ def expect(what: str, found: Any, wanted: Any) -> None:
 
 def _kubeflow(desk: Desk) -> str:
     snippet = desk.folder / "train.py"
-    snippet.write_text(block("python", "from kubeflow.trainer"))
+    snippet.write_text(block("python", "import CustomTrainer"))
     told = desk.program("kubeflow", "kubeflow_train", snippet=str(snippet))
     expect("status", told["status"], "Complete")
     lines = [line for step in told["logs"].values() for line in step]

@@ -21,8 +21,8 @@ from tests.deploy.pods import Pod, pods
 from tests.deploy.test_settings import config
 from tests.platform import until
 
-SERVICES = ["registry", "scheduler"]
-"""Those that neither the cluster nor a front proxy is part of."""
+SERVICES = ["registry"]
+"""What neither the cluster nor a front proxy is part of."""
 
 
 @pytest.fixture(scope="module")
