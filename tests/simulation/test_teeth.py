@@ -14,7 +14,7 @@ from tests.simulation.story import run
 
 pytestmark = pytest.mark.timeout(300)
 STORM_S = 200.0
-SEEDS = (11, 12, 13)
+SEEDS = (11, 14, 16)
 
 
 def assert_told(sentence: str) -> None:
