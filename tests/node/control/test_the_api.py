@@ -128,7 +128,7 @@ def may(user, groups, verb, resource, group="trainer.kubeflow.org", namespace="d
         (may("local-user", ["millstream:local"], "create", "trainjobs", namespace="millstream-system"), False),
         (may("local-user", ["millstream:local"], "get", "secrets", "", "millstream-system", "s"), False),
         (may("system:serviceaccount:millstream-system:trainer", [], "create", "jobs", "batch"), True),
-        (may("system:serviceaccount:millstream-system:trainer", [], "create", "pods", ""), False),
+        (may("system:serviceaccount:millstream-system:trainer", [], "create", "deployments", "apps"), False),
         (may("system:serviceaccount:team:trainer", [], "create", "jobs", "batch"), False),
     ],
 )
