@@ -9,6 +9,10 @@ from typing import Any
 from contracts.events.scheduling.v1 import Assignment, WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 
 WAITING, QUEUED, ADMITTED, EVICTED = "Waiting", "Queued", "Admitted", "Evicted"
+SET_ASIDE = "SetAside"
+"""The state of an object whose kind knows no suspension; of others it stands in their spec."""
+RESTFUL = ("Deactivated", "MaximumExecutionTimeExceeded")
+"""Reasons of evictions after which nobody asks again by itself: the object rests until somebody resumes it."""
 Answer = WorkloadAdmitted | WorkloadEvicted | WorkloadQueued
 
 Job = dict[str, Any]
@@ -33,6 +37,11 @@ def is_evicted(job: Job) -> bool:
     return of(job).get("state") == EVICTED
 
 
+def sets_aside(note: dict[str, Any]) -> bool:
+    """Whether the object rests after the eviction that this note tells of, instead of asking again."""
+    return note.get("state") == EVICTED and note.get("reason") in RESTFUL
+
+
 def is_news(job: Job, admission: str | None) -> bool:
     """Whether this admission is younger than all whose pods are gone."""
     gone = released(job)
@@ -46,28 +55,40 @@ def is_admitted(job: Job) -> bool:
 def heard(obj: Job, event: Answer) -> dict[str, Any] | None:
     """The memory of an object that is neither over nor suspended after this answer; None where it says nothing new.
 
-    An answer to an older wish than the present one starts nothing. An admission may be told anew with other amounts.
+    An answer to an older wish than the present one starts nothing. An eviction counts also for an admission that was
+    not heard of yet: it must not start anything when it comes. An admission may be told anew with other amounts; of two
+    tellings that of the greater revision counts.
     """
     before = of(obj)
     if isinstance(event, WorkloadEvicted):
-        of_ours = not is_admitted(obj) or held(obj) == event.admission
-        return _kept(before, evicted(event)) if of_ours and is_news(obj, event.admission) else None
+        concerns = not is_admitted(obj) or held(obj) == event.admission
+        return _kept(before, evicted(event), "since") if concerns and is_news(obj, event.admission) else None
     if is_evicted(obj):
+        return None
+    if isinstance(event, WorkloadQueued) and before.get("state") == SET_ASIDE:
         return None
     if isinstance(event, WorkloadQueued):
         told = f"place {event.position} in the queue: {event.reason}"
-        return None if is_admitted(obj) else {**before, "state": QUEUED, "reason": told}
-    if event.generation < int(before.get("generation") or 0) or not is_news(obj, event.admission):
+        queued = {**before, "state": QUEUED, "reason": told, "generation": _asked(obj)}
+        return None if is_admitted(obj) or queued == before else queued
+    if is_admitted(obj):
+        if event.admission != held(obj) or event.revision < int(before.get("revision") or 0):
+            return None
+    elif event.generation < _asked(obj) or not is_news(obj, event.admission):
         return None
-    if is_admitted(obj) and int(event.admission or 0) < int(before.get("id") or 0):
-        return None
-    note = _kept(before, admitted(event))
+    note = _kept(before, admitted(event), "since", "asked", "counts", "ready")
     return None if note == before else note
 
 
-def _kept(before: dict[str, Any], note: dict[str, Any]) -> dict[str, Any]:
+def _asked(obj: Job) -> int:
+    """The generation at which it last asked. Before its reconciler noted one, only the present spec counts: an answer
+    to what was wanted before a suspension must not start anything."""
+    return int(of(obj).get("generation", obj["metadata"].get("generation") or 0))
+
+
+def _kept(before: dict[str, Any], note: dict[str, Any], *names: str) -> dict[str, Any]:
     """What its owner noted beside the answers stays."""
-    return {**{key: before[key] for key in ("since", "asked", "counts", "ready") if key in before}, **note}
+    return {**{name: before[name] for name in names if name in before}, **note}
 
 
 def admitted(event: WorkloadAdmitted) -> dict[str, Any]:
@@ -75,6 +96,7 @@ def admitted(event: WorkloadAdmitted) -> dict[str, Any]:
     note: dict[str, Any] = {"state": ADMITTED, "generation": event.generation}
     if event.admission:
         note |= {"id": event.admission, "podSets": [_pod_set(one) for one in event.pod_sets]}
+        note |= {"revision": event.revision} if event.revision else {}
     return note | ({"clusterQueue": event.cluster_queue} if event.cluster_queue else {})
 
 

@@ -31,7 +31,7 @@ from services.trainer.domain import words
 from services.trainer.domain.legacy import words as legacy_words
 from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
-from services.trainer.handlers import when_workload_admitted, when_workload_evicted, when_workload_queued
+from services.trainer.handlers import when_workload_answered
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.plugins.several import program
 
@@ -97,9 +97,9 @@ def build() -> App:
         settings=TrainerSettings,
         kinds=[TRAINJOB, *runtimes, *LEGACY_KINDS.values()],
         handlers={
-            WorkloadAdmitted: when_workload_admitted,
-            WorkloadQueued: when_workload_queued,
-            WorkloadEvicted: when_workload_evicted,
+            WorkloadAdmitted: when_workload_answered,
+            WorkloadQueued: when_workload_answered,
+            WorkloadEvicted: when_workload_answered,
         },
         command_kinds={
             ApplyTrainJob: TRAINJOB,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from contracts import admission
 from contracts.commands.scheduling.v1 import SubmitWorkload
 from libs.base.errors import ApiError, Conflict, NotFound
 from libs.cluster import JOB, NAMESPACE, POD, SECRET, SERVICE
@@ -17,7 +18,7 @@ from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.adapters.tails import tails
-from services.trainer.domain import admission, lifetime, ungating, words
+from services.trainer.domain import lifetime, ungating, words
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed, split
 from services.trainer.domain.outcome import failed_pods

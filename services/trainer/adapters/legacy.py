@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from contracts import admission
 from contracts.commands.scheduling.v1 import SubmitWorkload
 from libs.base.errors import ApiError, Conflict, NotFound
 from libs.cluster import NAMESPACE, POD, SECRET, SERVICE
@@ -17,7 +18,6 @@ from libs.resources import Kind
 from libs.resources.plan import Plan, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue
 from services.trainer.adapters.tails import tails
-from services.trainer.domain import admission
 from services.trainer.domain.legacy import restarts, state, words
 from services.trainer.domain.legacy.crew import crew
 from services.trainer.domain.legacy.family import Family

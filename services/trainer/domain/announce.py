@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts import queueing
+from contracts import admission, queueing
 from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, ReportWorkload, SubmitWorkload
 from contracts.events.training.v1 import (
     ModelArtifact,
@@ -18,7 +18,7 @@ from contracts.events.training.v1 import (
     TrainJobSuspended,
 )
 from contracts.messages import Event, Message
-from services.trainer.domain import admission, elastic, recovery, words
+from services.trainer.domain import elastic, recovery, words
 from services.trainer.domain.blueprint import Blueprint
 from services.trainer.domain.digest import code_digest, digest
 from services.trainer.domain.outcome import Outcome

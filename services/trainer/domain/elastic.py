@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.trainer.domain import admission, words
+from contracts import admission
+from services.trainer.domain import words
 from services.trainer.domain.blueprint import Blueprint
 
 KEYS = {"min_nodes": ("minNodes", words.MIN_NODES), "max_nodes": ("maxNodes", words.MAX_NODES)}

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from contracts import admission
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, is_fleeting, steady
-from services.trainer.domain import admission, disruption, goodput, recovery
+from services.trainer.domain import disruption, goodput, recovery
 from services.trainer.domain.observed import Observed, jobs_status, phase, uid
 from services.trainer.domain.outcome import Outcome
 from services.trainer.domain.starting import is_starting, obstacle

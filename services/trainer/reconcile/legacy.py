@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from contracts import admission
 from contracts.messages import Message
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, event_obstacle, pod_obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import admission
 from services.trainer.domain.legacy import announce, failure, restarts, state, status
 from services.trainer.domain.legacy.crew import crew
 from services.trainer.domain.legacy.family import Crew, Family, Job, Replica, succeeded

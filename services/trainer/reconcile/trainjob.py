@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from contracts import admission
 from contracts.events.training.v1 import TrainJobStarted
 from contracts.messages import Event, Message
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
@@ -12,7 +13,6 @@ from libs.cluster import SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, refusal
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer.domain import (
-    admission,
     announce,
     disruption,
     elastic,

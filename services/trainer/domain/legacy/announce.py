@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts import queueing
+from contracts import admission, queueing
 from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, ReportWorkload, SubmitWorkload
 from contracts.events.training.v1 import (
     LegacyJobCreated,
@@ -14,7 +14,6 @@ from contracts.events.training.v1 import (
     LegacyJobSucceeded,
 )
 from contracts.messages import Message
-from services.trainer.domain import admission
 from services.trainer.domain.legacy.crew import replica_specs, wanted
 from services.trainer.domain.legacy.family import Family, Job
 from services.trainer.domain.legacy.pods import templates

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from contracts import admission
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, is_fleeting, steady
-from services.trainer.domain import admission
 from services.trainer.domain.legacy.conditions import hindered as with_hindrance
 from services.trainer.domain.legacy.conditions import with_condition, without
 from services.trainer.domain.legacy.crew import port_for, replica_specs, wanted
