@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
+from contracts.kinds.quantity import QuantityText
 from contracts.messages import Command, Name, ObjectCommand, Value
 
 Mode = Literal["required", "preferred", "unconstrained"]
@@ -30,7 +31,7 @@ class PodSet(Value):
     count: int = Field(ge=1, examples=[2])
     min_count: int | None = Field(default=None, ge=1, examples=[1])
     """It may start with fewer pods than `count`, but no fewer than these. None for all or nothing."""
-    requests: dict[str, str] = Field(default={}, examples=[{"cpu": "1", "memory": "1Gi"}])
+    requests: dict[str, QuantityText] = Field(default={}, examples=[{"cpu": "1", "memory": "1Gi"}])
     node_selector: dict[str, str] = Field(default={}, examples=[{"kubernetes.io/arch": "amd64"}])
     tolerations: list[dict[str, Any]] = Field(default=[], examples=[[{"key": "spot", "operator": "Exists"}]])
     topology: Topology | None = None

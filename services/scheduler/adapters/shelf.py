@@ -102,13 +102,13 @@ class Shelf:
             self.book.remove_workload(uid)
             return
         try:
-            workload = workloads.workload(obj)
+            workload = self.counted(workloads.workload(obj))
         except (KeyError, TypeError, ValueError) as error:
             log.error("workload %s/%s cannot be read: %r; delete it", meta["namespace"], meta["name"], error)
             return
         if workload.admission is None and uid not in self.told:
             self.untold[uid] = None
-        self.book.put_workload(self.counted(workload))
+        self.book.put_workload(workload)
 
     def _remove_workload(self, obj: Object) -> None:
         uid = workloads.owner(obj)["uid"]

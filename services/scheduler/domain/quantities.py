@@ -2,16 +2,17 @@
 
 from math import ceil
 
-from contracts.kinds.quantity import amount
+from contracts.kinds.quantity import MOST, amount
 
 MIB, GIB = 2**20, 2**30
 BYTES = ("memory", "ephemeral-storage", "storage")
 
 
 def parse(resource: str, quantity: str | int | float) -> int:
-    """cpu in milli-cores, bytes as bytes, anything else in pieces. Raises ValueError for what is no quantity."""
+    """cpu in milli-cores, bytes as bytes, anything else in pieces, at most MOST, since what is decided is stored in 64
+    bits. Raises ValueError for what is no quantity."""
     value = amount(quantity)
-    return ceil(value * 1000) if resource == "cpu" else ceil(value)
+    return min(MOST, ceil(value * 1000) if resource == "cpu" else ceil(value))
 
 
 def say(resource: str, value: int) -> str:

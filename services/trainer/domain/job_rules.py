@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from contracts import demand
 from contracts.kinds.quantity import amount
 from contracts.kinds.trainjob import GROUP, pod_patch_error
 from libs.base.errors import Cause
-from services.trainer.domain import initializers, words
+from services.trainer.domain import initializers, runtime_rules, words
 from services.trainer.domain.state import is_finished, is_parked
 
 NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?\Z")
@@ -39,7 +40,8 @@ def job_causes(job: dict[str, Any], old: dict[str, Any] | None) -> list[Cause]:
     """What is wrong with a (schema-valid) job, [] when nothing is; `old` is the stored one on an update."""
     spec = job.get("spec") or {}
     fetched = initializers.causes(spec.get("initializer") or {})
-    causes = [*_name(job), *_env(spec), *_resources(spec), *fetched, *_patches(spec), *_annotations(job)]
+    asked = [Cause(*wrong) for wrong in demand.of_object(job)]
+    causes = [*_name(job), *_env(spec), *_resources(spec), *fetched, *_patches(spec), *_annotations(job), *asked]
     return causes + (list(_frozen(spec, old)) if old else [])
 
 
@@ -77,6 +79,9 @@ def _patches(spec: dict[str, Any]) -> Iterator[Cause]:
         wrong = pod_patch_error(body) if body else None
         if wrong:
             yield Cause(f"{where}.trainingRuntimeSpec", wrong)
+            continue
+        for place, template in runtime_rules.templates(body or {}):
+            yield from (Cause(*odd) for odd in demand.of_template(template, f"{where}.trainingRuntimeSpec.{place}"))
 
 
 def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
@@ -92,9 +97,6 @@ def _annotations(job: dict[str, Any]) -> Iterator[Cause]:
     if served and not (NAME.match(served) and len(served) <= SERVED_CHARS_MAX):
         why = f"{served!r} must be at most {SERVED_CHARS_MAX} lower case letters, digits and '-', a letter first"
         yield Cause(f"metadata.annotations[{words.SERVE_AS}]", why)
-    priority = words.annotation(job, words.PRIORITY)
-    if priority and not re.fullmatch(r"-?\d{1,9}", priority):
-        yield Cause(f"metadata.annotations[{words.PRIORITY}]", f"{priority!r} must be a whole number")
     restarts = words.annotation(job, words.MAX_RESTARTS)
     if restarts and not re.fullmatch(r"\d{1,3}", restarts):
         yield Cause(f"metadata.annotations[{words.MAX_RESTARTS}]", f"{restarts!r} must be a whole number from 0 to 999")

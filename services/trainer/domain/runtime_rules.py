@@ -6,7 +6,7 @@ The defects are those measured in the design's CLIENTS.md 2.4; the wording names
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from contracts.kinds.quantity import amount
+from contracts import demand
 from contracts.kinds.trainingruntime import runtime_error
 from libs.base.errors import Cause
 from services.trainer.domain import words
@@ -21,9 +21,16 @@ JOBS = "spec.template.spec.replicatedJobs"
 def runtime_causes(runtime: dict[str, Any], frameworks: Sequence[Framework]) -> list[Cause]:
     """What is wrong with a runtime, [] when nothing is. `frameworks` are those that an mlPolicy may name."""
     spec = runtime.get("spec") or {}
-    causes = [*_label(runtime), *_policy(spec, frameworks), *_jobs(spec), *_trainer(spec)]
+    asked = [Cause(*odd) for place, found in templates(spec) for odd in demand.of_template(found, f"spec.{place}")]
+    causes = [*_label(runtime), *_policy(spec, frameworks), *_jobs(spec), *_trainer(spec), *asked]
     unread = None if causes else runtime_error(runtime["spec"])
     return causes + ([Cause("spec", f"clients could not read this runtime: {unread}")] if unread else [])
+
+
+def templates(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The path and the pod template of every replicated job of a runtime's spec, or of a patch to it."""
+    for index, job in enumerate(_replicated(spec)):
+        yield f"{JOBS.removeprefix('spec.')}[{index}].template.spec.template", pod_template(job)
 
 
 def trainer_job(spec: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
@@ -137,13 +144,3 @@ def _container(container: dict[str, Any], where: str) -> Iterator[Cause]:
     if limits and not has_device(limits):
         known = ", ".join((*DEVICES, MIG + "*"))
         yield Cause(f"{where}.resources.limits", f"must name a device beside {', '.join(limits)}: one of {known}")
-    for part in ("limits", "requests"):
-        yield from _amounts(resources.get(part) or {}, f"{where}.resources.{part}")
-
-
-def _amounts(amounts: dict[str, Any], where: str) -> Iterator[Cause]:
-    for name, value in amounts.items():
-        try:
-            amount(value)
-        except (ValueError, TypeError) as error:
-            yield Cause(f"{where}.{name}", str(error))

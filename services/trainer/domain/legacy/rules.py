@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
+from contracts import demand
 from contracts.kinds.legacyjob import MANAGER, template_error
-from contracts.kinds.quantity import amount
 from libs.base.errors import Cause
 from services.trainer.domain.legacy import state, words
 from services.trainer.domain.legacy.family import Family, Job
@@ -52,7 +52,8 @@ def _filled(replica: Any, family: Family) -> Any:
 def causes(job: Job, old: Job | None, family: Family) -> list[Cause]:
     """What is wrong with a defaulted, schema-valid job, [] when nothing is; `old` is the stored one on an update."""
     spec = job.get("spec") or {}
-    found = [*_name(job), *_run_policy(spec), *_roles(spec, family), *_own(spec, family)]
+    asked = [Cause(*wrong) for wrong in demand.of_object(job)]
+    found = [*_name(job), *_run_policy(spec), *_roles(spec, family), *_own(spec, family), *asked]
     return found or (list(_frozen(spec, old, family)) if old else [])
 
 
@@ -109,24 +110,13 @@ def _template(where: str, template: Job, family: Family) -> Iterator[Cause]:
     for index, container in enumerate(containers):
         if not container.get("image"):
             yield Cause(f"{where}.spec.containers[{index}].image", "must name an image", "FieldValueRequired")
-        yield from _amounts(f"{where}.spec.containers[{index}].resources", container.get("resources"))
     if family.container not in [container.get("name") for container in containers]:
         why = f"one container must be called {family.container!r}: it is the one that trains"
         yield Cause(f"{where}.spec.containers", why, "FieldValueRequired")
-    if wrong := template_error(template):
+    odd = [Cause(*wrong) for wrong in demand.of_template(template, where)]
+    yield from odd
+    if not odd and (wrong := template_error(template)):
         yield Cause(where, wrong)
-
-
-def _amounts(where: str, resources: Any) -> Iterator[Cause]:
-    for part in ("limits", "requests"):
-        for name, value in ((resources or {}).get(part) or {}).items():
-            try:
-                negative = amount(value) < 0
-            except ValueError as error:
-                yield Cause(f"{where}.{part}.{name}", str(error))
-            else:
-                if negative:
-                    yield Cause(f"{where}.{part}.{name}", f"{value!r} must not be negative")
 
 
 def _own(spec: Job, family: Family) -> Iterator[Cause]:
