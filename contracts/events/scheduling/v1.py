@@ -37,6 +37,9 @@ class WorkloadAdmitted(ObjectEvent):
     """That of the request which this answers: an answer to an older wish counts no more."""
     admission: str | None = Field(default=None, examples=["1"])
     """A decimal number that is greater at every admission of this workload."""
+    revision: int = Field(default=0, ge=0)
+    """Greater each time that the same admission is told with other amounts or places: the greatest counts, in whatever
+    order they come."""
     cluster_queue: str | None = Field(default=None, examples=["team-cluster-queue"])
     pod_sets: list[Assignment] = []
 
@@ -59,8 +62,9 @@ class WorkloadEvicted(ObjectEvent):
     kind: Name
     admission: str = Field(examples=["1"])
     reason: str = Field(examples=["Preempted"])
-    """Preempted, PodsReadyTimeout, Deactivated, QueueStopped, AdmissionCheck, NodeFailure,
-    MaximumExecutionTimeExceeded, ...: a word, no enumeration."""
+    """Preempted, PodsReadyTimeout, QueueStopped, AdmissionCheck, NodeFailure, WorkloadDeleted, ...: a word, no
+    enumeration. After Deactivated and MaximumExecutionTimeExceeded its owner suspends it, and says so by a submit with
+    `suspended`; an admission that comes all the same resumes it: somebody made its Workload active again."""
     message: str = ""
     generation: int = 0
 

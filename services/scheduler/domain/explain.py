@@ -50,6 +50,7 @@ class Forecast:
 
 
 SHOWN = 5
+SET_ASIDE = "It was set aside; set spec.active of its Workload to true to queue again."
 
 
 def explain(book: Book, uid: str) -> Explanation:
@@ -61,7 +62,7 @@ def explain(book: Book, uid: str) -> Explanation:
     if workload.admission is not None:
         return _holding(book, workload, home)
     if not workload.active:
-        return Explanation(uid, "Inactive", home, sentences=("It was deactivated; set active to true to try again.",))
+        return Explanation(uid, "Inactive", home, sentences=(SET_ASIDE,))
     if workload.suspended:
         return Explanation(uid, "Suspended", home, sentences=("Its owner suspended it; resume it to queue again.",))
     if workload.pledge is not None:

@@ -68,6 +68,7 @@ class Reason(StrEnum):
     ADMISSION_CHECK = "AdmissionCheck"
     MAXIMUM_EXECUTION_TIME = "MaximumExecutionTimeExceeded"
     NODE_FAILURE = "NodeFailure"
+    DELETED = "WorkloadDeleted"
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,7 @@ class Workload:
 
     `arrival` orders equals and never changes while the workload lives (any growing number; ties go by uid).
     `queue` is a LocalQueue of `namespace`; empty means the default queue (see Rules).
-    `active` false: its user or the scheduler put it aside.
+    `active` false: its user or the scheduler put it aside. `deleted`: its user deleted its Workload.
     `reclaimable`: pods of a pod set that are over and need no quota any more; `counts`: pods an elastic one wants now.
     `requeue_at`: earliest time of the next try; `requeues`: tries that failed because pods did not become ready.
     `outside_evictions`: how often a workload of another queue preempted it (see preempt.py: it bounds all evictions).
@@ -302,6 +303,7 @@ class Workload:
     priority: int = 0
     arrival: int = 0
     active: bool = True
+    deleted: bool = False
     suspended: bool = False
     max_execution_ms: int | None = None
     ran_ms: int = 0

@@ -49,15 +49,16 @@ def _too_late(trial: Trial, workload: Workload, reason: Reason, now: int) -> Evi
     tries = workload.requeues + 1
     waited = f"its pods were not ready within {(rules.pods_ready_ms or 0) // 1000} s"
     if rules.requeue_limit is not None and tries > rules.requeue_limit:
-        message = f"{waited}, for the {tries}th time; set active to true to try again"
-        return Evict(workload.uid, Reason.DEACTIVATED, message, deactivate=True)
+        return Evict(workload.uid, Reason.DEACTIVATED, f"{waited}, for the {tries}th time", deactivate=True)
     return Evict(workload.uid, reason, waited, requeue_at=retry_at(rules, tries, now))
 
 
 def _look_at(trial: Trial, workload: Workload, admission: Admission, now: int) -> Decision | None:
     book, uid = trial.book, workload.uid
+    if workload.deleted:
+        return Evict(uid, Reason.DELETED, "its Workload was deleted; it queues anew")
     if not workload.active:
-        return Evict(uid, Reason.DEACTIVATED, "it was deactivated", deactivate=True)
+        return Evict(uid, Reason.DEACTIVATED, "its Workload was deactivated", deactivate=True)
     stop = book.is_stopped(workload)
     if stop is Stop.HOLD_AND_DRAIN or (stop is Stop.HOLD and admission.admitted_at is None):
         return Evict(uid, Reason.QUEUE_STOPPED, f"its queue is stopped ({stop})")

@@ -19,6 +19,7 @@ from services.serving.domain.status import Verdict
 Object = dict[str, Any]
 PODS = "predictor"
 ASK_AGAIN_S = 15.0
+GO_ON = "set spec.active of its Workload to true to queue again"
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,12 @@ def queue_of(isvc: Object) -> str | None:
 def gate(isvc: Object, wanted: Predictor, template: Object, now: datetime, *, pods_gone: bool) -> Gate:
     """`template` is the pod template before anything was assigned; `pods_gone` counts for an evicted service only."""
     asks = queueing.pod_set(PODS, wanted.replicas, template)
+    if admission.is_evicted(isvc) and not pods_gone:
+        return _stopping(isvc)
+    if admission.sets_aside(admission.of(isvc)) or admission.of(isvc).get("state") == admission.SET_ASIDE:
+        return _resting(isvc, asks)
     if admission.is_evicted(isvc):
-        return _asking(isvc, asks, now, released=admission.held(isvc)) if pods_gone else _stopping(isvc)
+        return _asking(isvc, asks, now, released=admission.held(isvc))
     if admission.is_admitted(isvc):
         return _running(isvc, asks)
     return _waiting(isvc, asks, now)
@@ -102,6 +107,20 @@ def _asking(isvc: Object, asks: PodSet, now: datetime, *, released: str | None) 
     }
     ask = queueing.submit(isvc, [asks], after=released)
     return Gate(0, {"admission": note, **({"released": released} if released else {})}, [ask], _why(note))
+
+
+def _resting(isvc: Object, asks: PodSet) -> Gate:
+    """Set aside, by a person or for good reasons, it comes back when its Workload is made active and admitted; what it
+    asks for is told again where it changed meanwhile."""
+    note, generation = admission.of(isvc), isvc["metadata"].get("generation") or 0
+    why = Verdict("False", note.get("reason") or "", f"{note.get('message')}; {GO_ON}")
+    if note.get("state") == admission.SET_ASIDE and note.get("generation") == generation:
+        return Gate(0, _memory(isvc, note), waits=why)
+    last = admission.held(isvc)
+    told = {key: note[key] for key in ("reason", "message") if key in note}
+    rests = {"admission": {**told, "state": admission.SET_ASIDE, "generation": generation}}
+    rest = queueing.submit(isvc, [asks], suspended=True, after=last)
+    return Gate(0, {**rests, **({"released": last} if last else {})}, [rest], why)
 
 
 def _stopping(isvc: Object) -> Gate:

@@ -111,6 +111,17 @@ async def test_a_report_of_an_admission_that_nobody_knows_is_answered_with_its_e
     assert (await rig.hear("stranger")).admission == "8"
 
 
+async def test_each_telling_of_one_admission_with_other_amounts_is_told_from_those_before_it(rig: Rig):
+    await rig.say(submit("a", nodes=2))
+    assert (await rig.hear("a")).revision == 0
+    for revision, nodes in ((1, 1), (2, 2)):
+        await rig.say(report("a", counts={"node": nodes}))
+        told = await rig.hear("a")
+        assert (told.admission, told.revision, told.pod_sets[0].count) == ("1", revision, nodes)
+    await rig.say(submit("a", nodes=2))
+    assert await rig.hear("a") == told, "said again it is the last of them"
+
+
 async def test_a_job_of_other_resources_than_the_default_queue_counts_runs_as_before(rig: Rig):
     gpus = {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "4"}
     pods = submit("a").pod_sets[0].model_copy(update={"requests": gpus})

@@ -154,3 +154,41 @@ async def test_a_service_without_a_queue_asks_nobody(client, cluster, service):
     await create(client, isvc())
     await eventually(lambda: replicas(cluster) == 1)
     assert await said(service, "submit") == []
+
+
+async def test_a_service_that_is_set_aside_rests_until_its_workload_is_active_again(client, cluster, service):
+    obj = await admitted_service(client, cluster, service)
+    told = "its Workload was deactivated"
+    await hear(service, answer(WorkloadEvicted, obj, admission="1", reason="Deactivated", message=told))
+    await eventually(lambda: replicas(cluster) == 0)
+    cluster.put({**cluster.deployment()})
+    shown = await until(client, WHERE, lambda found: found["status"]["admission"]["state"] == "SetAside")
+    message = next(c["message"] for c in shown["status"]["conditions"] if c["type"] == "Ready")
+    assert message == f"{told}; set spec.active of its Workload to true to queue again"
+    assert [(ask["suspended"], ask["after"]) for ask in await said(service, "submit")] == [(False, None), (True, "1")]
+    await hear(service, answer(WorkloadQueued, obj, position=1, reason="from before"))
+    change = {"spec": {"predictor": {"model": {"resources": {"requests": {"cpu": "2"}}}}}}
+    assert (await client.patch(WHERE, json=change, headers=MERGE)).status_code == 200
+    obj = await until(client, WHERE, lambda found: found["status"]["admission"]["generation"] > 1)
+    ask = (await said(service, "submit"))[-1]
+    assert (ask["suspended"], ask["pod_sets"][0]["requests"]) == (True, {"cpu": "2"})
+    await hear(service, admitted(obj, admission="2"))
+    await eventually(lambda: replicas(cluster) == 2)
+
+
+async def test_of_two_tellings_of_an_admission_the_later_one_counts_in_whatever_order_they_come(
+    client, cluster, service
+):
+    obj = await create(client, queued(replicas=3))
+    await until(client, WHERE, lambda found: why(found) == "Waiting")
+    await hear(service, admitted(obj, count=1))
+    await eventually(lambda: replicas(cluster) == 1)
+    for event in (_revised(obj, 2, count=3), _revised(obj, 1, count=2)):
+        await hear(service, event)
+    await eventually(lambda: replicas(cluster) == 3)
+    shown = (await client.get(WHERE)).json()["status"]["admission"]
+    assert (shown["revision"], shown["podSets"][0]["count"]) == (2, 3)
+
+
+def _revised(obj, revision, **given):
+    return admitted(obj, **given).model_copy(update={"revision": revision})

@@ -13,6 +13,8 @@ from services.scheduler.domain.objects.workloads import FINISHED, memory, pod_se
 Object = dict[str, Any]
 FINALIZER = "kueue.x-k8s.io/resource-in-use"
 """While pods may be there: a Workload that is deleted by hand stays until they are gone."""
+BY_USER, BY_SCHEDULER = "user", "scheduler"
+"""Who set a workload aside: `aside` in its memory, from the eviction until it is taken up again."""
 
 
 def milliseconds(now: datetime) -> int:
@@ -26,6 +28,9 @@ def asked(obj: Object, wish: SubmitWorkload, priority: int | None, now: datetime
         return obj
     if own.get("admission") and _is_gone(own["admission"], wish):
         obj = freed(obj, now)
+    resumed = bool(memory(obj).get("aside")) and bool(memory(obj).get("suspended")) and not wish.suspended
+    if resumed:
+        obj = _taken_up(obj)
     own = {**memory(obj), "generation": wish.generation, "suspended": wish.suspended}
     own["last"] = max(own.get("last") or 0, int(wish.after or 0))
     own.pop("held", None)
@@ -33,10 +38,22 @@ def asked(obj: Object, wish: SubmitWorkload, priority: int | None, now: datetime
         own.pop("since", None)
     elif not own.get("admission"):
         own.setdefault("since", milliseconds(now))
-    if priority is None and wish.priority_class:
+    if priority is None and wish.priority_class and not own.get("admission"):
         own["held"] = f"there is no WorkloadPriorityClass {wish.priority_class!r}: create it, or change the label"
     changed = _remembering(obj, own)
     return changed if own.get("admission") else _asking_for(changed, wish, priority)
+
+
+def _taken_up(obj: Object) -> Object:
+    """Its owner resumed it: active again if the scheduler had set it aside; what a user deactivated waits for one."""
+    own, by_user = fresh(memory(obj)), memory(obj)["aside"] == BY_USER
+    spec = obj["spec"] if by_user else {**obj["spec"], "active": True}
+    return _remembering({**obj, "spec": spec}, own)
+
+
+def fresh(own: Object) -> Object:
+    """The memory of one that was set aside and begins anew."""
+    return {key: value for key, value in own.items() if key not in ("aside", "ran", "requeues", "requeueAt")}
 
 
 def reported(obj: Object, report: ReportWorkload, now: datetime) -> Object:

@@ -20,11 +20,14 @@ from services.scheduler.domain.model import (
     Update,
 )
 from services.scheduler.domain.objects import packing, shown
-from services.scheduler.domain.objects.asking import freed, locked
+from services.scheduler.domain.objects.asking import BY_SCHEDULER, BY_USER, freed, fresh, locked
 from services.scheduler.domain.objects.conditions import with_condition
 from services.scheduler.domain.objects.workloads import memory, owner
 
 Object = dict[str, Any]
+
+
+INACTIVE = "its Workload is not active; set spec.active of it to true"
 
 
 def decided(obj: Object, decision: Decision, checks: Sequence[str], now: datetime) -> tuple[Object, Event | None]:
@@ -56,6 +59,8 @@ def answer(obj: Object) -> Event | None:
         return _admission(obj) if held.get("admitted") else None
     if own.get("held"):
         return WorkloadQueued(**_about(obj), position=1, reason=own["held"])
+    if obj["spec"].get("active") is False and not own.get("suspended"):
+        return WorkloadQueued(**_about(obj), position=1, reason=INACTIVE)
     told = own.get("told")
     return WorkloadQueued(**_about(obj), **told) if told and not own.get("suspended") else None
 
@@ -74,6 +79,8 @@ def is_news(told: Object | None, position: int, reason: str) -> bool:
 
 def _reserved(obj: Object, given: Admission, checks: Sequence[str], now: datetime) -> Object:
     own = memory(obj)
+    if own.get("aside"):
+        own = {**fresh(own), "suspended": False}
     number = (own.get("last") or 0) + 1
     packed = {**packing.packed(given), "id": str(number)}
     kept = {key: value for key, value in own.items() if key not in ("pledge", "told", "requeueAt", "why")}
@@ -105,7 +112,8 @@ def _admitted(obj: Object, given: Admission, now: datetime) -> tuple[Object, Eve
 
 def _updated(obj: Object, given: Admission) -> tuple[Object, Event]:
     own = memory(obj)
-    packed = {**packing.packed(given), "id": own["admission"]["id"]}
+    held = own["admission"]
+    packed = {**packing.packed(given), "id": held["id"], "revision": held.get("revision", 0) + 1}
     status = {**obj["status"], "admission": shown.admission(given), "scheduling": {**own, "admission": packed}}
     after = {**obj, "status": status}
     return after, _admission(after)
@@ -125,11 +133,16 @@ def _evicted(obj: Object, decision: Evict, now: datetime) -> tuple[Object, Event
         status["requeueState"] = {"count": own["requeues"], "requeueAt": at}
     if decision.outside:
         own["outsideEvictions"] = own.get("outsideEvictions", 0) + 1
-    spec = {**obj["spec"], "active": False} if decision.deactivate else obj["spec"]
+    spec = obj["spec"]
+    if decision.deactivate:
+        own["aside"] = BY_USER if spec.get("active") is False else BY_SCHEDULER
+        spec = {**spec, "active": False}
     after = {**obj, "spec": spec, "status": {**status, "scheduling": own}}
-    if not own["admission"].get("admitted"):
-        return freed(after, now), None  # it never started: nobody has pods to stop
-    return after, _eviction(after, reason, decision.message)
+    told = _eviction(after, reason, decision.message)
+    if own["admission"].get("admitted"):
+        return after, told
+    # It never started: nobody has pods to stop. An owner that is to rest hears of it all the same.
+    return freed(after, now), told if decision.deactivate else None
 
 
 def _preempted(decision: Evict) -> str:
@@ -169,6 +182,7 @@ def _admission(obj: Object) -> WorkloadAdmitted:
         **_about(obj),
         generation=max(0, own.get("generation") or 0),
         admission=given.id,
+        revision=own["admission"].get("revision", 0),
         cluster_queue=given.cluster_queue,
         pod_sets=shown.assignments(given),
     )

@@ -66,10 +66,14 @@ def is_over(obj: Object) -> bool:
 
 
 def workload(obj: Object) -> Workload:
-    """What the decision knows of it. A Workload that its user deletes is as one set aside, until its pods are gone."""
+    """What the decision knows of it. A Workload that its user deletes is as one set aside, until its pods are gone.
+
+    One that was deactivated rests because it is not active, though its owner is suspended: made active, it queues, and
+    its tries and its time count anew.
+    """
     meta, spec, own = obj["metadata"], obj.get("spec") or {}, memory(obj)
     limit = spec.get("maximumExecutionTimeSeconds")
-    about = owner(obj)
+    about, aside = owner(obj), bool(own.get("aside"))
     return Workload(
         uid=about["uid"],
         namespace=meta["namespace"],
@@ -80,16 +84,17 @@ def workload(obj: Object) -> Workload:
         priority=spec.get("priority") or 0,
         arrival=own.get("arrival") or 0,
         active=spec.get("active") is not False and not meta.get("deletionTimestamp") and not own.get("held"),
-        suspended=bool(own.get("suspended")),
+        deleted=bool(meta.get("deletionTimestamp")),
+        suspended=bool(own.get("suspended")) and not aside,
         max_execution_ms=limit * 1000 if limit else None,
-        ran_ms=own.get("ran") or 0,
+        ran_ms=0 if aside else own.get("ran") or 0,
         admission=packing.unpacked(own["admission"]) if own.get("admission") else None,
         pledge=packing.unpacked_pledge(own["pledge"]) if own.get("pledge") else None,
         checks={c["name"]: CheckState(c["state"]) for c in (obj.get("status") or {}).get("admissionChecks") or ()},
         reclaimable=own.get("reclaimable") or {},
         counts=own.get("counts") or {},
-        requeue_at=own.get("requeueAt") or 0,
-        requeues=own.get("requeues") or 0,
+        requeue_at=0 if aside else own.get("requeueAt") or 0,
+        requeues=0 if aside else own.get("requeues") or 0,
         outside_evictions=own.get("outsideEvictions") or 0,
     )
 
