@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from contracts.kinds.trigger import GROUP, VERSION, Trigger
+from contracts.reaching import reaching
 from libs.base import Invalid
 from libs.resources.kinds import Admission, Column, Kind, Object, Right
 from services.scheduler.domain.triggers.rules import causes
 from services.scheduler.domain.triggers.targets import target_of
 
-POD_FIELDS = ("runtimePatches", "podTemplateOverrides")
-"""Fields of a TrainJob that are parts of pods: who writes them could write pods."""
+SAYS_WHAT = ("template", "event")
 
 
 def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
@@ -23,16 +23,17 @@ def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
 
 
 def _rights(obj: Object, old: Object | None) -> frozenset[Right]:
-    """What a trigger makes is made in its writer's name: they must be allowed to make it themselves."""
+    """What a trigger makes is made in its writer's name: they must be allowed to make it themselves. Who chooses other
+    events chooses what the template is filled with."""
     template, space = obj["spec"]["template"], obj["metadata"].get("namespace", "")
     target = target_of(template)
-    if target is None or (old is not None and old["spec"]["template"] == template):
+    if target is None or (old is not None and all(old["spec"].get(k) == obj["spec"].get(k) for k in SAYS_WHAT)):
         return frozenset()
     group, version = template["apiVersion"].split("/")
     verbs = ("create",) if target.delete else ("create", "patch")
     rights = {Right(verb, group, version, target.plural, space, "spec.template") for verb in verbs}
-    if any((template.get("spec") or {}).get(field) for field in POD_FIELDS):
-        rights.add(Right("create", "", "v1", "pods", space, "spec.template.spec"))
+    if field := next(reaching(template, "spec.template"), None):
+        rights.add(Right("create", "", "v1", "pods", space, field))
     return frozenset(rights)
 
 

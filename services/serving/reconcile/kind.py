@@ -10,8 +10,9 @@ from contracts.events.serving.v1 import InferenceServiceCreated, InferenceServic
 from contracts.kinds.inferenceservice import GROUP, VERSION, InferenceService
 from contracts.messages import Message
 from contracts.queueing import QUEUE_NAME
+from contracts.reaching import reaching
 from libs.base import Cause, Invalid
-from libs.resources.kinds import Admission, Column, Kind, Object
+from libs.resources.kinds import Admission, Column, Kind, Object, Right
 from services.serving.domain.queued import over, queue_of
 
 FINALIZER = "millstream.dev/workloads"
@@ -36,6 +37,15 @@ def _queue(obj: Object, old: Object | None) -> Iterator[Cause]:
     if old is not None and queue_of(obj) != queue_of(old):
         told = f"is immutable ({queue_of(old)!r}); delete the service and create it again"
         yield Cause(f"metadata.labels[{QUEUE_NAME}]", told, "FieldValueForbidden")
+
+
+def _rights(obj: Object, old: Object | None) -> frozenset[Right]:
+    """Serving creates pods, and must not lend that right to who may not: powers of accounts, Secrets, volumes."""
+    if old is not None and old.get("spec") == obj.get("spec"):
+        return frozenset()
+    where = obj["metadata"].get("namespace", "")
+    field = next(reaching(obj.get("spec"), "spec"), None)
+    return frozenset({Right("create", "", "v1", "pods", where, because=field)} if field else ())
 
 
 def _events(op: str, obj: Object, old: Object | None) -> Sequence[Message]:
@@ -70,6 +80,7 @@ INFERENCESERVICE = Kind(
     ),
     finalizer=FINALIZER,
     admit=_admit,
+    rights=_rights,
     events=_events,
     name_is_label=True,
     description="InferenceService serves one model over the V1 and Open Inference protocols.",

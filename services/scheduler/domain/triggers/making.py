@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from contracts.reaching import reaching
 from libs.base import rfc3339
 from services.scheduler.domain.triggers.targets import Target, target_of
 from services.scheduler.domain.triggers.templates import NoValue, as_text, filled, written
@@ -46,6 +47,8 @@ def manifest(trigger: Mapping[str, Any], cause: Cause) -> tuple[Target, dict[str
         made = filled(template, _known(metadata, cause))
     except NoValue as error:
         raise Refused(str(error)) from None
+    if brought := sorted({*reaching(made, "spec.template")} - {*reaching(template, "spec.template")}):
+        raise Refused(f"{brought[0]}: reaches beyond the pods and came with the event; write it into the template")
     made = {**made, "metadata": _metadata(metadata, made.get("metadata") or {}, target, cause)}
     if problems := target.problems(made):
         where, why = problems[0]
