@@ -145,6 +145,14 @@ class Checkpoint(_Wire):
     time: datetime | None = None
 
 
+class RegisteredModel(_Wire):
+    """Millstream's own: what the job's `model-registry://` URI (`asked`) was found to mean; it stays for the job."""
+
+    asked: str
+    version: str
+    uri: str
+
+
 class TrainJobStatus(_Wire):
     conditions: list[_Condition] | None = None  # type: ignore[valid-type]
     jobs_status: list[_JobStatus] | None = Field(default=None, alias="jobsStatus")  # type: ignore[valid-type]
@@ -168,6 +176,9 @@ class TrainJobStatus(_Wire):
     work: dict[str, Any] | None = None
     """What goodput is counted from."""
     reported_at: datetime | None = Field(default=None, alias="reportedAt")
+    runtime_ttl_seconds: int | None = Field(default=None, alias="runtimeTtlSeconds")
+    """How long the runtime kept its finished jobs when this one ended."""
+    registered_model: RegisteredModel | None = Field(default=None, alias="registeredModel")
 
 
 class TrainJob(_Wire):

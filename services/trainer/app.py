@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob, DeleteLegacyJob, DeleteTrainJob
+from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from libs.base.workload_images import WorkloadSettings
 from libs.resources import Kind
@@ -27,13 +29,15 @@ from services.trainer.adapters.legacy_kinds import LEGACY_KINDS
 from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.adapters.snapshots import Snapshots
+from services.trainer.adapters.versions import SqlVersions, versions_of
 from services.trainer.domain import words
 from services.trainer.domain.legacy import words as legacy_words
 from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
-from services.trainer.handlers import when_workload_answered
+from services.trainer.handlers import when_model_version_created, when_workload_answered
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.plugins.several import program
+from services.trainer.ports import Needs
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -74,6 +78,7 @@ def build() -> App:
             key_of(ports),
             Snapshots(ports.store),
             archive_of(ports).before,
+            partial(versions_of, ports.store),
         )
         agent, key = {"agent.py": program("agent")}, key_of(ports)
         legacy = [LegacyJobs(LEGACY_KINDS[one.kind], one, archive_of(ports).before, agent, key) for one in FAMILIES]
@@ -89,8 +94,9 @@ def build() -> App:
             demand.router(resources, TRAINJOB, {kind.kind: kind for kind in runtimes}),
         ]
 
-    def needs(ports: Ports, uow: UnitOfWork) -> StoredJobs:
-        return StoredJobs(ports.resources.view(uow), [TRAINJOB, *LEGACY_KINDS.values()])
+    def needs(ports: Ports, uow: UnitOfWork) -> Needs:
+        jobs = StoredJobs(ports.resources.view(uow), [TRAINJOB, *LEGACY_KINDS.values()])
+        return Needs(jobs, SqlVersions(uow.session))
 
     return App(
         manifest=load(Path(__file__).parent),
@@ -100,6 +106,7 @@ def build() -> App:
             WorkloadAdmitted: when_workload_answered,
             WorkloadQueued: when_workload_answered,
             WorkloadEvicted: when_workload_answered,
+            ModelVersionCreated: when_model_version_created,
         },
         command_kinds={
             ApplyTrainJob: TRAINJOB,

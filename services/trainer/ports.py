@@ -1,8 +1,10 @@
-"""What the trainer's handlers need beside a message: the jobs, in the transaction of that message."""
+"""What the trainer's handlers need beside a message: jobs and model versions, in the transaction of that message."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from services.trainer.domain.registered import Version
 
 Job = dict[str, Any]
 
@@ -15,6 +17,22 @@ class Jobs(Protocol):
     async def set_status(self, job: Job, status: dict[str, Any]) -> None:
         """Writes the status of a job that `find` answered in this same transaction."""
         ...
+
+    async def suspend(self, job: Job, suspended: bool) -> None:
+        """Suspends or resumes it, as its user would."""
+        ...
+
+
+class Versions(Protocol):
+    """The model versions that the registry announced."""
+
+    async def put(self, known: Version) -> None: ...
+
+
+@dataclass(frozen=True)
+class Needs:
+    jobs: Jobs
+    versions: Versions
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.trainer.adapters import measures
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.adapters.tails import tails
-from services.trainer.domain import lifetime, ungating, words
+from services.trainer.domain import lifetime, registered, ungating, words
+from services.trainer.domain.blueprint import blueprint
 from services.trainer.domain.frameworks import Framework
 from services.trainer.domain.observed import Observed, split
 from services.trainer.domain.outcome import failed_pods
@@ -35,7 +36,8 @@ Job = dict[str, Any]
 
 class TrainJobs:
     """The reconciler of TrainJobs. `runtimes` are the two kinds of runtime, `key` answers the trainer's secret;
-    `before` hears what a plan will do before it is done: the archive listens to pods that will end."""
+    `before` hears what a plan will do before it is done: the archive listens to pods that will end; `versions` answers
+    what is known of a registered model."""
 
     def __init__(
         self,
@@ -46,13 +48,14 @@ class TrainJobs:
         key: Callable[[], Awaitable[bytes]],
         snapshots: Snapshots,
         before: Callable[[Plan, Job], Awaitable[None]],
+        versions: Callable[[str], Awaitable[Sequence[registered.Version]]],
     ) -> None:
         self.kind = kind
         self.owned = [Owned(resource, by_label(words.JOB_NAME), SELECTOR) for resource in (JOB, POD)]
         self._runtimes = {runtime.kind: runtime for runtime in runtimes}
         self._frameworks, self._site, self._key = tuple(frameworks), site, key
         self._asked_at: dict[str, float] = {}
-        self._snapshots, self._before = snapshots, before
+        self._snapshots, self._before, self._versions = snapshots, before, versions
 
     async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
         """One step. A conflict means that the job changed meanwhile: look again at once."""
@@ -88,7 +91,8 @@ class TrainJobs:
         return again
 
     async def _world(self, job: Job, ctx: Context) -> pure.World:
-        uid, runtime = job["metadata"]["uid"], await self._runtime(job, ctx)
+        uid, goes = job["metadata"]["uid"], bool(job["metadata"].get("deletionTimestamp"))
+        runtime = None if goes else await self._runtime(job, ctx)
         asked = ctx.clock.monotonic() - self._asked_at.get(uid, float("-inf")) < pure.ASK_AGAIN_S
         observed = await _observe(job, ctx) if _may_run(job) else Observed()
         return pure.World(
@@ -100,14 +104,21 @@ class TrainJobs:
             token=token_for(await self._key(), uid),
             now=ctx.clock.now(),
             asked=asked,
-            known=() if runtime else await self._names(job, ctx),
+            known=() if runtime or goes else await self._names(job, ctx),
             restricted=is_admitted(job) and observed.job is None and await _is_restricted(job, ctx),
+            versions=await self._named(job, runtime),
         )
+
+    async def _named(self, job: Job, runtime: Job | None) -> Sequence[registered.Version]:
+        """The versions of the registered model that the job waits for; nothing is looked up once that is settled."""
+        if runtime is None or is_admitted(job):
+            return ()
+        wish = registered.open_wish(blueprint(job, runtime).initializer)
+        return await self._versions(wish.model) if wish else ()
 
     async def _expire(self, job: Job, ctx: Context) -> Requeue | None:
         """Deletes a job whose time to live after its end is over; until then it comes back."""
-        meta, runtime = job["metadata"], await self._runtime(job, ctx)
-        left = lifetime.seconds_left(job, runtime or {}, ctx.clock.now())
+        meta, left = job["metadata"], lifetime.seconds_left(job, ctx.clock.now())
         if left is None or left > 0:
             return None if left is None else Requeue(left)
         with suppress(NotFound):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.kinds.quantity import amount
-from services.trainer.domain import initializers, lifetime, words
+from services.trainer.domain import initializers, lifetime, registered, words
 from services.trainer.domain.merge import by_key, merged
 from services.trainer.domain.runtime_rules import DEVICES, MIG, pod_template, replicated_job, trainer_job
 
@@ -71,6 +71,7 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
     lead = found[1]
     node = replicated_job({"template": template}, words.NODE) or lead
     shape = (node.get("template") or {}).get("spec") or {}
+    fetched = initializers.asked({part: _container(template, part) for part in initializers.PARTS}, spec)
     policy = runtime["spec"].get("mlPolicy") or {}
     return Blueprint(
         policy=policy,
@@ -80,7 +81,7 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
         job={key: shape[key] for key in ("backoffLimit", "podFailurePolicy") if key in shape},
         deadline=lifetime.deadline(job, runtime),
         lead=None if node is lead else _with_trainer(pod_template(lead), trainer, leads=True),
-        initializer=initializers.asked({part: _container(template, part) for part in initializers.PARTS}, spec),
+        initializer=registered.settled(fetched, job),
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from libs.base.errors import Cause
 from libs.cluster import security
+from services.trainer.domain import registered
 from services.trainer.domain.merge import by_key
 
 WORKSPACE = "/workspace"
@@ -29,21 +30,26 @@ FORMS = {
     "hf": "hf://organisation/name",
 }
 """Every scheme that the initializer program knows, as a user would write it."""
+REGISTRY_FORM = f"{registered.SCHEME}://model or {registered.SCHEME}://model/version"
+"""For models alone; what it means is settled before there is a pod."""
 
 
 def causes(initializer: dict[str, Any]) -> Iterator[Cause]:
     """What is wrong with the URIs of `spec.initializer`."""
     for part in PARTS:
         told = uri(initializer.get(part))
-        wrong = _wrong(told) if told else None
+        wrong = _wrong(told, part) if told else None
         if wrong:
             yield Cause(f"spec.initializer.{part}.storageUri", f"{told!r} {wrong}", "FieldValueNotSupported")
 
 
-def _wrong(told: str) -> str | None:
+def _wrong(told: str, part: str) -> str | None:
     where = urlsplit(told)
+    if (wish := registered.wish(told)) and part == "model":
+        return None if wish.model else f"names no registered model; write {REGISTRY_FORM}"
     if where.scheme not in FORMS:
-        return f"cannot be fetched; write one of {', '.join(FORMS.values())}"
+        forms = [*FORMS.values(), *([REGISTRY_FORM] if part == "model" else [])]
+        return f"cannot be fetched; write one of {', '.join(forms)}"
     if not where.netloc or (where.scheme == "hf" and not where.path.strip("/")):
         return f"names nothing; write {FORMS[where.scheme]}"
     if where.scheme == "pvc" and (not CLAIM_NAME.match(where.netloc) or ".." in unquote(where.path).split("/")):

@@ -6,22 +6,26 @@ from typing import Any
 from services.trainer.domain.state import COMPLETE, FAILED, condition
 
 Object = dict[str, Any]
+TTL = "ttlSecondsAfterFinished"
 
 
 def deadline(job: Object, runtime: Object) -> int | None:
     """Seconds from the start of its pods; None for no limit."""
-    return _first("activeDeadlineSeconds", job, runtime)
+    own = (job.get("spec") or {}).get("activeDeadlineSeconds")
+    return own if own is not None else (runtime.get("spec") or {}).get("activeDeadlineSeconds")
 
 
-def seconds_left(job: Object, runtime: Object, now: datetime) -> float | None:
+def noted(runtime: Object | None) -> dict[str, int]:
+    """What a job that ends keeps in its status of its runtime: who is over needs no runtime any more."""
+    ttl = ((runtime or {}).get("spec") or {}).get(TTL)
+    return {} if ttl is None else {"runtimeTtlSeconds": ttl}
+
+
+def seconds_left(job: Object, now: datetime) -> float | None:
     """Until a finished job is deleted, at most 0 when it is due; None for one that is kept."""
-    ttl = _first("ttlSecondsAfterFinished", job, runtime)
+    own = (job.get("spec") or {}).get(TTL)
+    ttl = own if own is not None else (job.get("status") or {}).get("runtimeTtlSeconds")
     ended = condition(job, COMPLETE) or condition(job, FAILED)
     if ttl is None or ended is None:
         return None
     return ttl - (now - datetime.fromisoformat(ended["lastTransitionTime"])).total_seconds()
-
-
-def _first(field: str, job: Object, runtime: Object) -> int | None:
-    own = (job.get("spec") or {}).get(field)
-    return own if own is not None else (runtime.get("spec") or {}).get(field)

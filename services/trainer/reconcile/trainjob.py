@@ -17,8 +17,10 @@ from services.trainer.domain import (
     disruption,
     elastic,
     hanging,
+    lifetime,
     notes,
     recovery,
+    registered,
     starting,
     state,
     status,
@@ -36,6 +38,7 @@ RUNTIME_GRACE_S = 10.0
 LOOK_AGAIN_S = 1.0
 LOOK_FOR_PODS_S = 10.0
 """How often pods that do not come are looked for: what is wrong with them may be told by Events alone."""
+REGISTRY_POLL_S = 2.0
 TRY_AGAIN_S = 15.0
 """How often a cluster that refuses the workloads is asked again; quota is freed and policies change."""
 
@@ -45,7 +48,8 @@ class World:
     """All that a decision rests on. `runtime` is None when there is none of that name; `asked` says whether the
     scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with; `known` are
     the names of the runtimes that there are, for the sake of who named another one; `restricted` tells that the
-    namespace enforces the Pod Security level of that name."""
+    namespace enforces the Pod Security level of that name; `versions` are those of the registered model that the job
+    names, until it is settled which one it gets."""
 
     job: dict[str, Any]
     runtime: dict[str, Any] | None
@@ -57,6 +61,7 @@ class World:
     asked: bool = False
     known: Sequence[str] = ()
     restricted: bool = False
+    versions: Sequence[registered.Version] = ()
 
 
 def plan(world: World) -> Plan:
@@ -145,7 +150,7 @@ def refused(world: World, error: ApiError) -> Plan | None:
 
 def _fail(world: World, num_nodes: int, why: Outcome) -> Plan:
     """A job that is over keeps its Job and pods for their logs, not the token."""
-    after = status.finished(world.job, world.observed, num_nodes, why, world.now)
+    after = status.finished(world.job, world.observed, num_nodes, why, world.now) | lifetime.noted(world.runtime)
     return Plan(
         actions=[*_removals(world, job=False), Ensure(_note(world, why.reason, why.message, "Warning"))],
         status=after,
@@ -218,8 +223,9 @@ def _suspend(world: World, print_: Blueprint) -> Plan:
     actions = children.stopped(world.observed)
     if not after["conditions"]:
         return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
-    rests = state.condition(world.job, state.SUSPENDED) is not None
-    told = [] if rests else [announce.submit(world.job, print_, after=admission.held(world.job))]
+    told = (
+        [] if state.rests_as_told(world.job) else [announce.submit(world.job, print_, after=admission.held(world.job))]
+    )
     return Plan(actions=actions, status=after, events=told)
 
 
@@ -240,9 +246,23 @@ def _give_back(world: World, print_: Blueprint) -> Plan:
 def _wait(world: World, print_: Blueprint) -> Plan:
     """Says the job's demand when first seen and again from time to time: no lost letter may strand a job."""
     after = status.waiting(world.job, world.now)
+    if named := registered.open_wish(print_.initializer):
+        found = registered.choose(named, world.job["metadata"]["namespace"], world.versions)
+        if isinstance(found, Obstacle):
+            return _without_model(world, print_, found)
+        after["registeredModel"] = registered.note(named, found)
     asked = world.asked and (world.job.get("status") or {}).get("admission")
     ask = [] if asked else [announce.submit(world.job, print_)]
     return Plan(status=after, events=ask, requeue_after=ASK_AGAIN_S)
+
+
+def _without_model(world: World, print_: Blueprint, why: Obstacle) -> Plan:
+    """It takes nobody's quota until its model is there."""
+    if why.hopeless:
+        return _give_up(world, print_.num_nodes, why)
+    after = status.waiting(world.job, world.now)
+    after["conditions"] = status.hindered(world.job, why, world.now)["conditions"]
+    return Plan(actions=_news(world, after), status=after, requeue_after=REGISTRY_POLL_S)
 
 
 def _run(world: World, asked: Blueprint, print_: Blueprint, hangs_in_s: float | None) -> Plan:
@@ -281,7 +301,7 @@ def _resize(world: World, print_: Blueprint) -> Plan:
 
 def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
     assert world.runtime
-    after = status.finished(world.job, world.observed, print_.num_nodes, why, world.now)
+    after = status.finished(world.job, world.observed, print_.num_nodes, why, world.now) | lifetime.noted(world.runtime)
     told = announce.succeeded({**world.job, "status": after}, print_, world.runtime, world.site.bucket, world.now)
     note = Ensure(_note(world, "Completed", why.message))
     over = [told, announce.finish(world.job, "Succeeded", why.message)]

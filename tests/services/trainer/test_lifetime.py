@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.domain import lifetime
 from tests.services.trainer.builders import NOW, RUNTIME, job
 from tests.services.trainer.paper import PaperCluster
@@ -35,11 +36,13 @@ def _ended(**spec: Any) -> dict[str, Any]:
     ],
 )
 def test_a_finished_job_is_kept_for_its_own_time_else_its_runtimes(told: dict, runtime: dict, left: float | None):
-    assert lifetime.seconds_left(_ended(**told), {"spec": runtime}, NOW) == left
+    over = _ended(**told)
+    over["status"] |= lifetime.noted({"spec": runtime})
+    assert lifetime.seconds_left(over, NOW) == left
 
 
 def test_a_job_that_runs_has_no_time_to_live():
-    assert lifetime.seconds_left(job(spec={"ttlSecondsAfterFinished": 0}), {}, NOW) is None
+    assert lifetime.seconds_left(job(spec={"ttlSecondsAfterFinished": 0}), NOW) is None
 
 
 async def test_an_edit_of_the_runtime_changes_no_job_that_was_looked_at(rig: Rig):
@@ -68,6 +71,26 @@ async def test_a_finished_job_goes_when_its_time_is_over(rig: Rig):
     headers = {"content-type": "application/merge-patch+json"}
     assert (await rig.http.patch(f"{JOBS}/digits", json=change, headers=headers)).status_code == 200
     await until(rig.gone)
+
+
+async def test_a_finished_job_goes_by_its_runtimes_time_and_its_runtime_is_not_looked_at(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    own = {**RUNTIME, "metadata": {**RUNTIME["metadata"], "name": "own"}}
+    own["spec"] = {**own["spec"], "ttlSecondsAfterFinished": 1}
+    assert (await rig.http.post(RUNTIMES, json=own)).status_code == 201
+    await rig.running("own")
+    read: list[str] = []
+    kept = Snapshots.runtime
+
+    async def watched(self: Snapshots, uid: str, current: Any) -> Any:
+        read.append("over" if await rig.shows_condition("Complete") else "running")
+        return await kept(self, uid, current)
+
+    monkeypatch.setattr(Snapshots, "runtime", watched)
+    await rig.cluster.finish("digits", "team", "Complete")
+    await until(rig.gone)
+    assert read and "over" not in read
 
 
 async def test_a_runtimes_deadline_holds_for_a_job_without_one(rig: Rig):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadQueued
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.kinds.trainjob import read_error
 from contracts.kinds.upstream import upstream
 from libs.service.app import Given
@@ -59,9 +59,10 @@ class Rig:
             changes = await reader.changes_since(0)
         return [change.letter["type"] for change in changes if change.letter]
 
-    async def running(self) -> None:
+    async def running(self, runtime: str = "torch-distributed") -> None:
         """A created, admitted job whose two pods run."""
-        assert (await self.http.post(JOBS, json=SENT)).status_code == 201
+        sent = {**SENT, "spec": {**SENT["spec"], "runtimeRef": {"name": runtime}}}
+        assert (await self.http.post(JOBS, json=sent)).status_code == 201
         await self.admit()
         await until(lambda: self.has("jobs"))
         await self.cluster.run_pods("digits", "team", "Running")
@@ -305,6 +306,28 @@ async def test_a_suspended_job_stops_and_starts_again_only_after_a_new_admission
     await until(lambda: rig.child_is_suspended(False))
     said = await rig.said()
     assert "training.trainjob.suspended.v1" in said and "training.trainjob.resumed.v1" in said
+
+
+async def test_a_job_that_is_set_aside_is_suspended_and_runs_again_when_it_is_admitted_all_the_same(rig: Rig):
+    await rig.running()
+    about = {"namespace": "team", "name": "digits", "uid": (await rig.job())["metadata"]["uid"], "kind": "TrainJob"}
+    await rig.hear(WorkloadAdmitted(**about, generation=1, admission="1"))
+    why = "ran longer than its maximum of 5 s"
+    await rig.hear(WorkloadEvicted(**about, admission="1", reason="MaximumExecutionTimeExceeded", message=why))
+    await until(lambda: rig.child_is_suspended(True))
+    for _, namespace, name in [key for key in rig.cluster.objects if key[0] == "pods"]:
+        rig.cluster.objects.pop(("pods", namespace, name))
+    await until(lambda: rig.shows_condition("Suspended"))
+    job = await rig.job()
+    [told] = job["status"]["conditions"]
+    assert job["spec"]["suspend"] is True and told["reason"] == "MaximumExecutionTimeExceeded"
+    assert told["message"] == f"{why}; resume it, or set spec.active of its Workload to true, to queue again"
+    await rig.hear(WorkloadQueued(**about, position=1, reason="late"))
+    await rig.hear(WorkloadAdmitted(**about, generation=job["metadata"]["generation"], admission="1"))
+    assert (await rig.job())["spec"]["suspend"] is True, "its pods of this admission are gone"
+    await rig.hear(WorkloadAdmitted(**about, generation=job["metadata"]["generation"], admission="2"))
+    assert (await rig.job())["spec"]["suspend"] is False
+    await until(lambda: rig.child_is_suspended(False))
 
 
 async def test_a_running_job_cannot_be_changed(rig: Rig):

@@ -10,6 +10,7 @@ from libs.base.errors import Forbidden, Invalid
 from libs.resources.plan import Ensure, Plan, Remove
 from services.trainer.domain.legacy.observed import Observed
 from services.trainer.domain.merge import merged
+from services.trainer.domain.state import is_set_aside
 from services.trainer.reconcile.legacy import World, plan, refused
 from tests.services.trainer.legacy.builders import NOW, Object, job, pods, running, world
 
@@ -294,6 +295,29 @@ def test_suspension_removes_the_pods_first_and_tells_the_scheduler_when_the_last
     [ask] = second.events
     assert isinstance(ask, SubmitWorkload) and ask.suspended and ask.after == "7"
     assert said(plan(world(after(owner, second)))) == []
+
+
+def test_a_job_that_is_set_aside_says_why_it_rests_and_how_to_go_on() -> None:
+    note = {"state": "Evicted", "id": "7", "reason": "Deactivated", "message": "its Workload was deactivated"}
+    owner = running(spec={"runPolicy": {"suspend": True}}, status={"admission": note, "conditions": [_true("Created")]})
+    found = plan(world(owner))
+    told = condition(found, "Suspended")
+    assert told["reason"] == "Deactivated"
+    assert told["message"].startswith("its Workload was deactivated; resume it, or set spec.active")
+    [ask] = found.events
+    assert isinstance(ask, SubmitWorkload) and ask.suspended and ask.after == "7"
+    rests = after(owner, found)
+    assert is_set_aside(rests)
+    again = plan(world(rests))
+    assert said(again) == [] and condition(again, "Suspended") == told
+
+
+def test_one_that_is_suspended_again_before_it_started_is_told_so() -> None:
+    parked = job(status={"conditions": [_true("Created"), _true("Suspended")], "released": "7"})
+    waits = after(parked, plan(world(parked)))
+    found = plan(world(merged(waits, {"spec": {"runPolicy": {"suspend": True}}})))
+    [ask] = found.events
+    assert isinstance(ask, SubmitWorkload) and ask.suspended
 
 
 def test_a_resumed_job_asks_again_and_starts_a_new_clock() -> None:
