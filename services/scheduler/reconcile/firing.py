@@ -11,7 +11,7 @@ from contracts.events.scheduling.v1 import TriggerFired
 from contracts.messages import Event
 from libs.base import BadRequest
 from services.scheduler.domain.triggers import history
-from services.scheduler.domain.triggers.making import Cause, Refused, manifest
+from services.scheduler.domain.triggers.making import Cause, Refused, could_be_made, manifest
 from services.scheduler.domain.triggers.matching import matches
 from services.scheduler.domain.triggers.needs import Object, Triggers, TriggersNeeds
 from services.scheduler.domain.triggers.targets import noun, target_of
@@ -29,12 +29,13 @@ async def when_overheard(letter: Letter, needs: TriggersNeeds) -> Sequence[Messa
     """Every trigger of its namespace that waits for this event is to be fired, each by a command of its own: one whose
     template does not fit becomes a dead letter and keeps nobody else from firing."""
     event = letter.to_dict()
-    about = letter.data.get("name")
+    about = str(letter.data.get("name"))
     return [
         FireTrigger(namespace=letter.namespace or "", name=each["metadata"]["name"], key=_key(letter), event=event)
         for each in await needs.triggers.of(letter.namespace or "")
         if (source := each["spec"].get("event")) and not each["spec"].get("suspend")
-        and matches(source, event) and not history.knows(each.get("status") or {}, str(about))
+        and matches(source, event) and not history.knows(each.get("status") or {}, about)
+        and not could_be_made(each, letter.type, about)
     ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from contracts.commands.scheduling.v1 import FireTrigger
 from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
 from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.events.scheduling.v1 import TriggerFired
-from contracts.events.training.v1 import TrainJobFailed, TrainJobRejected, TrainJobSucceeded
+from contracts.events.training.v1 import TrainJobDeleted, TrainJobFailed, TrainJobRejected, TrainJobSucceeded
 from contracts.messages import Message
 from libs.testing.bus import MemoryBus
 from tests.services.scheduler.rig import HEADERS, Rig, comes_true, running, until
@@ -124,6 +124,19 @@ async def test_a_job_that_its_owner_refuses_is_listed_as_failed_with_the_reason(
     found = await comes_true(lambda: _failed(rig))
     assert found["failed"][0]["message"] == "spec.runtimeRef: no such runtime"
     assert heard(rig, DeleteTrainJob) == []
+
+
+@pytest.mark.parametrize("fact", [TrainJobSucceeded, TrainJobDeleted])
+async def test_a_trigger_never_hears_of_what_it_made_itself_though_nothing_of_it_is_kept(rig: Rig, fact: Any) -> None:
+    await make(rig, event={"type": fact.type}, successfulHistoryLimit=0, catchUp="None")
+    await until(lambda: hears(rig, fact.type))
+    await over(rig, fact, "of-somebody")
+    (job,) = await fired(rig)
+    await over(rig, fact, job.manifest["metadata"]["name"])
+    await over(rig, fact, "of-somebody-else")
+    assert len(await fired(rig, 2)) == 2, "one for each of the others"
+    assert len({each.manifest["metadata"]["name"] for each in heard(rig, ApplyTrainJob)}) == 2
+    assert (await status(rig))["active"][0]["name"] == heard(rig, ApplyTrainJob)[1].manifest["metadata"]["name"]
 
 
 async def test_forbid_skips_an_event_while_one_runs_and_replace_deletes_that_one(rig: Rig) -> None:

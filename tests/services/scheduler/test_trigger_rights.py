@@ -51,13 +51,13 @@ REACHING = {
 
 
 @pytest.mark.parametrize("spec", REACHING.values(), ids=REACHING)
-async def test_what_its_writer_may_not_give_a_job_no_trigger_gives_it(resources: Resources, spec: dict[str, Any]):
+async def test_what_its_writer_may_not_give_a_job_no_trigger_gives_it(resources: Resources, spec: dict[str, Any]) -> None:
     with pytest.raises(Forbidden, match='cannot create resource "pods"'):
         await resources.create(TRIGGER, trigger(template(**spec)), user="writer")
     assert await resources.create(TRIGGER, trigger(template(**spec)), user="owner")
 
 
-async def test_who_may_change_triggers_but_make_no_jobs_cannot_choose_what_fills_them(resources: Resources):
+async def test_who_may_change_triggers_but_make_no_jobs_cannot_choose_what_fills_them(resources: Resources) -> None:
     made = await resources.create(TRIGGER, trigger(template(trainer={"image": "${event.data.image}"})), user="writer")
     with pytest.raises(Forbidden, match="trainjobs"):
         await resources.patch(
@@ -76,13 +76,13 @@ async def test_who_may_change_triggers_but_make_no_jobs_cannot_choose_what_fills
     ],
     ids=["a Secret", "a volume", "all"],
 )
-async def test_no_event_brings_along_what_reaches_beyond_the_pods(resources: Resources, made: Any, data: Any):
+async def test_no_event_brings_along_what_reaches_beyond_the_pods(resources: Resources, made: Any, data: Any) -> None:
     stored = await resources.create(TRIGGER, trigger(made), user="writer")
     with pytest.raises(Refused, match="came with the event"):
         manifest(stored, Cause("k", event={**PAID, "data": data}))
 
 
-async def test_a_service_with_an_account_takes_the_right_to_create_pods(resources: Resources):
+async def test_a_service_with_an_account_takes_the_right_to_create_pods(resources: Resources) -> None:
     model = {"modelFormat": {"name": "sklearn"}, "storageUri": "s3://b/x"}
     wish: dict[str, Any] = {
         "apiVersion": INFERENCESERVICE.api_version,

@@ -1,5 +1,6 @@
 """The manifest of one firing: its name comes from what fired it, so that the same firing never makes two objects."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +9,7 @@ from typing import Any
 
 from contracts.reaching import reaching
 from libs.base import rfc3339
-from services.scheduler.domain.triggers.targets import Target, target_of
+from services.scheduler.domain.triggers.targets import Target, noun, target_of
 from services.scheduler.domain.triggers.templates import NoValue, as_text, filled, written
 
 LABEL, KEY = "millstream.dev/trigger", "millstream.dev/trigger-key"
@@ -35,6 +36,18 @@ def object_name(trigger: str, cause: Cause) -> str:
     if cause.scheduled is not None:
         return f"{trigger}-{int(cause.scheduled.timestamp())}"
     return f"{trigger}-{sha256(cause.key.encode()).hexdigest()[: SUFFIX_CHARS - 1]}"
+
+
+def could_be_made(trigger: Mapping[str, Any], type: str, name: str) -> bool:
+    """Whether an event of this type tells of an object that the trigger itself made, by the name, as its history ends:
+    it would fire itself for ever."""
+    template, own = trigger["spec"]["template"], trigger["metadata"]["name"]
+    target = target_of(template)
+    if target is None or target.noun != noun(type):
+        return False
+    if target.delete is None:
+        return bool((template.get("metadata") or {}).get("name") == name)
+    return re.fullmatch(rf"{re.escape(own)}-([0-9a-f]{{{SUFFIX_CHARS - 1}}}|\d{{9,}})", name) is not None
 
 
 def manifest(trigger: Mapping[str, Any], cause: Cause) -> tuple[Target, dict[str, Any]]:
