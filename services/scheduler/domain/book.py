@@ -1,7 +1,7 @@
 """The scheduler's state in memory, kept up to date change by change: a decision never starts from the beginning.
 
-Facts go in with `put_*` and `remove_*`; each costs about the logarithm of the queue it touches.
-Configuration changes are rare and rebuild the quota tree. The book knows no clock: deadlines are times told to it.
+Facts go in with `put_*` and `remove_*`; each costs about the logarithm of the queue it touches. A change of a queue or
+cohort rebuilds the quota tree that it stands in, and no other. The book knows no clock: deadlines are times told to it.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -75,7 +75,13 @@ class Book:
         self._holdings: dict[str, Holding] = {}
         self._homes: dict[str, str] = {}
         self._forest = forests.Forest()
-        self._stale = True
+        self._specs: dict[str, ClusterQueue] = {}
+        self._usages: dict[str, dict[FlavorResource, int]] = {}
+        self._trees: set[str] = set()
+        """Queues and cohorts whose quota trees changed since they were grown."""
+        self._homes_changed: set[str] = set()
+        """ClusterQueues that came, went, or were given or taken a LocalQueue."""
+        self._stops_changed: set[str] = set()
         self._awake: dict[str, None] = {}
         self._freed: dict[str, None] = {}
         self._nodes_moved = False
@@ -84,52 +90,65 @@ class Book:
 
     def put_queue(self, spec: ClusterQueue) -> None:
         state = self._state(spec.name)
-        if state.spec is None or state.spec.strategy is not spec.strategy:
+        before = state.spec
+        if before == spec:
+            return
+        if before is None or before.strategy is not spec.strategy:
             waiting = list(state.line)
             state.line = Line(strict=spec.strategy is Strategy.STRICT_FIFO)
             self._line_up(state, waiting)
-        state.spec = spec
-        self._reconfigured()
+        state.spec = self._specs[spec.name] = spec
+        self._trees_changed(spec.name, spec.cohort, before.cohort if before else "")
+        self._stops_changed.add(spec.name)
+        if before is None:
+            self._homes_changed.add(spec.name)
 
     def remove_queue(self, name: str) -> None:
         """Who holds its quota goes on; who waits, waits for a queue."""
         if name in self.states:
             self.states[name].spec = None
-            self._reconfigured()
+            self._specs.pop(name, None)
+            self._trees_changed(name)
+            self._homes_changed.add(name)
 
     def put_local_queue(self, queue: LocalQueue) -> None:
-        self.local_queues[queue.namespace, queue.name] = queue
-        self._reconfigured()
+        before = self.local_queues.get((queue.namespace, queue.name))
+        if before != queue:
+            self.local_queues[queue.namespace, queue.name] = queue
+            self._local_changed(queue, before)
 
     def remove_local_queue(self, namespace: str, name: str) -> None:
-        self.local_queues.pop((namespace, name), None)
-        self._reconfigured()
+        if (before := self.local_queues.pop((namespace, name), None)) is not None:
+            self._local_changed(before)
 
     def put_cohort(self, cohort: Cohort) -> None:
-        self.cohorts[cohort.name] = cohort
-        self._reconfigured()
+        before = self.cohorts.get(cohort.name)
+        if before != cohort:
+            self.cohorts[cohort.name] = cohort
+            self._trees_changed(cohort.name, cohort.parent, before.parent if before else "")
 
     def remove_cohort(self, name: str) -> None:
-        self.cohorts.pop(name, None)
-        self._reconfigured()
+        if (before := self.cohorts.pop(name, None)) is not None:
+            self._trees_changed(name, before.parent)
 
     def put_flavor(self, flavor: ResourceFlavor) -> None:
-        self.flavors[flavor.name] = flavor
-        self.fleet.put_flavor(flavor)
-        self._reconfigured()
+        if self.flavors.get(flavor.name) != flavor:
+            self.flavors[flavor.name] = flavor
+            self.fleet.put_flavor(flavor)
+            self._everybody_may_try()
 
     def remove_flavor(self, name: str) -> None:
         self.flavors.pop(name, None)
         self.fleet.remove_flavor(name)
-        self._reconfigured()
+        self._everybody_may_try()
 
     def put_topology(self, topology: Topology) -> None:
         self.fleet.put_topology(topology)
-        self._reconfigured()
+        self._everybody_may_try()
 
     def remove_topology(self, name: str) -> None:
         self.fleet.remove_topology(name)
-        self._reconfigured()
+        self._everybody_may_try()
 
     def put_node(self, node: Node) -> None:
         """`used` and readiness change often, so put it when something did change: everybody tries again."""
@@ -141,8 +160,9 @@ class Book:
         self._nodes_changed()
 
     def put_namespace(self, name: str, labels: Mapping[str, str]) -> None:
-        self.namespaces[name] = dict(labels)
-        self._reconfigured()
+        if self.namespaces.get(name) != labels:
+            self.namespaces[name] = dict(labels)
+            self._everybody_may_try()
 
     # What is asked for
 
@@ -166,8 +186,7 @@ class Book:
 
     @property
     def forest(self) -> forests.Forest:
-        if self._stale:
-            self._rebuild()
+        self._settle_changes()
         return self._forest
 
     def node(self, queue: str) -> QuotaNode | None:
@@ -175,8 +194,7 @@ class Book:
 
     def look_around(self) -> None:
         """Notice what a change of configuration or of nodes means for those who hold quota."""
-        if self._stale:
-            self._rebuild()
+        self._settle_changes()
         if self._nodes_moved:
             self._nodes_moved = False
             for uid, holding in self._holdings.items():
@@ -192,8 +210,7 @@ class Book:
 
     def heads(self, now: int) -> list[str]:
         """The first workload of every queue that may have got a chance since it was last tried; by queue name."""
-        if self._stale:
-            self._rebuild()
+        self._settle_changes()
         for uid in self.deadlines.back(now):
             self._return(uid)
         self._wake_freed()
@@ -210,7 +227,7 @@ class Book:
 
     def move(self, holding: Holding, sign: int) -> None:
         """Count what is held (+1) or give it back (-1)."""
-        node = None if self._stale else self._forest.queues.get(holding.queue)
+        node = self._forest.queues.get(holding.queue)
         usage = self._state(holding.queue).usage
         for fr, amount in holding.usage.items():
             if node is not None:
@@ -231,7 +248,7 @@ class Book:
         wired = {name for name in flavors if self.fleet.is_wired(name)}
         if wired:
             for state in self.states.values():
-                if state.spec and any(f.flavor in wired for g in state.spec.resource_groups for f in g.flavors):
+                if state.spec and state.name not in self._freed and _uses(state.spec, wired):
                     self._freed[state.name] = None
 
     # How it is kept
@@ -239,6 +256,7 @@ class Book:
     def _state(self, name: str) -> QueueState:
         if name not in self.states:
             self.states[name] = QueueState(name)
+            self._usages[name] = self.states[name].usage
         return self.states[name]
 
     def _hold(self, workload: Workload, holding: Holding) -> None:
@@ -310,46 +328,81 @@ class Book:
 
     def is_stopped(self, workload: Workload) -> Stop:
         """By its ClusterQueue or its LocalQueue, whichever stops more."""
-        stops = [Stop.NONE]
-        home = self.states.get(self.home(workload))
-        if home and home.spec:
-            stops.append(home.spec.stop)
+        home = self.states.get(self._homes.get(workload.uid, ""))
         local = self.local_queues.get((workload.namespace, workload.queue))
-        if local:
-            stops.append(local.stop)
-        return max(stops, key=list(Stop).index)
+        by_home = home.spec.stop if home and home.spec else Stop.NONE
+        by_local = local.stop if local else Stop.NONE
+        return max(by_home, by_local, key=_STOPS.__getitem__)
 
-    def _reconfigured(self) -> None:
-        self._stale = True
+    def _trees_changed(self, *names: str) -> None:
+        self._trees.update(name for name in names if name)
+
+    def _local_changed(self, queue: LocalQueue, before: LocalQueue | None = None) -> None:
+        for one in (queue, before):
+            if one is not None:
+                self._homes_changed.add(one.cluster_queue)
+                self._stops_changed.add(one.cluster_queue)
+                self._freed[one.cluster_queue] = None
+
+    def _everybody_may_try(self) -> None:
+        for name in self.states:
+            self._freed[name] = None
 
     def _nodes_changed(self) -> None:
         self._nodes_moved = True
-        for name in self.states:
-            self._freed[name] = None
+        self._everybody_may_try()
 
-    def _rebuild(self) -> None:
-        """The tree anew, every waiting workload to the queue that is its own now, and everybody tries again."""
-        specs = {name: state.spec for name, state in self.states.items() if state.spec is not None}
-        self._forest = forests.grow(specs, self.cohorts, {n: s.usage for n, s in self.states.items()})
-        self._stale = False
-        waiting = [uid for uid in (*self._homes, *self.homeless) if uid not in self._holdings]
-        for uid in waiting:
+    def _settle_changes(self) -> None:
+        """What changed of the configuration is thought through: the trees anew, every waiting workload to the queue
+        that is its own now, those who hold quota of a stopped queue looked at, and whom it concerns tries again."""
+        if self._trees:
+            self._regrow()
+        if self._homes_changed:
+            self._move_homes()
+        if self._stops_changed:
+            self._look_for_stopped()
+
+    def _regrow(self) -> None:
+        names, self._trees = self._trees, set()
+        for name in forests.regrow(self._forest, names, self._specs, self.cohorts, self._usages):
+            if name in self.states:
+                self._freed[name] = None
+
+    def _move_homes(self) -> None:
+        names, self._homes_changed = self._homes_changed, set()
+        waiting = [uid for name in sorted(names) if name in self.states for uid in self.states[name].line]
+        for uid in [*waiting, *self.homeless]:
             workload = self.workloads[uid]
-            if self.find_home(workload)[0] != self._homes.get(uid, ""):
+            home, why = self.find_home(workload)
+            if home != self._homes.get(uid, "") or why != self.homeless.get(uid, ""):
                 self._leave(uid)
                 self._wait(workload)
-        for uid, workload in self.workloads.items():
-            if workload.admission and not workload.admission.evicted and self.is_stopped(workload) is not Stop.NONE:
+
+    def _look_for_stopped(self) -> None:
+        names, self._stops_changed = self._stops_changed, set()
+        for uid, holding in self._holdings.items():
+            workload = self.workloads[uid]
+            local = self.local_queues.get((workload.namespace, workload.queue))
+            if holding.queue not in names and (local is None or local.cluster_queue not in names):
+                continue
+            admission = workload.admission
+            if admission and not admission.evicted and self.is_stopped(workload) is not Stop.NONE:
                 self.restless[uid] = None
-        for name in self.states:
-            self._freed[name] = None
 
     def _wake_freed(self) -> None:
-        for name in self._freed:
-            leaf = self._forest.queues.get(name)
-            for sibling in self._forest.leaves(leaf.root) if leaf else ():
+        """Every tree once, however much of it was freed."""
+        leaves = [self._forest.queues[name] for name in self._freed if name in self._forest.queues]
+        for root in {id(leaf.root): leaf.root for leaf in leaves}.values():
+            for sibling in self._forest.leaves(root):
                 line = self.states[sibling.name].line
                 if len(line):
                     line.wake()
                     self._awake[sibling.name] = None
         self._freed.clear()
+
+
+def _uses(spec: ClusterQueue, flavors: set[str]) -> bool:
+    return any(one.flavor in flavors for group in spec.resource_groups for one in group.flavors)
+
+
+_STOPS = {stop: at for at, stop in enumerate(Stop)}

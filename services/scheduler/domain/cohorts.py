@@ -1,10 +1,10 @@
-"""The forest of quota: every ClusterQueue a leaf, every Cohort a node above; rebuilt when the configuration changes.
+"""The forest of quota: every ClusterQueue a leaf, every Cohort a node above; a tree is rebuilt when it changes.
 
 A cohort that queues name but nobody defined exists all the same. Cohorts whose parents lead back to themselves belong
 to no tree: their queues are told so and admit nobody until it is mended.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from services.scheduler.domain.model import ClusterQueue, Cohort, Quota, ResourceGroup
@@ -50,6 +50,49 @@ def grow(
         if node.parent is None:
             _total(node, node)
     return forest
+
+
+def regrow(
+    forest: Forest,
+    changed: Iterable[str],
+    queues: Mapping[str, ClusterQueue],
+    cohorts: Mapping[str, Cohort],
+    usage: Mapping[str, dict[FlavorResource, int]],
+) -> set[str]:
+    """Grows the trees anew that `changed` belongs to: queues and cohorts of these names, and all that they name or
+    named before. Returns the names of the queues of these trees."""
+    names = set(changed)
+    old_leaves, old_inner = set(names), set(names)
+    for root in {id(node.root): node.root for name in names for node in _called(forest, name)}.values():
+        for node in below(root):
+            (old_leaves if node.queue else old_inner).add(node.name)
+    if forest.cyclic:  # those belong to no tree, and any change may mend them
+        old_leaves, old_inner = old_leaves | set(queues), old_inner | set(cohorts) | set(forest.cohorts)
+    part = grow(
+        {name: queues[name] for name in old_leaves if name in queues},
+        {name: cohorts[name] for name in old_inner if name in cohorts},
+        usage,
+    )
+    for leaf in old_leaves:
+        forest.queues.pop(leaf, None)
+    for inner in old_inner:
+        forest.cohorts.pop(inner, None)
+    forest.queues.update(part.queues)
+    forest.cohorts.update(part.cohorts)
+    forest.cyclic = part.cyclic
+    return old_leaves
+
+
+def below(node: QuotaNode) -> Iterator[QuotaNode]:
+    """It and all under it."""
+    yield node
+    for child in node.children:
+        yield from below(child)
+
+
+def _called(forest: Forest, name: str) -> list[QuotaNode]:
+    """The queue and the cohort of that name, if they are there."""
+    return [nodes[name] for nodes in (forest.queues, forest.cohorts) if name in nodes]
 
 
 def quotas(groups: Iterable[ResourceGroup]) -> dict[FlavorResource, Quota]:
