@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from libs.resources import Kind, Resources
+from services.trainer.adapters.kinds import TRAINJOB
 
 
 class StoredJobs:
@@ -17,3 +18,9 @@ class StoredJobs:
     async def set_status(self, job: dict[str, Any], status: dict[str, Any]) -> None:
         meta = job["metadata"]
         await self._resources.update_status(self._kinds[job["kind"]], meta["namespace"], meta["name"], status)
+
+    async def suspend(self, job: dict[str, Any], suspended: bool) -> None:
+        kind, meta = self._kinds[job["kind"]], job["metadata"]
+        spec = {"suspend": suspended}
+        patch = {"spec": spec if kind is TRAINJOB else {"runPolicy": spec}}
+        await self._resources.patch(kind, meta["namespace"], meta["name"], patch, manager="millstream")

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from contracts.admission import RESTFUL, sets_aside
+
 COMPLETE, FAILED, SUSPENDED = "Complete", "Failed", "Suspended"
 SUCCEEDED = "Succeeded"
 """The legacy kinds' word for Complete."""
@@ -28,6 +30,27 @@ def is_suspended(job: dict[str, Any]) -> bool:
 def is_parked(job: dict[str, Any]) -> bool:
     """Asked to be suspended, and its pods are gone as far as the status knows."""
     return is_suspended(job) and (condition(job, SUSPENDED) is not None or not (job.get("status") or {}))
+
+
+def is_set_aside(job: dict[str, Any]) -> bool:
+    """Suspended not by its user but by an eviction after which it is not to ask again by itself."""
+    told = condition(job, SUSPENDED)
+    return is_suspended(job) and told is not None and told["reason"] in RESTFUL
+
+
+def rests_as_told(job: dict[str, Any]) -> bool:
+    """Whether the scheduler knows that the job is suspended, and what it would ask for."""
+    known = (job.get("status") or {}).get("observedGeneration")
+    return condition(job, SUSPENDED) is not None and known == (job["metadata"].get("generation") or 1)
+
+
+def rest(job: dict[str, Any]) -> tuple[str, str] | None:
+    """Reason and message of the suspension of a job that an eviction sets aside; None for another's."""
+    note = (job.get("status") or {}).get("admission") or {}
+    if not sets_aside(note):
+        return None
+    why = str(note.get("message") or "the scheduler set it aside")
+    return note["reason"], f"{why}; resume it, or set spec.active of its Workload to true, to queue again"
 
 
 def is_admitted(job: dict[str, Any]) -> bool:

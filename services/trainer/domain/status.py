@@ -10,7 +10,7 @@ from services.trainer.domain import disruption, goodput, recovery
 from services.trainer.domain.observed import Observed, jobs_status, phase, uid
 from services.trainer.domain.outcome import Outcome
 from services.trainer.domain.starting import is_starting, obstacle
-from services.trainer.domain.state import COMPLETE, FAILED, PODS_READY, SUSPENDED
+from services.trainer.domain.state import COMPLETE, FAILED, PODS_READY, SUSPENDED, rest
 
 Status = dict[str, Any]
 
@@ -35,7 +35,8 @@ def suspended(job: dict[str, Any], observed: Observed, num_nodes: int, now: date
     if gone:
         status = {**_without_admission(status, job), "work": goodput.resting(work_of(status), now)}
     held = [c for c in status.get("conditions") or [] if c["type"] == SUSPENDED]
-    status["conditions"] = held or ([_condition(SUSPENDED, "Suspended", "TrainJob is suspended", now)] if gone else [])
+    why = rest(job) or ("Suspended", "TrainJob is suspended")
+    status["conditions"] = held or ([_condition(SUSPENDED, *why, now)] if gone else [])
     return status
 
 

@@ -27,6 +27,7 @@ from services.trainer.domain.state import (
     is_admitted,
     is_finished,
     is_suspended,
+    rests_as_told,
 )
 
 ASK_AGAIN_S = 15.0
@@ -139,7 +140,7 @@ def _suspend(world: World) -> Plan:
     if seen.pods:
         return Plan(actions=actions, status=after, requeue_after=LOOK_AGAIN_S)
     rests = condition(job, SUSPENDED) is not None
-    told = [] if rests else [announce.submit(job, family, after=admission.held(job))]
+    told = [] if rests_as_told(job) else [announce.submit(job, family, after=admission.held(job))]
     said = (
         [] if rests else [Ensure(_note(world, f"{job['kind']}Suspended", "its pods are gone", str(_generation(job))))]
     )

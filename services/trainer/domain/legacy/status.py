@@ -13,7 +13,7 @@ from services.trainer.domain.legacy.family import Family, Job, Tallies, running
 from services.trainer.domain.legacy.observed import Observed, tally
 from services.trainer.domain.legacy.pods import selector
 from services.trainer.domain.legacy.state import CREATED, FAILED, RESTARTING, RUNNING, SUCCEEDED, SUSPENDED
-from services.trainer.domain.state import PODS_READY, condition
+from services.trainer.domain.state import PODS_READY, condition, rest
 
 Status = dict[str, Any]
 
@@ -32,7 +32,7 @@ def tallies(job: Job, family: Family, observed: Observed) -> Tallies:
 
 
 def waiting(job: Job, now: datetime) -> Status:
-    status = of(job)
+    status = _resumed(of(job), job, now)
     if not status.get("admission"):
         status["admission"] = {"state": "Waiting", "since": rfc3339(now), "generation": status["observedGeneration"]}
     return status
@@ -45,10 +45,14 @@ def starting(job: Job, family: Family, now: datetime) -> Status:
     """
     status, ticket = of(job), int(job["metadata"].get("resourceVersion") or 0)
     status |= {"startTime": rfc3339(now), "port": status.get("port") or port_for(job, family, ticket)}
-    if any(c["type"] == SUSPENDED for c in status["conditions"]):
-        why = (f"{job['kind']}Resumed", f"{job['kind']} {job['metadata']['name']} is resumed.")
-        status["conditions"] = with_condition(status["conditions"], SUSPENDED, why, now, true=False)
-    return status
+    return _resumed(status, job, now)
+
+
+def _resumed(status: Status, job: Job, now: datetime) -> Status:
+    if not any(c["type"] == SUSPENDED for c in status["conditions"]):
+        return status
+    why = (f"{job['kind']}Resumed", f"{job['kind']} {job['metadata']['name']} is resumed.")
+    return {**status, "conditions": with_condition(status["conditions"], SUSPENDED, why, now, true=False)}
 
 
 def active(job: Job, family: Family, observed: Observed, why: Obstacle | None, now: datetime) -> Status:
@@ -80,13 +84,19 @@ def suspended(job: Job, family: Family, observed: Observed, now: datetime) -> St
     status = of(job)
     if observed.pods:
         return status
-    told = _why(job, SUSPENDED, "is suspended.")
+    told = _rests(job) or rest(job) or _why(job, SUSPENDED, "is suspended.")
     conditions = without(status["conditions"], PODS_READY)
     if any(c["type"] == RUNNING for c in conditions):
         conditions = with_condition(conditions, RUNNING, told, now, true=False)
     conditions = with_condition(conditions, SUSPENDED, told, now)
     idle = _replicas(job, family, tallies(job, family, observed))
     return {**without_admission(status, job), "conditions": conditions, "replicaStatuses": idle}
+
+
+def _rests(job: Job) -> tuple[str, str] | None:
+    """What was said of its suspension stays as long as it lasts."""
+    found = condition(job, SUSPENDED)
+    return (found["reason"], found["message"]) if found else None
 
 
 def evicted(job: Job, family: Family, observed: Observed, now: datetime) -> Status:
