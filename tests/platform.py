@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,7 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.testing.bus_server import free_port
+
 MILLSTREAM = Path(sys.executable).parent / "millstream"
+KEPT_IMAGES = Path(__file__).resolve().parents[1] / ".venvs" / "images"
+"""What the images of frameworks stand for, kept between the runs: a gigabyte that a home would install again."""
 
 
 @dataclass(frozen=True)
@@ -58,23 +61,24 @@ def run(command: list[str], env: dict[str, str], check: bool = True, timeout_s: 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens on now, each another."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 @contextmanager
-def started(home: Path) -> Iterator[Platform]:
-    """`millstream up --detach` in `home`; `millstream down` afterwards, and not one process may be left."""
+def started(home: Path, images: Path | None = None) -> Iterator[Platform]:
+    """`millstream up --detach` in `home`; `millstream down` afterwards, and not one process may be left.
+
+    What the images of frameworks stand for is installed into `images`, or into the home.
+    """
     http, https = free_ports(2)
     platform = Platform(home, f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}")
     try:
-        platform.run("up", "--detach", "--http", str(http), "--https", str(https))
+        command = ["up", "--detach", "--http", str(http), "--https", str(https)]
+        platform.run(*command, **({"MILLSTREAM_ENVIRONMENTS": str(images)} if images else {}))
         yield platform
     finally:
         platform.run("down", check=False)

@@ -1,6 +1,7 @@
 """A real nats-server on a free loopback port, to be killed, restarted and robbed of its directory by tests."""
 
 import asyncio
+import secrets
 import shutil
 import signal
 import socket
@@ -10,14 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 
 READY_S, STEP_S = 10.0, 0.01
+BELOW_EPHEMERAL = range(10_000, 32_000)
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback port that nobody listens on just now, and that the system gives to no connection that goes out."""
+    while True:
+        port = secrets.choice(BELOW_EPHEMERAL)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class NatsServer:

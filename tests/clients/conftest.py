@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.platform import Platform, run, started
+from tests.platform import KEPT_IMAGES, Platform, run, started
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -22,7 +23,7 @@ ROOT = HERE.parents[1]
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with started(tmp_path_factory.mktemp("home")) as running:
+    with started(tmp_path_factory.mktemp("home"), images=KEPT_IMAGES) as running:
         yield running
 
 
@@ -50,18 +51,25 @@ class Client:
 
 
 def environment(name: str) -> Path:
-    """The bin folder of `.venvs/<name>`, made or renewed when its requirements changed."""
-    wanted = HERE / "requirements" / f"{name}.txt"
+    """The bin folder of `.venvs/<name>`, made or renewed when its requirements changed, by one process at a time."""
     folder = ROOT / ".venvs" / name
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make(folder, HERE / "requirements" / f"{name}.txt")
+    return folder / "bin"
+
+
+def _make(folder: Path, wanted: Path) -> None:
     stamp = folder / ".requirements"
     digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != digest:
-        uv = str(Path(sys.executable).parent / "uv")
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(wanted)]
-        subprocess.run(install, check=True)
-        stamp.write_text(digest)
-    return folder / "bin"
+    if stamp.exists() and stamp.read_text() == digest:
+        return
+    uv = str(Path(sys.executable).parent / "uv")
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "-r", str(wanted)]
+    subprocess.run(install, check=True)
+    stamp.write_text(digest)
 
 
 def _client(name: str, platform: Platform) -> Client:

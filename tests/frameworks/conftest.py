@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ import pytest
 from millstream.client import Client, conditions_of
 from millstream.errors import ClientError
 
-from tests.platform import Platform, started
+from tests.platform import KEPT_IMAGES, Platform, started
 
 PROGRAMS = Path(__file__).parent / "programs"
-KEPT = Path(__file__).resolve().parents[2] / ".venvs" / "images"
 LOSS = re.compile(r"size (\d+) step (\d+) loss ([\d.]+)")
 PATIENCE_S = 600.0
 """The first run of all installs what the images stand for."""
@@ -80,12 +78,8 @@ def program(name: str) -> str:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    os.environ["MILLSTREAM_ENVIRONMENTS"] = str(KEPT)
-    try:
-        with started(tmp_path_factory.mktemp("home")) as running:
-            yield running
-    finally:
-        del os.environ["MILLSTREAM_ENVIRONMENTS"]
+    with started(tmp_path_factory.mktemp("home"), images=KEPT_IMAGES) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
