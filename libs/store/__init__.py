@@ -5,6 +5,7 @@ from libs.store.feed import Feed
 from libs.store.leases import Leader, Lease, Term
 from libs.store.outbox import Outbox
 from libs.store.reader import Reader
+from libs.store.statements import brief
 from libs.store.store import Store
 from libs.store.tables import ChangeRow, Inbox, LeaseRow, Meta, Object
 from libs.store.together import FellApart
@@ -31,5 +32,6 @@ __all__ = [
     "Store",
     "Term",
     "UnitOfWork",
+    "brief",
     "trim",
 ]

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from libs.base import MillstreamError, Unavailable
-from libs.store.lines import Line, PostgresLine, SqliteLine, Statement
+from libs.store.lines import Line, PostgresLine, PromptSqliteLine, Statement
 
 # One number for the platform: replicas of a service share a database, and its commits are given their seq one by one.
 ADVISORY_LOCK = 0x4D494C4C
@@ -77,7 +77,7 @@ def database(url: str) -> Database:
 
 
 def _sqlite(url: URL) -> Database:
-    return Database(url, SqliteLine, (("BEGIN IMMEDIATE", ()),), (("BEGIN", ()),))
+    return Database(url, PromptSqliteLine, (("BEGIN IMMEDIATE", ()),), (("BEGIN", ()),))
 
 
 def _postgres(url: URL) -> Database:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from libs.base import Clock, rfc3339_micro
+from libs.store import statements as sql
 from libs.store.change import Change
 from libs.store.lines import Line, Statement
 from libs.store.unit import UnitOfWork
 
-SAVE: Statement = ("SAVEPOINT part", ())
-RELEASE: Statement = ("RELEASE SAVEPOINT part", ())
-TAKE_BACK: Statement = ("ROLLBACK TO SAVEPOINT part", ())
+SAVE: Statement = (sql.SAVE, ())
+RELEASE: Statement = (sql.RELEASE, ())
+TAKE_BACK: Statement = (sql.TAKE_BACK, ())
 
 
 class Part(UnitOfWork):

@@ -22,9 +22,16 @@ class UnitOfWork(Reader):
         self._seq = 0
         self._at = ""
         self._known: dict[Key, str | None] = {}
+        self._versions: dict[Key, str] = {}
         self._changes: list[Change] = []
         self._lettered = 0
         self.committed = False
+
+    async def get(self, resource: str, namespace: str, name: str) -> Obj | None:
+        obj = await super().get(resource, namespace, name)
+        if obj is not None:
+            self._versions[resource, namespace, name] = obj["metadata"].get("resourceVersion") or ""
+        return obj
 
     async def insert(self, resource: str, obj: Obj) -> Obj:
         """Writes a new object and its ADDED change; returns it with its resourceVersion. Raises AlreadyExists."""
@@ -44,7 +51,7 @@ class UnitOfWork(Reader):
         key = _key(resource, obj)
         prev = await self._present(key)
         expected = obj["metadata"].get("resourceVersion")
-        if expected and expected != decode(prev)["metadata"]["resourceVersion"]:
+        if expected and expected != (self._versions.get(key) or decode(prev)["metadata"]["resourceVersion"]):
             raise Conflict.about(resource, key[2])
         sealed, text, seq = self._seal(obj)
         self._pending.append((sql.UPDATE_OBJECT, (*key, str(obj["metadata"].get("uid", "")), seq, text)))
@@ -146,6 +153,7 @@ class UnitOfWork(Reader):
     def _record(self, op: str, key: Key, text: str, prev: str | None) -> None:
         self._changes.append(Change(self._next_seq(), self._at, op, *key, text, prev, None, None, None))
         self._known[key] = text
+        self._versions.pop(key, None)
 
     def _next_seq(self) -> int:
         self._seq += 1

@@ -145,7 +145,7 @@ class TogetherSuite(StoreFixtures):
             task = asyncio.current_task()
             assert task is not None
             task.cancel()
-            await uow.get(PODS, "default", "never looked for before")
+            await asyncio.sleep(60)
 
         raised = await crowd(store, inserts("a"), cancels_itself, inserts("b"))
         assert isinstance(raised[1], asyncio.CancelledError)

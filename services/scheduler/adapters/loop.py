@@ -15,7 +15,7 @@ from libs.base.errors import Conflict, MillstreamError
 from libs.cluster import Resource
 from libs.service.app import Ports
 from libs.service.pipeline import say
-from libs.store import UnitOfWork
+from libs.store import UnitOfWork, brief
 from services.scheduler.adapters.kinds import WORKLOAD
 from services.scheduler.adapters.shelf import Shelf
 from services.scheduler.adapters.surroundings import Surroundings
@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 Object = dict[str, Any]
 SOURCE = "millstream/scheduler"
 LEASE = "controller/scheduler"
+TERM = brief("SELECT generation FROM leases WHERE name = ?1")
 PAGE = 1000
 COMMIT_MAX = 256
 """Decisions in one transaction: handlers wait meanwhile."""
@@ -265,5 +266,5 @@ class Loop:
 
 async def _term_of(uow: UnitOfWork) -> int:
     """Past SQLAlchemy's session: it is asked in every transaction of decisions."""
-    found = await uow.rows("SELECT generation FROM leases WHERE name = ?1", LEASE)
+    found = await uow.rows(TERM, LEASE)
     return int(found[0][0]) if found else 0

@@ -7,14 +7,14 @@ from sqlmodel import col, delete
 
 from libs.base.clock import Clock, rfc3339_micro
 from libs.base.ids import Ids
-from libs.store import Store, UnitOfWork
+from libs.store import Store, UnitOfWork, brief
 from services.scheduler.adapters.kinds import PRIORITY_CLASS, WORKLOAD
 from services.scheduler.adapters.tables import OverRow
 
 Object = dict[str, Any]
 # Asked for every letter: past SQLAlchemy's session, which costs ten times the question (benchmarks/scheduler.py).
-IS_OVER = "SELECT 1 FROM scheduler_over WHERE uid = ?1"
-END = "INSERT INTO scheduler_over (uid, at) VALUES (?1, ?2) ON CONFLICT (uid) DO UPDATE SET at = excluded.at"
+IS_OVER = brief("SELECT 1 FROM scheduler_over WHERE uid = ?1")
+END = brief("INSERT INTO scheduler_over (uid, at) VALUES (?1, ?2) ON CONFLICT (uid) DO UPDATE SET at = excluded.at")
 REMEMBERED = timedelta(days=7)
 """How late a letter may come of which nothing is left; the broker keeps none for that long."""
 
