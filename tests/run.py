@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,23 +18,29 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Stage:
-    """A set of test paths that run in one pytest process, or in `workers` of them."""
+    """A set of test paths that run in one pytest process, or in `workers` of them.
+
+    Workers get whole files, in the order of tests/conftest.py, since the tests of a file share what is dear to start;
+    where they share nothing, `spread` gives them single tests.
+    """
 
     name: str
     paths: tuple[str, ...]
-    workers: int = 0
+    workers: int = 2
+    spread: bool = False
 
     def command(self) -> list[str]:
         found = [path for path in self.paths if (ROOT / path).exists()]
-        parallel = ["-n", str(self.workers), "--dist", "loadfile"] if self.workers else []
+        how = ["--dist", "worksteal"] if self.spread else ["--dist", "loadfile", "--no-loadscope-reorder"]
+        parallel = ["-n", str(self.workers), *how] if self.workers > 1 else []
         return [sys.executable, "-m", "pytest", "-q", "--durations=5", *parallel, *found]
 
 
 CHECKS = (
+    ("types", ["mypy"]),
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
     ("imports", ["lint-imports"]),
-    ("types", ["mypy"]),
     ("golden", ["python", "-m", "contracts.golden", "--check"]),
     ("images", ["python", "-m", "millstream.dev.images", "--check"]),
     ("dockerfile", ["hadolint", "deploy/images/Dockerfile"]),
@@ -42,12 +49,12 @@ CHECKS = (
 )
 STAGES = (
     Stage("architecture", ("tests/architecture", "tests/contracts", "tests/base", "tests/telemetry")),
-    Stage("deploy", ("tests/deploy",), 2),
-    Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service"), 2),
-    Stage("services", ("tests/gateway", "tests/services", "tests/sdk"), 2),
-    Stage("node", ("tests/node",), 2),
-    Stage("engines", ("tests/engines",), 2),
-    Stage("simulation", ("tests/simulation",)),
+    Stage("deploy", ("tests/deploy", "tests/sdk")),
+    Stage("libs", ("tests/store", "tests/bus", "tests/blobs", "tests/resources", "tests/cluster", "tests/service")),
+    Stage("services", ("tests/gateway", "tests/services")),
+    Stage("node", ("tests/node",)),
+    Stage("engines", ("tests/engines",)),
+    Stage("simulation", ("tests/simulation",), spread=True),
     Stage("e2e", ("tests/e2e", "tests/cluster_suite")),
     Stage("clients", ("tests/clients",)),
     Stage("frameworks", ("tests/frameworks",)),
@@ -76,16 +83,18 @@ def main() -> int:
 
 
 def _checks() -> bool:
-    beside = Path(sys.executable).parent
-    for name, (program, *arguments) in CHECKS:
-        done = subprocess.run(
-            [str(beside / program), *arguments], cwd=ROOT, check=False, capture_output=True, text=True
-        )
-        print(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
-        if done.returncode:
-            print(done.stdout + done.stderr)
-            return False
-    return True
+    """All of them, two at a time; those that failed say why."""
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda check: _said(check[1]), CHECKS))
+    for (name, _), (code, text) in zip(CHECKS, done, strict=True):
+        print(f"{name}: {'FAILED' if code else 'ok'}\n{text if code else ''}".strip(), flush=True)
+    return not any(code for code, _ in done)
+
+
+def _said(command: list[str]) -> tuple[int, str]:
+    program = Path(sys.executable).parent / command[0]
+    done = subprocess.run([str(program), *command[1:]], cwd=ROOT, check=False, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 if __name__ == "__main__":

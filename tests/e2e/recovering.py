@@ -107,7 +107,7 @@ class Ear:
         self.made: list[Step] = []
         threading.Thread(target=self._hear, daemon=True).start()
 
-    def wait_for(self, what: str, true: Callable[[Step], bool], timeout_s: float = 60) -> Step:
+    def wait_for(self, what: str, true: Callable[[Step], bool], timeout_s: float = 120) -> Step:
         """The first step for which `true` holds, once it was made."""
         until(lambda: any(map(true, list(self.made))), timeout_s, what, every_s=0.02)
         return next(step for step in self.made if true(step))

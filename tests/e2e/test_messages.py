@@ -29,7 +29,7 @@ HEARERS = {
     APPLY: {"trainer"},
     ADMITTED: {"trainer", "serving"},
     SUCCEEDED: {"scheduler", "registry"},
-    REGISTERED: {"serving"},
+    REGISTERED: {"serving", "trainer"},
 }
 MIB = 1 << 20
 CLOUDEVENT = {"content-type": "application/cloudevents+json"}

@@ -1,0 +1,35 @@
+"""The order in which workers get the files: the long ones first, so that none waits at the end for another's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+LONG = (
+    "deploy/test_images.py",
+    "sdk/test_backup.py",
+    "sdk/test_scaffold.py",
+    "e2e/test_crash.py",
+    "e2e/test_recovery.py",
+    "e2e/test_fuzz.py",
+    "e2e/test_backup.py",
+    "e2e/test_security.py",
+    "e2e/test_main_job.py",
+    "clients/test_kubeflow_training.py",
+    "clients/test_readme.py",
+    "frameworks/test_two_nodes.py",
+)
+"""Longest first among those of one stage. A file that is missing here costs time and nothing else."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _place(item.path))
+
+
+def _place(path: Path) -> int:
+    name = path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
+    return LONG.index(name) if name in LONG else len(LONG)
