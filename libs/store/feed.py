@@ -62,7 +62,7 @@ class Feed:
         if since > self._head:
             await self._catch_up()
         while True:
-            page = await self._page(since)
+            page = await self.page(since)
             for change in page:
                 if resource is None or change.resource == resource:
                     yield change
@@ -91,7 +91,8 @@ class Feed:
             self._poll.cancel()
             await asyncio.gather(self._poll, return_exceptions=True)
 
-    async def _page(self, since: int) -> Sequence[Change]:
+    async def page(self, since: int) -> Sequence[Change]:
+        """The next few changes after `since` that this process knows of; raises Gone when they were trimmed."""
         if self._recent_after <= since <= self._head:
             return self._recent[bisect_right(self._recent, since, key=_seq) :][:PAGE]
         async with self._read() as reader:

@@ -16,7 +16,7 @@ from libs.store.statements import is_brief
 Statement = tuple[str, tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
 
-HOP_EVERY = 32
+HOP_EVERY = 128
 """Who runs thousands of brief statements in a row lets others have a turn."""
 _AWAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 

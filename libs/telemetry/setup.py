@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from libs.base import Settings
 from libs.telemetry.logs import configure_logs
+from libs.telemetry.tracing import make_ids_alone
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,22 @@ def setup(service: str, settings: Settings) -> Telemetry:
 
 
 def _export_traces(service: str, endpoint: str | None) -> Callable[[], None]:
-    """Spans are made even without a collector: their ids tie log lines and letters of one run together."""
+    """Without a collector spans have ids all the same: they tie log lines and letters of one run together."""
+    make_ids_alone(not endpoint)
+    if not endpoint:
+        return _nothing
     from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
-    if endpoint:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     return provider.shutdown
+
+
+def _nothing() -> None:
+    """There is nothing to send."""

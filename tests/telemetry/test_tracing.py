@@ -6,9 +6,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 
 from libs.base import Settings
 from libs.telemetry import counter, extract, histogram, inject, metrics_text, setup, span, trace_id
+from libs.telemetry.tracing import make_ids_alone
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -52,7 +55,15 @@ def test_outside_of_a_span_nothing_is_injected():
     assert extract({}) == {}
 
 
-def test_a_span_fails_with_its_block():
+@pytest.fixture
+def collected():
+    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+    make_ids_alone(False)
+    yield
+    make_ids_alone(True)
+
+
+def test_a_span_that_is_collected_fails_with_its_block(collected: None):
     with pytest.raises(ValueError, match="no"), span("fails", jobs=2) as failed:
         raise ValueError("no")
     assert failed.status.status_code.name == "ERROR"

@@ -124,14 +124,10 @@ class Loop:
     async def _catch_up(self) -> None:
         """Raises Gone when the log was trimmed before it was read; then all is loaded anew."""
         assert self.shelf is not None
-        while self._store.feed.head > self._seq:
-            async with self._store.read() as reader:
-                changes = await reader.changes_since(self._seq, limit=PAGE)
+        while self._store.feed.head > self._seq and (changes := await self._store.feed.page(self._seq)):
             for change in changes:
                 self._seq = change.seq
                 self.moved += self.shelf.take(change)
-            if len(changes) < PAGE:
-                return
 
     async def _decide(self) -> None:
         quiet = False

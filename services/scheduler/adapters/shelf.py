@@ -25,6 +25,7 @@ class Shelf:
         self.book = book
         self.keys: dict[str, Key] = {}
         self.versions: dict[str, int] = {}
+        self._seen: dict[Key, int] = {}
         self.since: dict[str, int] = {}
         self.told: dict[str, Object] = {}
         self.untold: dict[str, None] = {}
@@ -61,8 +62,13 @@ class Shelf:
         """What somebody changed; False for what the book has no part in, or was there before."""
         if change.resource not in self._put:
             return False
+        if (
+            change.resource == kinds.WORKLOAD.resource
+            and self._seen.get((change.namespace, change.name), 0) >= change.seq
+        ):
+            return False  # most of the log is what was decided here: it need not even be read
         obj = change.body
-        if obj is None or (change.resource == kinds.WORKLOAD.resource and self._knows(obj)):
+        if obj is None:
             return False
         (self._remove if change.op == DELETED else self._put)[change.resource](obj)
         return True
@@ -79,17 +85,15 @@ class Shelf:
 
     def drop(self, uid: str) -> None:
         """Its Workload is no more."""
+        self._seen.pop(self.keys.get(uid, ("", "")), None)
         for known in (self.keys, self.versions, self.since, self.told, self.untold):
             known.pop(uid, None)
         self.book.remove_workload(uid)
 
-    def _knows(self, obj: Object) -> bool:
-        return self.versions.get(workloads.owner(obj)["uid"], 0) >= int(obj["metadata"]["resourceVersion"])
-
     def _note(self, obj: Object) -> str:
         meta, uid, own = obj["metadata"], workloads.owner(obj)["uid"], workloads.memory(obj)
         self.keys[uid] = (meta["namespace"], meta["name"])
-        self.versions[uid] = int(meta["resourceVersion"])
+        self.versions[uid] = self._seen[self.keys[uid]] = int(meta["resourceVersion"])
         for kept, name in ((self.since, "since"), (self.told, "told")):
             kept.pop(uid, None)
             if name in own:
