@@ -146,7 +146,7 @@ class Checkpoints:
         forms = {part.entry: part.form for part in manifest.of(self._of(manifest))}
         state = _decode(forms[STATE], data.pop(STATE), map_location) if STATE in data else None
         for name, content in data.items():
-            target = into / name
+            target = into / Path(name).name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         return Restored(manifest.step, state, into if data else None)
@@ -166,7 +166,7 @@ class Checkpoints:
             reporting.reporter.note({}, {}, {"checkpoint": told})
         if self._world > 1:
             manifests.forget_receipts(self._place, step, _attempt())
-        self._forget_old()
+        self._forget_old(step)
 
     def _all_parts(self, step: int) -> list[Part]:
         end, pause = time.monotonic() + PATIENCE_S, 0.01
@@ -177,8 +177,9 @@ class Checkpoints:
             pause = min(pause * 1.5, 0.5)
         return found
 
-    def _forget_old(self) -> None:
-        steps = manifests.steps(self._place)
+    def _forget_old(self, saved: int) -> None:
+        """Of later steps than the one just saved there can only be what was damaged, or not gone on from."""
+        steps = [step for step in manifests.steps(self._place) if step <= saved]
         if len(steps) > self._keep:
             manifests.forget_before(self._place, steps[self._keep - 1])
 

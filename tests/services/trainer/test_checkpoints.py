@@ -106,6 +106,30 @@ def test_a_damaged_checkpoint_is_passed_over_and_when_all_are_it_is_told(uri: st
         kept.restore()
 
 
+def test_damaged_ones_of_later_steps_do_not_sweep_away_what_is_saved_after_them(uri: str):
+    for step in (1, 9):
+        Checkpoints(uri, keep=3).save(step, {"step": step})
+    spot = place(uri)
+    (part,) = spot.names("parts/0000000009/")
+    spot.put(part, b"torn")
+    again = Checkpoints(uri, keep=1)
+    found = again.restore()
+    assert found is not None and found.step == 1
+    for step in (2, 3):
+        again.save(step, {"step": step})
+        found = Checkpoints(uri).restore()
+        assert found is not None and found.step == step
+    assert manifests.steps(spot) == [9, 3]
+
+
+def test_a_file_of_a_checkpoint_is_put_into_its_folder_whatever_it_is_called(tmp_path: Path):
+    spot = place(str(tmp_path / "kept"))
+    part = manifests.write_part(spot, 1, 0, "../../outside", "file", b"x")
+    manifests.commit(spot, 1, 1, [part])
+    assert Checkpoints(str(tmp_path / "kept")).restore(tmp_path / "a" / "into") is not None
+    assert (tmp_path / "a" / "into" / "outside").read_bytes() == b"x"
+
+
 def test_a_sharded_checkpoint_is_there_when_the_last_rank_has_written(uri: str):
     ranks = [Checkpoints(uri, sharded=True, rank=rank, world=2) for rank in (0, 1)]
     both = [threading.Thread(target=r.save, args=(5, {"rank": n})) for n, r in enumerate(ranks)]
