@@ -109,10 +109,10 @@ def disruption(pod: Object) -> tuple[str, str, str] | None:
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
-            at = condition.get("lastTransitionTime") or _ended_at(pod)
+            at = condition.get("lastTransitionTime") or ended_at(pod)
             return condition.get("reason") or "DisruptionTarget", condition.get("message") or "", at
     if status.get("phase") == "Failed" and status.get("reason") in _LOST:
-        return status["reason"], status.get("message") or "", _ended_at(pod)
+        return status["reason"], status.get("message") or "", ended_at(pod)
     return None
 
 
@@ -176,7 +176,8 @@ def _last_seen(event: Object) -> str:
     return str(at or event["metadata"].get("creationTimestamp") or "")
 
 
-def _ended_at(pod: Object) -> str:
+def ended_at(pod: Object) -> str:
+    """When the pod's last container ended; of one that tells nothing, when it was asked to go or made."""
     status, meta = pod.get("status") or {}, pod["metadata"]
     ended = [(c.get("state") or {}).get("terminated") or {} for c in status.get("containerStatuses") or []]
     begun = meta.get("deletionTimestamp") or meta.get("creationTimestamp") or ""

@@ -2,15 +2,16 @@
 
 The ranks of a distributed job end with connection errors when one of them is evicted or its node is lost. The child Job
 alone cannot know: it replaces the evicted pod (podFailurePolicy) and counts the others as failed. So the trainer notes
-each disruption when it sees it, since the pod that bore its mark is soon gone, and judges the failure by that note.
+each disruption when it sees it, since the pod that bore its mark is soon gone, and judges the failure by that note. A
+pod that somebody deletes (`kubectl delete pod`) bears no mark of Kubernetes': it is told by the order of things.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from libs.base.clock import rfc3339
-from libs.cluster.obstacles import disruption
-from services.trainer.domain.observed import Observed, index, phase, uid
+from libs.cluster.obstacles import disruption, ended_at
+from services.trainer.domain.observed import Observed, index, is_leaving, phase, uid
 from services.trainer.domain.outcome import Outcome
 
 Job = dict[str, Any]
@@ -28,15 +29,18 @@ def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int) -> dict[st
 
     A rank that was there when another one was taken away fails by that; one made afterwards fails by itself. Memory
     limits and deadlines are no consequence of a disruption. A job of one node has nobody to wait for: its Job makes
-    the pod again.
+    the pod again, but for one that was deleted, which Jobs count as failed.
     """
     note = noted(job, observed)
-    if num_nodes < 2 or not note or note.get("job") != uid(observed.job) or why.reason in _OWN_FAULT:
+    if not note or note.get("job") != uid(observed.job) or why.reason in _OWN_FAULT:
+        return None
+    if num_nodes < 2 and note["reason"] != DELETED:
         return None
     own = [pod for pod in observed.pods if phase(pod) == "Failed" and disruption(pod) is None]
     return note if not own or any(_made(pod) < str(note["time"]) for pod in own) else None
 
 
+DELETED = "PodDeleted"
 _OWN_FAULT = ("OOMKilled", "DeadlineExceeded")
 
 
@@ -57,12 +61,30 @@ def sentence(note: dict[str, Any]) -> str:
 def _seen(observed: Observed) -> list[dict[str, Any]]:
     notes = []
     for pod in observed.pods:
-        told = disruption(pod)
+        told = disruption(pod) or _deleted(pod, observed)
         if told and observed.job is not None and _is_of(pod, observed.job):
             reason, message, time = told
             entry = {"job": uid(observed.job), "node": f"node-{index(pod)}", "reason": reason, "time": _seconds(time)}
             notes.append({**entry, "message": message[:512]})
     return notes
+
+
+def _deleted(pod: Job, observed: Observed) -> tuple[str, str, str] | None:
+    """A pod that has to go although the attempt was to run on and nothing had failed: somebody deleted it. Once a node
+    has failed, or the attempt is suspended, the Job deletes the others itself; within the same second nobody can tell.
+    """
+    if not is_leaving(pod) or observed.job is None or observed.job["spec"].get("suspend") or is_leaving(observed.job):
+        return None
+    gone_by = datetime.fromisoformat(pod["metadata"]["deletionTimestamp"])
+    asked = rfc3339(gone_by - timedelta(seconds=pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+    failed = [_seconds(ended_at(other)) for other in observed.pods if phase(other) == "Failed" and other is not pod]
+    is_first = all(asked < time for time in failed if time)
+    return (DELETED, "somebody deleted its pod", asked) if is_first and index(pod) < _size(observed.job) else None
+
+
+def _size(child: Job) -> int:
+    """Ranks from here on are not wanted any more: a job that shrinks gives their pods back."""
+    return int(child["spec"].get("completions") or 1)
 
 
 def _is_of(pod: Job, child: Job) -> bool:

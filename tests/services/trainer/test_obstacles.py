@@ -11,7 +11,7 @@ from contracts.kinds.upstream import upstream
 from libs.base.clock import rfc3339
 from libs.base.errors import ApiError, Forbidden, TooManyRequests, Unavailable
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import columns, starting
+from services.trainer.domain import columns, disruption, starting
 from services.trainer.domain.observed import Observed
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.reconcile import trainjob as reconcile
@@ -38,8 +38,8 @@ def _after(trainjob: dict[str, Any], plan: Plan) -> dict[str, Any]:
     return stored
 
 
-def _child(uid: str = "first", condition: str | None = None, reason: str = "") -> dict[str, Any]:
-    made = child(condition, reason, suspend=False, completions=2)
+def _child(uid: str = "first", condition: str | None = None, reason: str = "", **spec: Any) -> dict[str, Any]:
+    made = child(condition, reason, **{"suspend": False, "completions": 2, **spec})
     made["metadata"] |= {"uid": uid, "creationTimestamp": rfc3339(NOW - timedelta(minutes=5))}
     return made
 
@@ -158,8 +158,8 @@ def _disrupted(index: int, phase: str = "Failed", at: str = "2026-11-22T09:58:00
     return made
 
 
-def _failed(index: int, made_at: str = "2026-11-22T09:50:00Z") -> dict[str, Any]:
-    ended = pod(index, "Failed", exitCode=1, finishedAt="2026-11-22T09:58:02Z")
+def _failed(index: int, made_at: str = "2026-11-22T09:50:00Z", second: int = 2) -> dict[str, Any]:
+    ended = pod(index, "Failed", exitCode=1, finishedAt=f"2026-11-22T09:58:{second:02}Z")
     ended["metadata"]["creationTimestamp"] = made_at
     return ended
 
@@ -202,6 +202,47 @@ def test_all_nodes_begin_again_when_one_was_taken_away(pods: tuple[dict[str, Any
     assert [action.obj["kind"] for action in begun.actions if isinstance(action, Ensure)] == ["Job"]
     running = _plan(marked, job=_child("second"), pods=(pod(0, "Running"), pod(1, "Running")))
     assert running.status is not None and running.status["conditions"] == [] and running.status["restarts"] == 1
+
+
+def _deleted(index: int, phase: str, **more: Any) -> dict[str, Any]:
+    """A pod that was told at 09:58:00 to go within ten seconds."""
+    made = pod(index, phase, **more)
+    times = {"creationTimestamp": "2026-11-22T09:50:00Z", "deletionTimestamp": "2026-11-22T09:58:10Z"}
+    made["metadata"] |= {**times, "deletionGracePeriodSeconds": 10}
+    return made
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_job_whose_pod_somebody_deletes_begins_again(nodes: int):
+    wanted = admitted(spec={"trainer": {"numNodes": nodes}})
+    others = tuple(pod(at, "Running") for at in range(nodes - 1))
+    size = {"completions": nodes}
+    leaving = _plan(wanted, job=_child(**size), pods=(*others, _deleted(nodes - 1, "Running")))
+    noted = _after(wanted, leaving)
+    assert (noted["status"]["disruption"]["reason"], noted["status"]["disruption"]["time"]) == (
+        "PodDeleted", "2026-11-22T09:58:00Z",
+    )  # fmt: skip
+    failed = _child("first", "Failed", "BackoffLimitExceeded", **size)
+    ended = _deleted(nodes - 1, "Failed", exitCode=1, finishedAt="2026-11-22T09:58:01Z")
+    echoes = tuple(_failed(at) for at in range(nodes - 1))
+    for before, pods in ((noted, echoes), (wanted, (*echoes, ended))):
+        told = _condition(_plan(before, job=failed, pods=pods))
+        assert told["reason"] == "Restarting", told
+    assert f"node-{nodes - 1} was taken away (PodDeleted: somebody deleted its pod)" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods"),
+    [
+        pytest.param(
+            {}, (_failed(0, second=0), _deleted(1, "Running")), id="a node has failed, so its Job stops the others"
+        ),
+        pytest.param({"suspend": True}, (pod(0, "Running"), _deleted(1, "Running")), id="the attempt is suspended"),
+        pytest.param({"completions": 1}, (pod(0, "Running"), _deleted(1, "Running")), id="the job shrinks"),
+    ],
+)
+def test_a_pod_that_its_job_gives_back_is_no_disruption(seen: dict[str, Any], pods: tuple[dict[str, Any], ...]):
+    assert disruption.noted(admitted(), Observed(job=_child(**seen), pods=pods)) is None
 
 
 def test_a_pod_on_a_lost_node_holds_the_next_attempt_up_and_is_named():
