@@ -71,6 +71,18 @@ async def test_what_is_put_is_read_back(store: Store):
         assert len(await records.latest_events(reader, "team", 10)) == 1
 
 
+async def test_pods_of_another_namespace_that_bear_a_jobs_uid_are_not_told_as_its_own(store: Store):
+    """Labels of pods are anybody's to write."""
+    await filled(store)
+    async with store.write() as uow:
+        meta = {"uid": "p2", "namespace": "mallory", "name": "digits-0"}
+        await records.put_pod(uow, "u1", {"metadata": meta, "spec": {}})
+        await records.put_event(uow, "u1", {"metadata": {"uid": "e2", "namespace": "mallory", "name": "e"}}, "2026")
+    async with store.read() as reader:
+        assert [row.uid for row in await records.pods_of(reader, "u1")] == ["p1"]
+        assert [event["metadata"]["uid"] for event in await records.events_of(reader, "u1")] == ["e1"]
+
+
 async def test_of_too_many_figures_every_second_goes(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(records, "FIGURES_MAX", 10)
     async with store.write() as uow:

@@ -78,6 +78,8 @@ _PUT_EVENT = (
     "INSERT INTO archive_events (uid, job_uid, namespace, last_at, body) VALUES (?1, ?2, ?3, ?4, ?5) "
     "ON CONFLICT (uid) DO UPDATE SET last_at = excluded.last_at, body = excluded.body"
 )
+_OWN = "job_uid = ?1 AND namespace = (SELECT namespace FROM archive_jobs WHERE uid = ?1)"
+"""A label can name any job: what bears one in another namespace than the job's is not the job's."""
 _OF_JOB = ("archive_pods", "archive_logs", "archive_events", "archive_figures")
 
 
@@ -139,7 +141,7 @@ async def mark_gone(uow: UnitOfWork, pod_uid: str, at: str) -> None:
 
 
 async def pods_of(reader: Reader, job_uid: str) -> list[PodRow]:
-    sql = "SELECT uid, job_uid, gone_at, body FROM archive_pods WHERE job_uid = ?1 ORDER BY name, uid"
+    sql = f"SELECT uid, job_uid, gone_at, body FROM archive_pods WHERE {_OWN} ORDER BY name, uid"
     return [_pod(row) for row in await reader.rows(sql, job_uid)]
 
 
@@ -184,7 +186,7 @@ async def put_event(uow: UnitOfWork, job_uid: str, event: Object, last_at: str) 
 
 
 async def events_of(reader: Reader, job_uid: str) -> list[Object]:
-    sql = "SELECT body FROM archive_events WHERE job_uid = ?1 ORDER BY last_at, uid"
+    sql = f"SELECT body FROM archive_events WHERE {_OWN} ORDER BY last_at, uid"
     return [orjson.loads(body) for (body,) in await reader.rows(sql, job_uid)]
 
 
