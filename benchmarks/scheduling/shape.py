@@ -16,7 +16,8 @@ class Class:
     every_ms: int
     runtime_ms: int
     priority: int
-    cpu: int
+    cpu: int | str
+    """Of one pod."""
     pods: int = 1
     topology: Topology | None = None
 
