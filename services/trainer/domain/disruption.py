@@ -18,10 +18,13 @@ Job = dict[str, Any]
 
 
 def noted(job: Job, observed: Observed) -> dict[str, Any] | None:
-    """The newest disruption of the present attempt: that of a pod which is still there, or the one noted before."""
+    """The newest disruption of the present attempt: that of a pod which is still there, or the one noted before. The
+    first deletion counts: what is deleted after it may well be its consequence.
+    """
     told = (job.get("status") or {}).get("disruption")
     known = [told] if told and told.get("job") == uid(observed.job) else []
-    return max([*known, *_seen(observed)], key=lambda note: str(note["time"]), default=told)
+    seen = [note for note in _seen(observed) if not (known and note["reason"] == DELETED)]
+    return max([*known, *seen], key=lambda note: str(note["time"]), default=told)
 
 
 def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int) -> dict[str, Any] | None:

@@ -222,6 +222,10 @@ def test_a_job_whose_pod_somebody_deletes_begins_again(nodes: int):
     assert (noted["status"]["disruption"]["reason"], noted["status"]["disruption"]["time"]) == (
         "PodDeleted", "2026-11-22T09:58:00Z",
     )  # fmt: skip
+    later = [_deleted(at, "Running") for at in range(nodes)]
+    later[0]["metadata"]["deletionTimestamp"] = "2026-11-22T09:58:20Z"
+    again = disruption.noted(noted, Observed(job=_child(**size), pods=tuple(later)))
+    assert again == noted["status"]["disruption"], "the first is the cause"
     failed = _child("first", "Failed", "BackoffLimitExceeded", **size)
     ended = _deleted(nodes - 1, "Failed", exitCode=1, finishedAt="2026-11-22T09:58:01Z")
     echoes = tuple(_failed(at) for at in range(nodes - 1))
