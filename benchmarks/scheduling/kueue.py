@@ -1,6 +1,7 @@
 """Kueue's scheduler performance configurations (kubernetes-sigs/kueue, test/performance/scheduler/configs): baseline,
-tas, and of large-scale both the one of 1,000 queues, whose run time is known, and the one of 2,000; numbers as there. `balanced` is its word for slices that it spreads evenly;
-here they are slices of that size on hosts, near each other where that can be.
+tas, and of large-scale both that of 1,000 queues, whose run time is known, and that of 2,000. All numbers are theirs.
+
+`balanced` is its word for slices that it spreads evenly over racks; here they are slices on hosts near each other.
 """
 
 from __future__ import annotations
