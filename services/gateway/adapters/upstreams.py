@@ -26,6 +26,8 @@ DOCUMENT_S = 5.0
 CONNECT_TRIES, CONNECT_PAUSE_S = 4, 0.15
 """A refused connection has delivered nothing; during a rolling restart the next one finds the new process."""
 _RETRYABLE = frozenset(("GET", "HEAD", "OPTIONS"))
+_CUT = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
+"""A process that ends closes its connections, before it answers or while it is being asked."""
 
 
 class HttpAnswer:
@@ -104,7 +106,7 @@ class HttpUpstreams:
                 return await self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
             except (aiohttp.ClientError, OSError) as error:
                 unsent = isinstance(error, aiohttp.ClientConnectorError)
-                again = unsent or (method in _RETRYABLE and isinstance(error, aiohttp.ServerDisconnectedError))
+                again = unsent or (method in _RETRYABLE and isinstance(error, _CUT))
                 if not again or attempt == tries:
                     raise Unavailable(f"{service} does not answer: {error}", retry_after_s=1) from error
             await self._clock.sleep(CONNECT_PAUSE_S * attempt)
