@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -90,7 +91,7 @@ def started(home: Path, images: Path | None = None) -> Iterator[Platform]:
 
 def processes_of(home: Path) -> dict[int, str]:
     """Living processes that carry this home in their environment or command line."""
-    mark = str(home).encode()
+    mark = re.compile(re.escape(str(home).encode()) + rb"(?![\w-])")  # not those of home10 for home1
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -98,7 +99,7 @@ def processes_of(home: Path) -> dict[int, str]:
             state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
         except OSError:
             continue
-        if mark in words and state != "Z" and int(folder.name) != os.getpid():
+        if mark.search(words) and state != "Z" and int(folder.name) != os.getpid():
             found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     return found
 
