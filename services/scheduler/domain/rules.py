@@ -8,6 +8,7 @@ from libs.base.errors import Cause
 
 Object = dict[str, Any]
 MAY_CHANGE = ("active", "priority", "priorityClassRef", "maximumExecutionTimeSeconds")
+BINDING = ("finalizers", "ownerReferences")
 HOSTNAME = "kubernetes.io/hostname"
 
 
@@ -74,6 +75,10 @@ def workload_causes(obj: Object, old: Object | None) -> list[Cause]:
     """For people; what the scheduler itself writes is not asked."""
     if old is None:
         return [Cause("kind", "Workloads are written by the scheduler: label the job with kueue.x-k8s.io/queue-name")]
+    bound = [key for key in BINDING if (old["metadata"].get(key) or []) != (obj["metadata"].get(key) or [])]
+    if bound:
+        why = "binds it to what it stands for, until that has no pods: delete that, or set spec.active to false"
+        return [Cause(f"metadata.{key}", why) for key in bound]
     before, after = old.get("spec") or {}, obj.get("spec") or {}
     changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
     told = f"cannot be changed here, only {', '.join(MAY_CHANGE)}: change the object that it stands for"
