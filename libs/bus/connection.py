@@ -1,6 +1,7 @@
 """The connection to NATS, held by FastStream's broker: opened once, renewed for ever, and told apart life by life."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -8,11 +9,13 @@ from contextlib import suppress
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsSecurity
 from nats.aio.client import Client
-from nats.errors import MaxPayloadError
+from nats.errors import MaxPayloadError, NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
-from nats.js.errors import NoStreamResponseError
+from nats.js.api import Header
+from nats.js.errors import APIError
 
+from libs.bus.asking import Asking
 from libs.bus.errors import BusError, BusUnavailable
 from libs.bus.messages import PubAck, inbox_prefix
 from libs.bus.trust import Trust
@@ -55,6 +58,7 @@ class Connection:
         self._leaving = self._complained = False
         self.nc: Client
         self.js: JetStreamContext
+        self.asking: Asking
         self.when_renewed: list[Callable[[], None]] = []
 
     def _security(self, url: str) -> NatsSecurity | None:
@@ -67,6 +71,7 @@ class Connection:
         self.nc = await self._broker.connect()
         self._complained = True  # from here on losses are told by the callbacks below
         self.js = self.nc.jetstream(timeout=API_TIMEOUT_S)
+        self.asking = Asking(self.nc)
 
     async def close(self) -> None:
         """Leaves at once: whoever needs a farewell has taken it."""
@@ -103,25 +108,20 @@ class Connection:
         try:
             if not self.nc.is_connected:
                 raise BusUnavailable("the broker is away")
-            ack = await self._broker.publish(
-                payload,
-                subject,
-                headers=dict(headers),
-                stream=stream,
-                timeout=timeout_s,
-                correlation_id=headers.get(MSG_ID),
-            )
+            given = {**headers, Header.EXPECTED_STREAM.value: stream}
+            answer = await self.asking.ask(subject, payload, headers=given, timeout_s=timeout_s)
+            ack = _ack_in(answer.data)
         except BusUnavailable:
             raise
         except MaxPayloadError:
             raise BusError(f"{len(payload)} bytes on {subject} are more than the broker takes") from None
-        except NoStreamResponseError:
+        except NoRespondersError:
             raise StreamMissing(f"no stream takes {subject}") from None
         except (NatsTimeoutError, TimeoutError):
             raise BusUnavailable(f"the broker did not acknowledge {subject} within {timeout_s:.1f} s") from None
         except Exception as error:  # whatever a broken socket or a restarting broker makes nats-py raise
             raise BusUnavailable(f"{subject}: {type(error).__name__}: {error}") from error
-        return PubAck(seq=ack.seq, duplicate=bool(ack.duplicate))
+        return ack
 
     async def _on_error(self, error: Exception) -> None:
         LOG.log(logging.DEBUG if self._complained else logging.WARNING, "broker: %s: %s", type(error).__name__, error)
@@ -141,3 +141,11 @@ class Connection:
         LOG.info("the broker is back")
         for act in self.when_renewed:
             act()
+
+
+def _ack_in(data: bytes) -> PubAck:
+    """Raises nats' APIError where the broker refused."""
+    told = json.loads(data)
+    if "error" in told:
+        raise APIError.from_error(told["error"])
+    return PubAck(seq=told["seq"], duplicate=bool(told.get("duplicate")))

@@ -13,6 +13,7 @@ from nats.errors import NoRespondersError
 
 from libs.base.clock import Clock
 from libs.bus.api import Deliver
+from libs.bus.asking import Asking
 from libs.bus.attempt import Failures, attempt
 from libs.bus.dead import text_headers
 from libs.bus.limit import cancelled
@@ -34,8 +35,10 @@ Undertaker = Callable[[Delivery, str], Awaitable[None]]
 class Handler:
     """Brings messages to one `deliver` function and settles each by what came of it."""
 
-    def __init__(self, service: str, deliver: Deliver, bury: Undertaker, *, clock: Clock, tuning: Tuning) -> None:
-        self._service, self._deliver, self._bury = service, deliver, bury
+    def __init__(
+        self, service: str, deliver: Deliver, bury: Undertaker, asking: Asking, *, clock: Clock, tuning: Tuning
+    ) -> None:
+        self._service, self._deliver, self._bury, self._asking = service, deliver, bury, asking
         self._clock, self._tuning = clock, tuning
         self._failures = Failures()
         self._in_hand: dict[asyncio.Task[None], Msg] = {}
@@ -94,10 +97,10 @@ class Handler:
             failures=self._failures,
         )
         if verdict is None:
-            await settle(msg, Msg.Ack.Ack)
+            await settle(self._asking, msg, Msg.Ack.Ack)
         elif isinstance(verdict, Retry):
             RETRIED.inc()
-            await settle(msg, _nak(verdict.delay_s))
+            await settle(self._asking, msg, _nak(verdict.delay_s))
         else:
             await self._give_up(msg, delivery, verdict)
 
@@ -106,18 +109,18 @@ class Handler:
             await self._bury(delivery, verdict.reason)
         except Exception as error:  # better once more to the handler than lost
             LOG.warning("dead letter not stored, will try again: %s", describe(error))
-            await settle(msg, _nak(self._tuning.backoff_max_s / 10))
+            await settle(self._asking, msg, _nak(self._tuning.backoff_max_s / 10))
         else:
             BURIED.labels(verdict.cause).inc()
             LOG.error("%s is a dead letter: %s", delivery.subject, verdict.reason)
-            await settle(msg, Msg.Ack.Term)
+            await settle(self._asking, msg, Msg.Ack.Term)
 
 
-async def settle(msg: Msg, verb: bytes) -> None:
+async def settle(asking: Asking, msg: Msg, verb: bytes) -> None:
     """Tells the broker and waits until it knows; a settlement that got lost only means one more delivery."""
     for _ in range(SETTLE_TRIES):
         try:
-            await msg._client.request(msg.reply, verb, timeout=SETTLE_S)
+            await asking.ask(msg.reply, verb, timeout_s=SETTLE_S)
             return
         except NoRespondersError:
             break  # the consumer is gone, and with it what it remembered

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from libs.base.clock import Clock
+from libs.base.clock import Clock, SystemClock
 
 
 @asynccontextmanager
 async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
     """Cancels its body after `seconds` of `clock` and raises TimeoutError."""
+    if isinstance(clock, SystemClock):  # whose seconds are the loop's: a timer instead of a task for each letter
+        async with asyncio.timeout(seconds):
+            yield
+        return
     async with asyncio.timeout(None) as scope:
         timer = asyncio.create_task(_expire(clock, seconds, scope))
         try:

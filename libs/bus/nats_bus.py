@@ -92,7 +92,8 @@ class NatsBus(Bus):
     async def subscribe(self, deliver: Deliver, *, concurrency: int = 16) -> NatsSubscription:
         if not self._hears:
             raise ValueError(f"{self._service} hears nothing: call ensure with message types first")
-        handler = Handler(self._consumer, deliver, self._bury, clock=self.clock, tuning=self._tuning)
+        asking = self._connection.asking
+        handler = Handler(self._consumer, deliver, self._bury, asking, clock=self.clock, tuning=self._tuning)
         subscription = NatsSubscription(
             self._connection,
             self._consumer,
