@@ -46,8 +46,14 @@ class Letter(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object. Absent attributes are left out (CloudEvents knows no null); `data` is kept as it is."""
-        attributes = self.model_dump(mode="json", exclude={"data"}, exclude_none=True)
-        return {**attributes, "data": self.data}
+        found = {name: value for name in _ATTRIBUTES if (value := getattr(self, name)) is not None}
+        if self.time is not None:
+            found["time"] = self._rfc3339(self.time)
+        found["data"] = self.data
+        return found
+
+
+_ATTRIBUTES = tuple(name for name in Letter.model_fields if name != "data")
 
 
 def schema_uri(type: str) -> str:

@@ -85,7 +85,7 @@ def _json_object(raw: bytes | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(raw, Mapping):
         return dict(raw)
     try:
-        found = json.loads(raw, parse_constant=_refuse_constant)
+        found = _JSON.decode(raw.decode(json.detect_encoding(raw), "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise Malformed("body", f"is not JSON: {error}") from None
     if not isinstance(found, dict):
@@ -95,6 +95,9 @@ def _json_object(raw: bytes | Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not allowed in JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _message(letter: Letter) -> Event | Command:
