@@ -13,6 +13,7 @@ from services.scheduler.domain.deadlines import Deadlines
 from services.scheduler.domain.holding import Holding, held_by, is_resized
 from services.scheduler.domain.line import Key, Line
 from services.scheduler.domain.model import (
+    Admission,
     ClusterQueue,
     Cohort,
     LocalQueue,
@@ -169,6 +170,8 @@ class Book:
     def put_workload(self, workload: Workload) -> None:
         """As it is now, whatever was known of it before."""
         holding, held = held_by(workload), self._holdings.get(workload.uid)
+        if holding is not None and holding == held and self._goes_on(workload):
+            return
         self._leave(workload.uid, wake=held is not None and held != holding)
         self.workloads[workload.uid] = workload
         if holding is not None:
@@ -176,6 +179,20 @@ class Book:
         elif workload.active and not workload.suspended and workload.pod_sets:
             self._wait(workload)
         self.deadlines.watch(workload, self.rules)
+
+    def _goes_on(self, workload: Workload) -> bool:
+        """It holds what it held, in the same place of the queue: only what is known of it changes. False where more
+        has to be thought of."""
+        uid, before = workload.uid, self.workloads[workload.uid]
+        if workload.admission is None or uid in self.pledged or order_key(workload) != order_key(before):
+            return False
+        self.workloads[uid] = self.states[self._homes[uid]].holders[uid] = workload
+        self.restless.pop(uid, None)
+        self.leaving.pop(uid, None)
+        self._mark(workload, workload.admission)
+        self.deadlines.forget(uid)
+        self.deadlines.watch(workload, self.rules)
+        return True
 
     def remove_workload(self, uid: str) -> None:
         """It is over: everything it held is free."""
@@ -267,10 +284,15 @@ class Book:
         self.move(holding, +1)
         if admission is None:
             self.pledged[uid] = None
-        elif admission.evicted:
-            self.leaving[uid] = None
+        else:
+            self._mark(workload, admission)
+
+    def _mark(self, workload: Workload, admission: Admission) -> None:
+        """Whether the next cycle has to look at it, or its pods are being stopped."""
+        if admission.evicted:
+            self.leaving[workload.uid] = None
         elif admission.admitted_at is None or is_resized(workload) or not workload.active:
-            self.restless[uid] = None
+            self.restless[workload.uid] = None
 
     def _wait(self, workload: Workload) -> None:
         if self.deadlines.hold_back(workload):
