@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from libs.service.identity import make_keys
 from services.node.adapters.place import Place
@@ -25,6 +26,7 @@ from services.node.runtime.local import LocalRuntime, RuntimeConfig
 from tests.aggregated import KUBECONFIG, Authority, FrontProxy, answering, client_context, server_context, trust_of
 from tests.platform import free_ports
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one cluster for all of them; the last one takes it down
 ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = Path(sys.executable).parent / "kubectl"
 FRONT, SERVING = Authority("front-proxy-ca"), Authority("millstream-ca")
@@ -78,8 +80,9 @@ class Cluster:
     """Closing it takes the API server away."""
 
 
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    tmp_path = tmp_path_factory.mktemp("cluster")
     async with AsyncExitStack() as stack:
         nodes = await stack.enter_async_context(AsyncExitStack())
         node = await nodes.enter_async_context(_node(tmp_path / "node"))
@@ -205,6 +208,7 @@ async def test_who_has_no_right_in_the_cluster_has_none_here(cluster: Cluster) -
     ) in told
     assert "Forbidden" in await eve("delete", "trainjob", "digits", code=1)
     assert "digits" in await cluster.kubectl("get", "trainjobs", "-o", "name")
+    assert "deleted" in await cluster.kubectl("delete", "trainjob", "digits", "--timeout=30s")
 
 
 FORGED: dict[str, tuple[Any, str]] = {
