@@ -7,7 +7,7 @@ import pytest
 from nats.js.api import AckPolicy, ConsumerConfig
 
 from libs.base import SystemClock, SystemIds
-from libs.bus import Bus, BusError, BusUnavailable
+from libs.bus import Bus, BusError, BusUnavailable, snapshots
 from libs.bus.snapshots import Head, Streams
 from libs.testing.bus_server import NatsServer
 
@@ -124,7 +124,8 @@ async def test_garbage_is_refused_and_leaves_nothing(servers: tuple[NatsServer, 
         assert await streams.head("millstream") is None
 
 
-async def test_a_broker_that_is_away_is_named(tmp_path: Path) -> None:
+async def test_a_broker_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "REACH_S", 1.0)
     with pytest.raises(BusUnavailable, match="the broker cannot be reached"):
         async with Streams.connect("nats://127.0.0.1:9"):
             pass
