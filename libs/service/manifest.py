@@ -72,14 +72,17 @@ class Manifest(BaseModel):
     administered: tuple[str, ...] = ()
     """Those of `owns` that the people of a namespace may only read: a role of their own lets write them."""
     reads: tuple[str, ...] = ()
-    """Kinds of the cluster that it only looks at; with `creates` this makes its Role (libs.service.roles)."""
+    """Kinds of the cluster that it only looks at; with `creates` and `patches` this makes its Role
+    (libs.service.roles)."""
+    patches: tuple[str, ...] = ()
+    """Kinds of which it looks at objects that others make, and changes them."""
     routes: tuple[str, ...] = ()
     self_authenticated: tuple[str, ...] = ()
     """Routes that check a bearer token of their own: the gateway passes Authorization through to these alone."""
     aliases: tuple[str, ...] = ()
     """Other Service names this one answers to in /api/v1/namespaces/{ns}/services/<name>:<port>/proxy/."""
 
-    @field_validator("owns", "administered", "creates", "reads")
+    @field_validator("owns", "administered", "creates", "reads", "patches")
     @classmethod
     def _kinds(cls, words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:

@@ -18,9 +18,10 @@ LOGS = {("", "pods"): "pods/log"}
 
 
 def rules(manifest: Manifest) -> list[Rule]:
-    """PolicyRules, one a kind: everything for what it `creates`, reading (and logs) for what it `reads`."""
-    words = [*((word, WRITE) for word in manifest.creates), *((word, ()) for word in manifest.reads)]
-    return [_rule(ServedKind.parse(word), writes) for word, writes in words]
+    """PolicyRules, one a kind: everything for what it `creates`, reading (and logs) for what it `reads`, and besides to
+    change what it `patches`."""
+    parts = ((manifest.creates, WRITE), (manifest.reads, ()), (manifest.patches, ("patch",)))
+    return [_rule(ServedKind.parse(word), writes) for words, writes in parts for word in words]
 
 
 def _rule(kind: ServedKind, writes: Sequence[str]) -> Rule:

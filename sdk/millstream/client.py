@@ -137,9 +137,11 @@ class Client:
         return dict(self.request("GET", path).json())
 
     def forecast(self, manifest: dict[str, Any], namespace: str = "default") -> dict[str, Any]:
-        """What would happen if this TrainJob were submitted now: whether it `starts`, else why not, in `sentences`."""
+        """What would happen if this TrainJob, Training Operator's job or InferenceService with a queue were submitted
+        now: whether it `starts`, else why not, in `sentences`."""
+        home = "inference" if manifest.get("kind") == "InferenceService" else "training"
         space = (manifest.get("metadata") or {}).get("namespace") or namespace
-        wish = self.request("POST", f"/training/v1/namespaces/{space}/demand", json=manifest).json()
+        wish = self.request("POST", f"/{home}/v1/namespaces/{space}/demand", json=manifest).json()
         return dict(self.request("POST", f"/scheduling/v1/namespaces/{space}/forecast", json=wish).json())
 
     def wait(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from contracts.commands.serving.v1 import ApplyInferenceService, DeleteInferenceService
 from contracts.events.registry.v1 import ModelVersionCreated
@@ -22,6 +22,9 @@ from services.serving.handlers import when_model_version_created, when_workload_
 from services.serving.ports import Needs
 from services.serving.reconcile.kind import INFERENCESERVICE
 from services.serving.reconcile.reconciler import Predictors
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
 
 HERE = Path(__file__).parent
 MIGRATIONS = HERE / "adapters" / "migrations"
@@ -48,6 +51,7 @@ def build() -> App:
         command_kinds={ApplyInferenceService: INFERENCESERVICE, DeleteInferenceService: INFERENCESERVICE},
         needs=_needs,
         reconcilers=_reconcilers,
+        routers=_routers,
         migrations=MIGRATIONS,
     )
 
@@ -63,6 +67,12 @@ def _reconcilers(ports: Ports) -> Sequence[Reconciler]:
             return await SqlVersions(reader.session).get(model, version)
 
     return (Predictors.of(lookup, surroundings(ports.settings)),)
+
+
+def _routers(ports: Ports) -> Sequence[APIRouter]:
+    from services.serving.api import router
+
+    return [router(ports.resources, INFERENCESERVICE, surroundings(ports.settings))]
 
 
 def surroundings(settings: Any) -> Surroundings:

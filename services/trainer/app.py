@@ -31,6 +31,7 @@ from services.trainer.adapters.shipped import ensure_public_note, ensure_runtime
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.adapters.versions import SqlVersions, versions_of
 from services.trainer.domain import words
+from services.trainer.domain.legacy import announce as legacy_announce
 from services.trainer.domain.legacy import words as legacy_words
 from services.trainer.domain.legacy.frameworks import FAMILIES
 from services.trainer.domain.workload import Site
@@ -87,11 +88,12 @@ def build() -> App:
     def routers(ports: Ports) -> "Sequence[APIRouter]":
         from services.trainer.api import archive, demand, progress
 
+        legacy_asks = {LEGACY_KINDS[one.kind]: partial(legacy_announce.submit, family=one) for one in FAMILIES}
         store, resources, kept_here = ports.store, ports.resources, archive_of(ports)
         return [
             progress.router(store, resources, TRAINJOB, key_of(ports), ports.clock, kept_here.report),
             archive.router(kept_here.history, resources, kept, ports.clock),
-            demand.router(resources, TRAINJOB, {kind.kind: kind for kind in runtimes}),
+            demand.router(resources, TRAINJOB, {kind.kind: kind for kind in runtimes}, legacy_asks),
         ]
 
     def needs(ports: Ports, uow: UnitOfWork) -> Needs:

@@ -64,6 +64,35 @@ spec:
     command: [python, -c, "import time; time.sleep({seconds})"]
     resourcesPerNode: {{requests: {{cpu: 1, memory: 256Mi}}}}
 """
+PYTORCHJOB = """
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata:
+  name: maybe
+  namespace: team-b
+  labels: {kueue.x-k8s.io/queue-name: user-queue}
+spec:
+  pytorchReplicaSpecs:
+    Worker:
+      template:
+        spec:
+          containers:
+          - {name: pytorch, image: "img:1", command: [python], resources: {requests: {cpu: 1, memory: 256Mi}}}
+"""
+SERVICE = """
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  name: maybe
+  namespace: team-b
+  labels: {kueue.x-k8s.io/queue-name: user-queue}
+spec:
+  predictor:
+    model:
+      modelFormat: {name: sklearn}
+      storageUri: s3://models/iris
+      resources: {requests: {cpu: 1, memory: 256Mi}}
+"""
 URGENT = ", kueue.x-k8s.io/priority-class: urgent"
 
 
@@ -138,6 +167,33 @@ def test_a_file_is_asked_about_before_it_is_submitted(queues: Client, tmp_path: 
     file.write_text(file.read_text().replace("cpu: 1,", "cpu: 7,"))
     assert "its queue can never have more than 1 cpu" in queues.platform.run("explain", "-f", str(file))
     assert "NotFound" in queues.call("kubectl", "get", "trainjob", "maybe", "-n", "team-b", check=False)
+
+
+def test_files_of_other_kinds_that_queue_are_asked_about_too(queues: Client, tmp_path: Path) -> None:
+    told = {"training": "1 worker on sample-flavor", "serving": "1 predictor on sample-flavor"}
+    for name, manifest in {"training": PYTORCHJOB, "serving": SERVICE}.items():
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(manifest)
+        assert f"It would start at once: {told[name]}." in queues.platform.run("explain", "-f", str(file))
+
+
+def test_a_job_that_is_set_aside_is_suspended_and_goes_on_when_it_is_made_active(queues: Client) -> None:
+    _submit(queues, "aside", 1.5)
+    _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a"))
+    [name] = [
+        found["metadata"]["name"]
+        for found in json.loads(queues.call("kubectl", "get", "workloads", "-n", "team-a", "-o", "json"))["items"]
+        if found["metadata"]["ownerReferences"][0]["name"] == "aside"
+    ]
+    patch = ("kubectl", "patch", "workload", name, "-n", "team-a", "--type", "merge", "-p")
+    queues.call(*patch, '{"spec": {"active": false}}')
+    queues.call("kubectl", "wait", "--for=condition=Suspended", "trainjob/aside", "-n", "team-a", "--timeout=30s")
+    where = "jsonpath={.spec.suspend} {.status.conditions[0].reason}"
+    told = queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a", "-o", where)
+    assert told == "true Deactivated"
+    assert "It was set aside" in queues.platform.run("explain", "job", "aside", "-n", "team-a")
+    queues.call(*patch, '{"spec": {"active": true}}')
+    _wait(queues, "aside")
 
 
 def test_an_urgent_job_preempts_another_which_resumes_and_completes(queues: Client) -> None:

@@ -19,7 +19,7 @@ JOB_WORDS = ("job", "jobs")
 def explain(
     kind: Annotated[str, typer.Argument(help="job, or any kind that waits in queues: trainjob, pytorchjob, ...")] = "",
     name: Annotated[str, typer.Argument(help="The object's name")] = "",
-    file: Annotated[str, typer.Option("--file", "-f", help="A TrainJob that is not submitted yet; - reads stdin")] = "",
+    file: Annotated[str, typer.Option("--file", "-f", help="A manifest that is not submitted yet; - reads stdin")] = "",
     namespace: Namespace = "default",
     output: Annotated[str, typer.Option("--output", "-o", help="text or json")] = "text",
     home: Home = None,

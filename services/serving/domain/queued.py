@@ -38,7 +38,7 @@ def queue_of(isvc: Object) -> str | None:
 
 def gate(isvc: Object, wanted: Predictor, template: Object, now: datetime, *, pods_gone: bool) -> Gate:
     """`template` is the pod template before anything was assigned; `pods_gone` counts for an evicted service only."""
-    asks = queueing.pod_set(PODS, wanted.replicas, template)
+    asks = _asks(wanted, template)
     if admission.is_evicted(isvc) and not pods_gone:
         return _stopping(isvc)
     if admission.sets_aside(admission.of(isvc)) or admission.of(isvc).get("state") == admission.SET_ASIDE:
@@ -48,6 +48,15 @@ def gate(isvc: Object, wanted: Predictor, template: Object, now: datetime, *, po
     if admission.is_admitted(isvc):
         return _running(isvc, asks)
     return _waiting(isvc, asks, now)
+
+
+def demand_of(isvc: Object, wanted: Predictor, template: Object) -> SubmitWorkload:
+    """What it would ask for first."""
+    return queueing.submit(isvc, [_asks(wanted, template)])
+
+
+def _asks(wanted: Predictor, template: Object) -> PodSet:
+    return queueing.pod_set(PODS, wanted.replicas, template)
 
 
 def over(isvc: Object) -> list[FinishWorkload]:

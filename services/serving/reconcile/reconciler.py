@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts.admission import is_evicted
+from contracts.admission import assignment, is_admitted, is_evicted
 from contracts.kinds.inferenceservice import predictor_model
 from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE, Resource
@@ -16,9 +17,10 @@ from libs.cluster.telling import events_about
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
+from services.serving.domain import seats
 from services.serving.domain.failures import Failure, read_container
 from services.serving.domain.predictor import KnownVersion, Predictor, predictor, registry_name
-from services.serving.domain.queued import Gate, gate, queue_of
+from services.serving.domain.queued import PODS, Gate, gate, queue_of
 from services.serving.domain.starting import is_leaving, obstacle, present, unexplained
 from services.serving.domain.status import Observed
 from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings, template_of
@@ -65,6 +67,7 @@ class Predictors:
         actions = [Ensure(made, apply=True) for made in decision.ensure]
         later = REGISTRY_POLL_S if follow else None if _is_ready(decision) else LOOK_FOR_PODS_S
         try:
+            await self._seat(isvc, ctx)
             return await carry_out(Plan(actions, decision.status, decision.events, later), isvc, ctx)
         except ApiError as error:
             if (decision := _refused(isvc, error, ctx)) is None:
@@ -104,6 +107,16 @@ class Predictors:
             return None
         gone = is_evicted(isvc) and not await self._pods(isvc, ctx)
         return gate(isvc, wanted, template_of(isvc, wanted, self.around), ctx.clock.now(), pods_gone=gone)
+
+    async def _seat(self, isvc: Object, ctx: Context) -> None:
+        """Pods that wait to be told their place are told; one that is gone meanwhile needs none."""
+        assert ctx.cluster is not None
+        given = assignment(isvc, PODS) if is_admitted(isvc) else None
+        if given is None or len(given.topology) < 2:
+            return
+        for name, patch in seats.patches(given, await self._pods(isvc, ctx)):
+            with suppress(NotFound):
+                await ctx.cluster.patch(POD, isvc["metadata"]["namespace"], name, patch)
 
     async def _pods(self, isvc: Object, ctx: Context) -> list[Object]:
         assert ctx.cluster is not None

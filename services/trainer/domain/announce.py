@@ -51,8 +51,10 @@ def submit(job: dict[str, Any], plan: Blueprint, *, after: str | None = None) ->
 
 
 def pod_sets(job: dict[str, Any], plan: Blueprint) -> list[PodSet]:
-    """What the job's nodes are to the scheduler; an elastic job may start with fewer than it asks for."""
-    return [queueing.pod_set(words.NODE, plan.num_nodes, plan.pod, min_count=elastic.least(job, plan))]
+    """What the job's nodes, and a launcher beside them, are to the scheduler; an elastic job may start with fewer nodes
+    than it asks for."""
+    nodes = queueing.pod_set(words.NODE, plan.num_nodes, plan.pod, min_count=elastic.least(job, plan))
+    return [nodes, *([queueing.pod_set(words.LAUNCHER, 1, plan.launcher)] if plan.launcher else [])]
 
 
 def report(job: dict[str, Any], *, ready: bool, counts: Mapping[str, int] | None = None) -> ReportWorkload:

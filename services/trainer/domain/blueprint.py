@@ -43,6 +43,12 @@ class Blueprint:
         return container_of(self.pod)
 
     @property
+    def launcher(self) -> dict[str, Any] | None:
+        """The template of a pod that leads and is no node, of the one policy that may have such; None without one."""
+        policy = self.policy.get("mpi")
+        return None if policy is None or policy.get("runLauncherAsNode") else self.lead or self.pod
+
+    @property
     def limits(self) -> dict[str, Any]:
         return self.node["resources"]["limits"]
 

@@ -13,10 +13,11 @@ MARK = "millstream.dev/placement"
 
 
 def placed(job: Object, template: Object, role: str) -> Object:
-    """The template of a role's pods. A launcher beside the nodes goes to the same machines, and wherever it likes."""
-    given = admission.assignment(job, words.NODE)
-    if given is not None and role != words.NODE:
-        given = given.model_copy(update={"topology": []})
+    """The template of a role's pods. A launcher that is one of the nodes goes to the same machines, and wherever it
+    likes."""
+    given = admission.assignment(job, role)
+    if given is None and (nodes := admission.assignment(job, words.NODE)):
+        given = nodes.model_copy(update={"topology": []})
     return queueing.placed(template, given)
 
 

@@ -11,6 +11,14 @@ from libs.cluster import DEPLOYMENT, POD, resource_of
 from services.serving.domain.workloads import CONTAINER, REVISION_LABEL
 
 
+def merged(obj, patch):
+    """A JSON merge patch."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = {key: value for key, value in (obj or {}).items() if key not in patch}
+    return kept | {key: merged((obj or {}).get(key), value) for key, value in patch.items() if value is not None}
+
+
 class SmallCluster:
     def __init__(self) -> None:
         self.objects: dict[Any, dict[str, Any]] = {}
@@ -45,6 +53,9 @@ class SmallCluster:
             new["status"] = old["status"]
         self.put(new)
         return new
+
+    async def patch(self, resource, namespace, name, patch):
+        self.put(merged(self.objects[resource, namespace, name], patch))
 
     async def delete(self, resource, namespace, name, *, propagation="Background", grace_s=None):
         gone = self.objects.pop((resource, namespace, name), None)

@@ -3,7 +3,9 @@
 import pytest
 
 from contracts.events.scheduling.v1 import Assignment, WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
-from libs.cluster import DEPLOYMENT
+from contracts.queueing import GATE
+from libs.cluster import DEPLOYMENT, POD
+from services.serving.domain import seats
 from tests.services.serving.test_rollout import (
     PATH,
     condition,
@@ -192,3 +194,60 @@ async def test_of_two_tellings_of_an_admission_the_later_one_counts_in_whatever_
 
 def _revised(obj, revision, **given):
     return admitted(obj, **given).model_copy(update={"revision": revision})
+
+
+async def test_what_a_service_would_ask_for_is_told_and_nothing_is_stored(client):
+    where = "/inference/v1/namespaces/team/demand"
+    answer = await client.post(where, json=queued(storageUri="model-registry://iris"))
+    assert answer.status_code == 200, answer.text
+    wish = answer.json()
+    assert (wish["kind"], wish["queue"]) == ("InferenceService", "team-queue")
+    assert [(s["name"], s["count"], s["requests"]) for s in wish["pod_sets"]] == [("predictor", 2, {"cpu": "1"})]
+    assert (await client.get(WHERE)).status_code == 404
+    refused = await client.post(where, json=isvc())
+    assert refused.status_code == 422 and QUEUE in refused.json()["message"]
+
+
+RACKS = Assignment(
+    name="predictor",
+    count=3,
+    topology_levels=["rack"],
+    topology=[{"values": ["r1"], "count": 2}, {"values": ["r2"], "count": 1}],
+)
+
+
+def waiting(name, **spec):
+    pod = {"metadata": {"name": name}, "spec": {"schedulingGates": [{"name": GATE}], **spec}}
+    return pod
+
+
+def seated(name, rack):
+    return {"metadata": {"name": name}, "spec": {"nodeSelector": {"rack": rack, "disk": "fast"}}}
+
+
+def test_pods_behind_the_gate_take_the_seats_that_others_left_free():
+    told = {
+        name: patch["spec"] for name, patch in seats.patches(RACKS, [waiting("b"), seated("a", "r1"), waiting("c")])
+    }
+    assert told == {
+        "b": {"schedulingGates": None, "nodeSelector": {"rack": "r1"}},
+        "c": {"schedulingGates": None, "nodeSelector": {"rack": "r2"}},
+    }
+    leaving = {**seated("a", "r1"), "metadata": {"name": "a", "deletionTimestamp": "2026-11-22T10:00:00Z"}}
+    full = [seated("x", "r1"), seated("y", "r1"), seated("z", "r2"), leaving]
+    assert not list(seats.patches(RACKS, [*full, waiting("b")])), "nobody sits on another's lap"
+    others = waiting("d", schedulingGates=[{"name": GATE}, {"name": "example.com/licence"}])
+    ((_, patch),) = seats.patches(RACKS, [others])
+    assert patch["spec"]["schedulingGates"] == [{"name": "example.com/licence"}]
+
+
+async def test_pods_of_a_service_that_is_spread_open_their_gates(client, cluster, service):
+    obj = await create(client, queued(replicas=3))
+    await until(client, WHERE, lambda found: why(found) == "Waiting")
+    given = {"count": 3, "topology_levels": ["rack"], "topology": RACKS.topology}
+    await hear(service, admitted(obj, **given))
+    await eventually(lambda: replicas(cluster) == 3)
+    assert cluster.deployment()["spec"]["template"]["spec"]["schedulingGates"] == [{"name": GATE}]
+    made = cluster.pend()
+    cluster.put({**made, "spec": {"schedulingGates": [{"name": GATE}]}})
+    await eventually(lambda: cluster.objects[POD, "team", "pod-a"]["spec"] == {"nodeSelector": {"rack": "r1"}})

@@ -5,9 +5,12 @@ from typing import Any
 
 from libs.base import NotFound
 from libs.resources.plan import Ensure, Plan, Remove
-from services.trainer.domain import ungating
+from services.trainer.domain import announce, ungating
+from services.trainer.domain.blueprint import blueprint
+from services.trainer.domain.merge import merged
 from services.trainer.domain.observed import Observed
 from services.trainer.domain.outcome import failed_container
+from services.trainer.domain.placement import placed
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.reconcile import trainjob as reconcile
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
@@ -252,6 +255,19 @@ def test_a_job_that_is_resumed_on_other_machines_gets_other_pods():
     note = {"id": "3", "podSets": [GIVEN]}
     plan = _plan(admitted(status={"admission": note}), **{**RUNNING, "job": child(suspend=True)})
     assert [a.name for a in plan.actions if isinstance(a, Remove)] == ["digits-node-0"]
+
+
+def test_a_launcher_that_is_no_node_counts_as_a_pod_of_its_own_and_goes_where_it_was_sent():
+    of_nodes, with_launcher = (
+        announce.pod_sets(job(), blueprint(job(), merged(RUNTIME, {"spec": {"mlPolicy": {"mpi": leads}}})))
+        for leads in ({"runLauncherAsNode": True}, {})
+    )
+    assert [(one.name, one.count) for one in of_nodes] == [("node", 2)]
+    assert [(one.name, one.count) for one in with_launcher] == [("node", 2), ("launcher", 1)]
+    given = [{"name": "node", "count": 2}, {"name": "launcher", "count": 1, "nodeSelector": {"disk": "fast"}}]
+    trainjob = admitted(status={"admission": {"id": "3", "podSets": given}})
+    assert placed(trainjob, {"spec": {}}, "launcher") == {"spec": {"nodeSelector": {"disk": "fast"}}}
+    assert placed(trainjob, {"spec": {}}, "node") == {"spec": {}}
 
 
 def test_each_pod_behind_the_gate_is_told_the_place_of_its_rank():

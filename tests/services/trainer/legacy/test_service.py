@@ -10,7 +10,8 @@ from contracts.commands.training.v1 import ApplyLegacyJob, DeleteLegacyJob
 from contracts.envelope import Event, letter_for
 from contracts.events.scheduling.v1 import WorkloadAdmitted
 from libs.service.commands import effects
-from tests.services.trainer.legacy.builders import Object
+from services.trainer.domain.legacy.frameworks import BY_KIND
+from tests.services.trainer.legacy.builders import Object, sent
 from tests.services.trainer.paper import PaperCluster
 from tests.services.trainer.test_service import Rig, started, until
 
@@ -135,3 +136,29 @@ async def test_a_job_that_cannot_be_is_refused_over_http_with_its_field(rig: Rig
     assert answer.status_code == 422
     [cause] = answer.json()["details"]["causes"]
     assert cause["field"] == "spec.pytorchReplicaSpecs[Master].replicas" and "must be 1" in cause["message"]
+
+
+@pytest.mark.parametrize("kind", ["PyTorchJob", "TFJob", "MPIJob", "XGBoostJob", "PaddleJob", "JAXJob"])
+async def test_what_a_job_of_any_kind_would_ask_for_is_told_and_nothing_is_stored(rig: Rig, kind: str):
+    family = BY_KIND[kind]
+    leading = {"Launcher": 1} if kind == "MPIJob" else {"Master": 1} if "Master" in family.required else {}
+    body = sent(kind, {**leading, "Worker": {"replicas": 2}})
+    body["metadata"] = {"name": "digits", "labels": {"kueue.x-k8s.io/queue-name": "team-queue"}}
+    answer = await rig.http.post("/training/v1/namespaces/team/demand", json=body)
+    assert answer.status_code == 200, answer.text
+    wish = answer.json()
+    assert (wish["kind"], wish["queue"], wish["name"]) == (kind, "team-queue", "digits")
+    assert {one["name"]: one["count"] for one in wish["pod_sets"]} == {
+        **{role.lower(): 1 for role in leading},
+        "worker": 2,
+    }
+    found = await rig.http.get(f"/apis/kubeflow.org/v1/namespaces/team/{family.plural}")
+    assert found.json()["items"] == []
+
+
+async def test_a_question_about_another_kind_is_refused_with_those_that_there_are(rig: Rig):
+    answer = await rig.http.post(
+        "/training/v1/namespaces/team/demand", json={"apiVersion": "batch/v1", "kind": "Job", "metadata": {}}
+    )
+    assert answer.status_code == 400
+    assert "kubeflow.org/v1 JAXJob" in answer.json()["message"] and "got batch/v1 Job" in answer.json()["message"]
