@@ -121,3 +121,27 @@ def test_a_killed_program_among_independent_ones_is_made_again_alone(platform: P
     (entry,) = over["status"]["recoveries"]
     assert (entry["reason"], entry["node"]) == ("NodeReplaced", "node-1")
     assert [len({step.pid for step in ear.made if step.node == node}) for node in (0, 1)] == [1, 2]
+
+
+HELD = """
+import os, pathlib, socket, subprocess, sys
+
+pathlib.Path("train.py").write_text("import torch.distributed as dist; dist.init_process_group('gloo')")
+held = None
+if os.environ["MILLSTREAM_RESTART"] == "0":
+    held = socket.create_server(("0.0.0.0", int(os.environ["PET_MASTER_PORT"])))
+sys.exit(subprocess.call(["torchrun", "train.py"]))
+"""
+
+
+@pytest.mark.timeout(200)
+def test_a_rendezvous_port_that_somebody_else_holds_is_left_to_him(platform: Platform) -> None:
+    limits = {"cpu": "1", "memory": "2Gi"}
+    trainer = {"numNodes": 1, "command": ["python", "-c", HELD], "resourcesPerNode": {"limits": limits}}
+    spec = {"runtimeRef": {"name": "torch-distributed"}, "trainer": trainer}
+    made = {"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "metadata": {"name": "held"}}
+    with Client.from_home(platform.home) as client:
+        client.apply({**made, "spec": spec})
+        over = _wait_over(client, "held")
+    assert flow.outcome(over) == "Complete", over["status"]
+    assert [entry["reason"] for entry in over["status"]["recoveries"]] == ["PortTaken"]

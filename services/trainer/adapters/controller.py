@@ -25,7 +25,7 @@ from services.trainer.domain.observed import Observed, split
 from services.trainer.domain.outcome import failed_pods
 from services.trainer.domain.starting import unexplained
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
-from services.trainer.domain.tokens import token_for
+from services.trainer.domain.tokens import ticket_offset, token_for
 from services.trainer.domain.workload import Site
 from services.trainer.reconcile import trainjob as pure
 
@@ -93,6 +93,7 @@ class TrainJobs:
     async def _world(self, job: Job, ctx: Context) -> pure.World:
         uid, goes = job["metadata"]["uid"], bool(job["metadata"].get("deletionTimestamp"))
         runtime = None if goes else await self._runtime(job, ctx)
+        key = await self._key()
         asked = ctx.clock.monotonic() - self._asked_at.get(uid, float("-inf")) < pure.ASK_AGAIN_S
         observed = await _observe(job, ctx) if _may_run(job) else Observed()
         return pure.World(
@@ -101,7 +102,8 @@ class TrainJobs:
             observed=observed,
             frameworks=self._frameworks,
             site=self._site,
-            token=token_for(await self._key(), uid),
+            token=token_for(key, uid),
+            first_ticket=ticket_offset(key),
             now=ctx.clock.now(),
             asked=asked,
             known=() if runtime or goes else await self._names(job, ctx),

@@ -25,7 +25,7 @@ from services.trainer.domain.legacy.frameworks.mpi import TOKEN
 from services.trainer.domain.legacy.observed import Observed, is_leaving, phase
 from services.trainer.domain.legacy.pods import holder
 from services.trainer.domain.state import is_admitted, is_finished, is_suspended
-from services.trainer.domain.tokens import token_for
+from services.trainer.domain.tokens import ticket_offset, token_for
 from services.trainer.reconcile import legacy as pure
 
 LATE_AFTER_S = 5.0
@@ -92,6 +92,7 @@ class LegacyJobs:
             now=ctx.clock.now(),
             asked=asked,
             restricted=makes and await _is_restricted(job, ctx),
+            first_ticket=ticket_offset(await self._key()),
             files=await self._files(job) if self._family.files and is_admitted(job) and not observed.secret else {},
         )
 

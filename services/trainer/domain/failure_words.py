@@ -51,6 +51,11 @@ WORDS = (
         "reach each other (network policy, MASTER_ADDR)",
         is_echo=True,
     ),
+    _row(
+        "PortTaken",
+        r"EADDRINUSE|[Aa]ddress already in use|Errno 98\b",
+        "another program of this machine listens there: use another port, or 0 for any that is free",
+    ),
     # Memory and space.
     _row(
         "GPUOutOfMemory",

@@ -1,10 +1,12 @@
 """Which failures a job survives: its nodes begin again from the last checkpoint instead of failing the job.
 
 What the cluster or a signal did to a node is made good by itself, MAX_RESTARTS times without a new checkpoint in
-between. What the program did to itself (an exception, too much memory) fails the job, unless its owner says how often
-it may be tried (annotation millstream.dev/max-restarts, or the runtime's elasticPolicy.maxRestarts).
+between; so is a port of the trainer's choice that was taken, since the next attempt gets another one. What the program
+did to itself (an exception, too much memory) fails the job, unless its owner says how often it may be tried (annotation
+millstream.dev/max-restarts, or the runtime's elasticPolicy.maxRestarts).
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,6 +22,7 @@ PAUSE_S_MAX = 60.0
 SIGNALLED = range(129, 160)
 """Exit codes of programs that a signal ended, as shells and kubelets tell them."""
 HUNG = "Hung"
+PORT_TAKEN = "PortTaken"
 FINAL = ("DeadlineExceeded", "WorkloadsRefused", "TrainingRuntimeNotFound")
 
 Job = dict[str, Any]
@@ -45,9 +48,19 @@ def cause(job: Job, observed: Observed, why: Outcome, num_nodes: int, most: int 
     if (pod := _signalled(observed)) is not None:
         return {**made, "node": f"node-{index(pod)}", "reason": "Killed", "message": why.message[:512]}
     tried = bool(((observed.job or {}).get("spec") or {}).get("backoffLimit"))
-    if why.is_echo or why.reason == LOST or (most is not None and not tried):
+    if why.is_echo or why.reason == LOST or _chosen_port_is_taken(observed, why) or (most is not None and not tried):
         return {**made, "reason": why.reason, "message": why.message[:512]}
     return None
+
+
+def _chosen_port_is_taken(observed: Observed, why: Outcome) -> bool:
+    """Pods may share a machine, on a laptop even with the pods of another platform; a port of the program's own choice
+    is its own affair."""
+    if why.reason != PORT_TAKEN:
+        return False
+    containers = [each for pod in observed.pods for each in (pod.get("spec") or {}).get("containers") or []]
+    ports = {port["containerPort"] for each in containers for port in each.get("ports") or []}
+    return any(re.search(rf"\b{port}\b", why.message) for port in ports)
 
 
 def may_restart(job: Job, most: int | None) -> bool:

@@ -44,7 +44,7 @@ CLEAN_AFTER_S = 10.0
 class World:
     """All that a decision rests on. `asked` says whether the scheduler was asked within the last ASK_AGAIN_S,
     `restricted` that the namespace enforces the Pod Security level of that name; `files` are those that every job of a
-    family with files gets, its token among them."""
+    family with files gets, its token among them; tickets for ports are counted from `first_ticket`."""
 
     job: Job
     family: Family
@@ -53,6 +53,7 @@ class World:
     asked: bool = False
     restricted: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    first_ticket: int = 0
 
 
 def plan(world: World) -> Plan:
@@ -77,7 +78,7 @@ def plan(world: World) -> Plan:
     if told and told.hopeless:
         return _fail(world, Outcome(False, told.reason, f"{told.message}; create a new job with a valid one"))
     if not (job.get("status") or {}).get("startTime"):
-        return Plan(status=status.starting(job, world.family, world.now), requeue_after=0.0)
+        return Plan(status=status.starting(job, world.family, world.now, world.first_ticket), requeue_after=0.0)
     return _run(world, told)
 
 

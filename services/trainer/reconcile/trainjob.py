@@ -49,7 +49,7 @@ class World:
     scheduler was asked within the last ASK_AGAIN_S; `token` is what the job's pods prove themselves with; `known` are
     the names of the runtimes that there are, for the sake of who named another one; `restricted` tells that the
     namespace enforces the Pod Security level of that name; `versions` are those of the registered model that the job
-    names, until it is settled which one it gets."""
+    names, until it is settled which one it gets; tickets for ports are counted from `first_ticket`."""
 
     job: dict[str, Any]
     runtime: dict[str, Any] | None
@@ -62,6 +62,7 @@ class World:
     known: Sequence[str] = ()
     restricted: bool = False
     versions: Sequence[registered.Version] = ()
+    first_ticket: int = 0
 
 
 def plan(world: World) -> Plan:
@@ -309,7 +310,7 @@ def _succeed(world: World, print_: Blueprint, why: Outcome) -> Plan:
 
 
 def _wanted(world: World, print_: Blueprint) -> tuple[Shape, list[dict[str, Any]]]:
-    shape = workload.shape_of(world.job, print_, framework_for(print_.policy, world.frameworks), _ticket(world.job))
+    shape = workload.shape_of(world.job, print_, framework_for(print_.policy, world.frameworks), _ticket(world))
     return shape, workload.child_jobs(world.job, print_, shape, world.site, restricted=world.restricted)
 
 
@@ -329,9 +330,9 @@ def _ensure(world: World, print_: Blueprint, shape: Shape, wanted: list[dict[str
     return [*actions, *again]
 
 
-def _ticket(job: dict[str, Any]) -> int:
+def _ticket(world: World) -> int:
     """The change number at admission: unique in the store, hence a port of its own for each job running now."""
-    return int(job["metadata"].get("resourceVersion") or 0)
+    return world.first_ticket + int(world.job["metadata"].get("resourceVersion") or 0)
 
 
 def _started(job: dict[str, Any]) -> Event:

@@ -12,6 +12,7 @@ from services.trainer.adapters import measures
 from services.trainer.adapters.kinds import TRAINJOB
 from services.trainer.domain import goodput, job_rules, progress, status
 from services.trainer.domain.observed import Observed
+from services.trainer.domain.tokens import ticket_offset
 from services.trainer.plugins import FRAMEWORKS
 from services.trainer.reconcile import trainjob as reconcile
 from tests.services.trainer.builders import NOW, RUNTIME, SITE, admitted, child, job, pod
@@ -327,3 +328,29 @@ def test_the_number_of_nodes_of_a_running_job_changes_only_within_its_bounds():
     assert wrong == ("metadata.annotations[millstream.dev/min-nodes]", "'many' must be a whole number from 1")
     (crossed,) = causes(2, annotations={"millstream.dev/min-nodes": "3"})
     assert crossed[1].startswith("3 must not exceed 2, the most nodes")
+
+
+def _taken(port: int) -> dict[str, Any]:
+    said = f"DistNetworkError: failed to listen. port: {port}, code: -98, name: EADDRINUSE, message: address in use"
+    made = _ended(0, 1, said)
+    made["spec"]["containers"][0]["ports"] = [{"name": "torch", "containerPort": 20042}]
+    return made
+
+
+def test_a_rendezvous_port_that_somebody_holds_is_made_good_by_another_one_and_a_programs_own_is_not():
+    assert _verdict(_plan(admitted(), job=_child(), pods=(_taken(20042),))) == AGAIN
+    assert _verdict(_plan(admitted(), job=_child(), pods=(_taken(8080),))) == ("Failed", "PortTaken")
+
+
+def test_the_next_attempt_and_another_installation_on_the_machine_meet_elsewhere():
+    def port(version: str, key: bytes) -> str:
+        world = reconcile.World(
+            admitted(metadata={"resourceVersion": version}), RUNTIME, Observed(), FRAMEWORKS, SITE, "token", NOW,
+            first_ticket=ticket_offset(key),
+        )  # fmt: skip
+        (made,) = [a.obj for a in reconcile.plan(world).actions if isinstance(a, Ensure) and a.obj["kind"] == "Job"]
+        env = made["spec"]["template"]["spec"]["containers"][0]["env"]
+        return str(next(entry["value"] for entry in env if entry["name"] == "PET_MASTER_PORT"))
+
+    ports = [port("42", b"home a"), port("43", b"home a"), port("42", b"home b")]
+    assert len(set(ports)) == 3 and all(20000 <= int(found) < 30000 for found in ports)

@@ -38,12 +38,12 @@ def waiting(job: Job, now: datetime) -> Status:
     return status
 
 
-def starting(job: Job, family: Family, now: datetime) -> Status:
+def starting(job: Job, family: Family, now: datetime, first_ticket: int = 0) -> Status:
     """Before the first pod is made: the job gets its start and its ports, and keeps them while it lives.
 
     The change number is the store's own, so no other job running now has it.
     """
-    status, ticket = of(job), int(job["metadata"].get("resourceVersion") or 0)
+    status, ticket = of(job), first_ticket + int(job["metadata"].get("resourceVersion") or 0)
     status |= {"startTime": rfc3339(now), "port": status.get("port") or port_for(job, family, ticket)}
     return _resumed(status, job, now)
 
