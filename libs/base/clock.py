@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -51,3 +51,11 @@ def parse_rfc3339(text: str) -> datetime:
     if t.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone: end it with Z or an offset such as +01:00")
     return t.astimezone(UTC)
+
+
+LONGEST_S = 10**9
+
+
+def span(seconds: float) -> timedelta:
+    """So many seconds, at most thirty years of them: people write what no calendar can add, and mean "for ever"."""
+    return timedelta(seconds=max(-LONGEST_S, min(seconds, LONGEST_S)))

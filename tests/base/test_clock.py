@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from libs.base import SystemClock, parse_rfc3339, rfc3339, rfc3339_micro
+from libs.base.clock import span
 
 MOMENT = datetime(2026, 11, 22, 10, 0, 0, 1500, tzinfo=UTC)
 
@@ -34,3 +35,9 @@ async def test_the_system_clock_goes_forward_while_it_sleeps():
     assert clock.monotonic() - before >= 0.009
     assert clock.now() > wall
     assert clock.now().tzinfo is UTC
+
+
+def test_a_span_longer_than_any_calendar_can_still_be_added():
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    assert now + span(60) == datetime(2026, 11, 22, 0, 1, tzinfo=UTC)
+    assert now + span(2**62) > now + timedelta(days=365 * 30) and now - span(1e300) < now

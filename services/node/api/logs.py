@@ -1,14 +1,14 @@
 """`pods/log`: text/plain, as `kubectl logs` and the SDKs read it."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from libs.base.clock import Clock, parse_rfc3339
+from libs.base.clock import Clock, parse_rfc3339, span
 from libs.base.errors import BadRequest
 from services.node.api.loglines import LogWish, read_log
 
@@ -42,7 +42,7 @@ class PodLogs:
 
     def _wish(self, asked: Mapping[str, str], previous: bool) -> LogWish:
         since = _count(asked, "sinceSeconds")
-        begin: datetime | None = self._clock.now() - timedelta(seconds=since) if since is not None else None
+        begin: datetime | None = self._clock.now() - span(since) if since is not None else None
         if asked.get("sinceTime"):
             try:
                 begin = parse_rfc3339(asked["sinceTime"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from libs.base.clock import parse_rfc3339, rfc3339
+from libs.base.clock import parse_rfc3339, rfc3339, span
 from services.node.domain import conditions
 from services.node.domain.attempts import Backoff
 from services.node.domain.indexes import format_indexes, parse_indexes
@@ -131,7 +131,7 @@ def _verdict(
 
 def _too_long(spec: Object, status: Object, now: datetime) -> Verdict | None:
     limit, began = spec.get("activeDeadlineSeconds"), status.get("startTime")
-    if limit is None or not began or spec.get("suspend") or now < parse_rfc3339(began) + timedelta(seconds=limit):
+    if limit is None or not began or spec.get("suspend") or now < parse_rfc3339(began) + span(limit):
         return None
     return Verdict("FailJob", "Job was active longer than specified deadline", "DeadlineExceeded")
 
@@ -198,7 +198,7 @@ def _after_the_end(job: Object, status: Object, tally: _Tally, living: Sequence[
     kept = {**status, **{k: old[k] for k in ("succeeded", "failed", "completedIndexes", "failedIndexes") if k in old}}
     ttl = job["spec"].get("ttlSecondsAfterFinished")
     ends = [c for c in old.get("conditions") or [] if c["type"] in ("Complete", "Failed") and c["status"] == "True"]
-    wake = parse_rfc3339(ends[0]["lastTransitionTime"]) + timedelta(seconds=ttl) if ttl is not None and ends else None
+    wake = parse_rfc3339(ends[0]["lastTransitionTime"]) + span(ttl) if ttl is not None and ends else None
     expired = wake is not None and now >= wake
     return JobPlan(
         kept, tuple(tally.release), delete=names, drop=names, wake_at=None if expired else wake, expire=expired
@@ -245,7 +245,7 @@ def _resumed(status: Object, now: datetime) -> tuple[Object, tuple[tuple[str, st
 
 def _deadline(job: Object, status: Object) -> datetime | None:
     limit = job["spec"].get("activeDeadlineSeconds")
-    return None if limit is None else parse_rfc3339(status["startTime"]) + timedelta(seconds=limit)
+    return None if limit is None else parse_rfc3339(status["startTime"]) + span(limit)
 
 
 def _retry_at(pods: Sequence[Object], tally: _Tally, backoff: Backoff) -> datetime | None:

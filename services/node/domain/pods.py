@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from libs.base.clock import parse_rfc3339
+from libs.base.clock import parse_rfc3339, span
 from services.node.domain.attempts import Attempt, Attempts, Backoff, latest
 
 Object = dict[str, Any]
@@ -96,7 +96,7 @@ class _Step(PodPlan):
 def deadline(pod: Object) -> datetime | None:
     """When the pod must be over, if its spec says so and it has started."""
     limit, began = pod["spec"].get("activeDeadlineSeconds"), (pod.get("status") or {}).get("startTime")
-    return parse_rfc3339(began) + timedelta(seconds=limit) if limit is not None and began else None
+    return parse_rfc3339(began) + span(limit) if limit is not None and began else None
 
 
 def _stop(pod: Object, now: datetime) -> tuple[str, str] | None:

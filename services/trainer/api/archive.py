@@ -6,13 +6,12 @@ A job's story may be read by whoever may read the job; pods, logs and Events tak
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from libs.base.clock import Clock, parse_rfc3339
+from libs.base.clock import Clock, parse_rfc3339, span
 from libs.base.errors import BadRequest, NotFound
 from libs.resources import Kind, Resources
 from libs.resources.selectors import selectors
@@ -164,7 +163,7 @@ class Pods:
         except ValueError as error:
             raise BadRequest(f"sinceTime: {error}") from error
         if seconds is not None:
-            moment = self._clock.now() - timedelta(seconds=seconds)
+            moment = self._clock.now() - span(seconds)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") if moment else ""
 
 

@@ -73,6 +73,7 @@ def test_times_come_as_people_expect_them(cron: str, zone: str, start: str, expe
         ({"catchUp": "All"}, [f"11-22T{hour:02}:00:00Z" for hour in range(3, 13)], 2),
         ({"catchUp": "All", "catchUpLimit": 2}, ["11-22T11:00:00Z", "11-22T12:00:00Z"], 10),
         ({"catchUp": "All", "startingDeadlineSeconds": 7200}, [f"11-22T{h}:00:00Z" for h in (10, 11, 12)], 9),
+        ({"catchUp": "All", "startingDeadlineSeconds": 2**63}, [f"11-22T{hour:02}:00:00Z" for hour in range(3, 13)], 2),
         ({"catchUp": "All", "concurrencyPolicy": "Forbid"}, ["11-22T12:00:00Z"], 11),
     ],
 )
@@ -182,6 +183,7 @@ def test_history_keeps_the_newest_and_names_what_has_to_go() -> None:
         (trigger({**TRAINJOB, "kind": "CronJob"}), "spec.template.kind"),
         (trigger({**TRAINJOB, "metadata": {"name": "x"}}), "spec.template.metadata.name"),
         (trigger({**TRAINJOB, "metadata": {"namespace": "x"}}), "spec.template.metadata.namespace"),
+        (trigger({**TRAINJOB, "metadata": {"labels": -1}}), "spec.template.metadata.labels"),
         (trigger({**SERVICE, "metadata": {}}, event={"type": "a.b.c.v1"}), "spec.template.metadata.name"),
         (trigger(SERVICE), "spec.template.spec.predictor.model.storageUri"),
         (trigger({**TRAINJOB, "spec": {"runtimeRef": {"name": ""}}}), "spec.template.spec.runtimeRef.name"),

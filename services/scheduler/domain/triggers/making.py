@@ -79,6 +79,9 @@ def _known(metadata: Mapping[str, Any], cause: Cause) -> dict[str, Any]:
 
 
 def _metadata(owner: Mapping[str, Any], given: Mapping[str, Any], target: Target, cause: Cause) -> dict[str, Any]:
+    for part in ("labels", "annotations"):
+        if not isinstance(given.get(part) or {}, Mapping):
+            raise Refused(f"spec.template.metadata.{part}: {given[part]!r} is no object")
     name = object_name(owner["name"], cause) if target.delete else str(given.get("name"))
     labels = {**_texts(given.get("labels")), LABEL: owner["name"]}
     notes = {**_texts(given.get("annotations")), KEY: cause.key}

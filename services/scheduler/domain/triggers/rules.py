@@ -6,7 +6,7 @@ from typing import Any
 from libs.base.errors import Cause
 from services.scheduler.domain.triggers.making import LABEL, SUFFIX_CHARS
 from services.scheduler.domain.triggers.targets import Target, names, target_of
-from services.scheduler.domain.triggers.templates import ROOTS, Path, placeholders, written
+from services.scheduler.domain.triggers.templates import PLACEHOLDER, ROOTS, Path, placeholders, written
 from services.scheduler.domain.triggers.times import problem
 
 EVENT_PARTS = ("id", "source", "type", "subject", "time", "namespace", "data")
@@ -63,6 +63,11 @@ def _metadata(metadata: Any, target: Target) -> Iterator[Cause]:
     if not isinstance(metadata, Mapping):
         yield Cause(f"{TEMPLATE}.metadata", "must be an object")
         return
+    for part in ("labels", "annotations"):
+        given = metadata.get(part) or {}
+        if not isinstance(given, Mapping) and not (isinstance(given, str) and PLACEHOLDER.fullmatch(given)):
+            yield Cause(f"{TEMPLATE}.metadata.{part}", f"{given!r} must be an object")
+            return
     if target.delete and (metadata.get("name") or metadata.get("generateName")):
         yield Cause(f"{TEMPLATE}.metadata.name", "must not be set: the name comes from the trigger and what fired it")
     if target.delete is None and not isinstance(metadata.get("name"), str):

@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from libs.base.clock import span
+
 ON_TIME = timedelta(seconds=10)
 """Later than this a time counts as missed, where nothing of what was missed is made up for."""
 WINDOWS = (timedelta(hours=1), timedelta(days=1), timedelta(days=32), timedelta(days=400))
@@ -52,7 +54,7 @@ def due(spec: Mapping[str, Any], last: datetime, now: datetime) -> Due:
     policy, deadline = spec.get("catchUp") or "Latest", spec.get("startingDeadlineSeconds")
     wanted = spec.get("catchUpLimit") or 10 if policy == "All" else 1
     found = _newest(spec["schedule"], last, now, wanted)
-    patience = timedelta(seconds=deadline) if deadline else ON_TIME if policy == "None" else None
+    patience = span(deadline) if deadline else ON_TIME if policy == "None" else None
     fresh = [moment for moment in found if patience is None or now - moment <= patience]
     fire = tuple(fresh[-wanted:])
     return Due(fire, len(found) - len(fire), found[-1] if found else None)
