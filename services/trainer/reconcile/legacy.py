@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from contracts import admission
 from contracts.messages import Message
+from libs.base.clock import span
 from libs.base.errors import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, SECRET, SERVICE
 from libs.cluster.obstacles import Obstacle, event_obstacle, pod_obstacle, refusal
@@ -307,7 +308,7 @@ def _seconds_left(world: World) -> float | None:
 def _due(job: Job, field: str, after_s: float, now: datetime) -> float:
     """Seconds until `after_s` after a time in the status, 0 from then on."""
     at = (job.get("status") or {}).get(field)
-    due = datetime.fromisoformat(at) + timedelta(seconds=after_s) if at else now
+    due = datetime.fromisoformat(at) + span(after_s) if at else now
     return max(0.0, (due - now).total_seconds())
 
 
