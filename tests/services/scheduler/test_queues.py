@@ -1,12 +1,13 @@
 """Kueue's kinds at work: quotas of queues, preemption and resumption, shared quota, checks, what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from contracts.commands.scheduling.v1 import Topology
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
-from tests.services.scheduler.rig import API, Rig, comes_true, finish, of, report, submit
+from tests.services.scheduler.rig import API, Rig, comes_true, finish, of, report, running, submit
 
 URGENT = {"preemption": {"withinClusterQueue": "LowerPriority"}}
 
@@ -157,6 +158,40 @@ async def _with(rig: Rig, name: str, condition: str) -> Any:
 
 async def _gone(rig: Rig, name: str) -> bool:
     return await rig.workload(name) is None
+
+
+async def test_a_workload_shows_how_often_it_was_evicted_and_why(rig: Rig):
+    await rig.queue("q")
+    await rig.say(submit("a", queue="q"))
+    await rig.hear("a")
+    for turn in ("1", "2"):
+        await rig.patch("clusterqueues/q", {"spec": {"stopPolicy": "HoldAndDrain"}})
+        await rig.hears("a", WorkloadEvicted)
+        await rig.say(submit("a", queue="q", after=turn))
+        await rig.patch("clusterqueues/q", {"spec": {"stopPolicy": "None"}})
+        await rig.hears("a", WorkloadAdmitted)
+    stats = (await rig.workload("a"))["status"]["schedulingStats"]
+    assert stats == {"evictions": [{"reason": "QueueStopped", "underlyingCause": "", "count": 2}]}
+
+
+async def test_queues_and_cohorts_show_their_share_where_shares_are_fair(tmp_path: Path):
+    async with running(tmp_path, fair_sharing=True) as rig:
+        await rig.make("Cohort", "cohorts", "all", {})
+        await rig.queue("a", "1", cohortName="all")
+        await rig.queue("b", "2", cohortName="all")
+        await rig.queue("light", "0", cohortName="all", fairSharing={"weight": "0"})
+        for name, queue in (("one", "a"), ("two", "a"), ("three", "light")):
+            await rig.say(submit(name, queue=queue))
+            await rig.hears(name, WorkloadAdmitted)
+
+        async def shares() -> Any:
+            found = {name: await rig.get("clusterqueues", name) for name in ("a", "b", "light")}
+            found["all"] = await rig.get("cohorts", "all")
+            told = {name: (obj.get("status") or {}).get("fairSharing") for name, obj in found.items()}
+            wanted = {"a": 334, "b": 0, "light": 2**63 - 1, "all": 0}
+            return told == {name: {"weightedShare": value} for name, value in wanted.items()}
+
+        assert await comes_true(shares), "one of the three that may be lent, rounded up; weightless and borrowing; none"
 
 
 async def test_a_queue_shows_who_waits_and_that_a_flavor_is_missing(rig: Rig):

@@ -5,14 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.scheduler.domain.book import Book
+from services.scheduler.domain.fair import share
 from services.scheduler.domain.holding import hold
 from services.scheduler.domain.model import ClusterQueue, LocalQueue, Stop, Workload
 from services.scheduler.domain.objects.shown import quantity
-from services.scheduler.domain.quota import FlavorResource
+from services.scheduler.domain.quota import FlavorResource, QuotaNode
 
 Object = dict[str, Any]
 Told = tuple[bool, str, str]
 """Whether it is active, the reason as one word, and as a sentence."""
+BEYOND_ALL = 2**63 - 1
+"""The share of who has a weight of 0 and borrows."""
 
 
 @dataclass
@@ -60,6 +63,15 @@ def queue_status(queue: ClusterQueue, count: Count) -> Object:
 
 def local_status(queue: ClusterQueue | None, count: Count) -> Object:
     return {**_numbers(count), **(_flavors(queue, count, borrows=False) if queue else {})}
+
+
+def fair_sharing(node: QuotaNode | None, book: Book) -> Object:
+    """The dominant share of a queue or cohort as Kueue tells it, in thousandths and rounded up: only where shares are
+    to be fair."""
+    if node is None or not book.rules.fair_sharing:
+        return {}
+    weightless, millionths = share(node)
+    return {"fairSharing": {"weightedShare": BEYOND_ALL if weightless else -(-millionths // 10**6)}}
 
 
 def is_active(queue: ClusterQueue, book: Book, checks: Mapping[str, Object]) -> Told:

@@ -125,7 +125,7 @@ def _evicted(obj: Object, decision: Evict, now: datetime) -> tuple[Object, Event
     if decision.by:
         told = with_condition(told, "Preempted", True, _preempted(decision), decision.message, now)
     own = {**own, "why": decision.message, "admission": {**own["admission"], "evicted": reason}}
-    status = {**obj["status"], "conditions": told}
+    status = {**obj["status"], "conditions": told, "schedulingStats": _counted(obj, decision.reason)}
     if decision.requeue_at:
         more = decision.reason is Reason.PODS_READY_TIMEOUT
         own |= {"requeueAt": decision.requeue_at, "requeues": own.get("requeues", 0) + more}
@@ -143,6 +143,17 @@ def _evicted(obj: Object, decision: Evict, now: datetime) -> tuple[Object, Event
         return after, told
     # It never started: nobody has pods to stop. An owner that is to rest hears of it all the same.
     return freed(after, now), told if decision.deactivate else None
+
+
+def _counted(obj: Object, reason: Reason) -> Object:
+    """`schedulingStats` with one eviction more, by Kueue's reason and underlying cause: there a limit deactivates."""
+    limit = reason is Reason.MAXIMUM_EXECUTION_TIME
+    cause = reason.value if limit else "WaitForStart" if reason is Reason.PODS_READY_TIMEOUT else ""
+    key = {"reason": Reason.DEACTIVATED.value if limit else reason.value, "underlyingCause": cause}
+    before = (obj["status"].get("schedulingStats") or {}).get("evictions") or []
+    others = [each for each in before if {**each, "count": 0} != {**key, "count": 0}]
+    count = next((each["count"] for each in before if each not in others), 0)
+    return {"evictions": [*others, {**key, "count": count + 1}]}
 
 
 def _preempted(decision: Evict) -> str:
