@@ -35,8 +35,8 @@ class Ids(Protocol):
 
 
 def random_bits(n: int) -> int:
-    """So many bits from the operating system, for ids that need no order and that nobody has to guess again."""
-    return _SYSTEM.getrandbits(n)
+    """For ids that only have to differ, such as a span's; a simulation seeds them as it does all chance of `random`."""
+    return random.getrandbits(n)
 
 
 class _Blocks(random.SystemRandom):
