@@ -82,6 +82,10 @@ class Home:
     def keep_ports(self, ports: Ports) -> None:
         write_private(self.settings, json.dumps({"http": ports.http, "https": ports.https}))
 
+    def command(self, words: str) -> str:
+        """`millstream <words>` as it has to be typed to reach this home."""
+        return f"millstream {words}" + ("" if self.path == default_home() else f" --home {shlex.quote(str(self.path))}")
+
     @property
     def http_url(self) -> str:
         return f"http://127.0.0.1:{self.ports().http}"

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
-from contracts.envelope import Command, Letter, letter_for, registry, structured, subject_of
+from contracts.envelope import ApplyCommand, DeleteCommand, Letter, letter_for, registry, structured, subject_of
 from libs.base.clock import SystemClock
 from libs.base.ids import SystemIds
 from libs.bus import Bus, NoAnswer, Tuning
@@ -23,9 +23,9 @@ async def connect(url: str, ca_file: str | None = None) -> Bus:
     return await Bus.connect(url, service="cli", clock=SystemClock(), ids=SystemIds(), tuning=tuning, ca_file=ca_file)
 
 
-def is_command(type: str) -> bool:
-    """Whether a message type is a wish (answered) rather than a fact."""
-    return issubclass(known(type), Command)
+def is_answered(type: str) -> bool:
+    """Whether whoever hears a message of this type answers the one who said it."""
+    return issubclass(known(type), (ApplyCommand, DeleteCommand))
 
 
 def known(type: str) -> Any:

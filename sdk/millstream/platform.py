@@ -108,7 +108,17 @@ def wait_ready(home: Home, timeout_s: float, progress: Callable[[str], None]) ->
                 return
         time.sleep(LOOK_S)
     missing = "; ".join(f"{name}: {state}" for name, state in sorted(waiting.items())) or "the gateway does not answer"
-    raise ClientError(f"not ready after {timeout_s:.0f} s ({missing}); logs are in {home.logs}")
+    looks = f"see `{home.command('status')}` and {home.logs}; `{home.command('down')}` ends it"
+    raise ClientError(f"not ready after {timeout_s:.0f} s ({missing}); it goes on trying: {looks}")
+
+
+def unwell(home: Home) -> dict[str, str]:
+    """Each part that is not ready and why; empty while the platform does what it should."""
+    states = _states(home)
+    if states is None:
+        return {"node": "it has not begun the platform's parts yet"}
+    found = {name: state for name, state in states.items() if state != "ready"}
+    return found if found or _gateway_answers(home) else {"gateway": "it does not answer"}
 
 
 def _states(home: Home) -> dict[str, str] | None:
@@ -184,7 +194,7 @@ def doors(home: Home) -> str:
             "  Kubeflow SDK   TrainerClient() finds KUBECONFIG by itself; KServeClient() too",
             f'  registry       ModelRegistry("http://127.0.0.1", {home.ports().http}, is_secure=False, author="me", '
             "user_token=...)",
-            "  events         millstream events tail",
+            f"  events         {home.command('events tail')}",
         ]
     )
 

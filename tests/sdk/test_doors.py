@@ -18,6 +18,8 @@ import nats
 import nats.errors
 import pytest
 from millstream import brokerconf, edgeconf, keys
+from millstream.client import Client
+from millstream.errors import ClientError
 from millstream.home import Home, Ports
 from millstream.kubeconfig import kubeconfig, write_env, write_kubeconfig
 
@@ -54,6 +56,17 @@ def test_kubectl_reads_the_kubeconfig(home: Home) -> None:
     read = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert read["current-context"] == "millstream" and read["contexts"][0]["context"]["namespace"] == "default"
     assert home.kubeconfig.stat().st_mode & 0o777 == 0o600
+
+
+def test_commands_that_people_are_told_to_type_lead_to_the_home_they_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, own = Home(tmp_path / "a home"), Home(tmp_path)
+    monkeypatch.setenv("MILLSTREAM_HOME", str(tmp_path))
+    assert own.command("status") == "millstream status"
+    assert other.command("status") == f"millstream status --home '{tmp_path}/a home'"
+    with pytest.raises(ClientError, match=rf"start one with `millstream up --home '{tmp_path}/a home'`"):
+        Client.from_home(other.path)
 
 
 def test_a_shell_and_this_package_read_the_same_from_the_env_file(home: Home) -> None:

@@ -14,6 +14,7 @@ from libs.bus import Bus, Delivery, Poison
 from libs.testing.bus_server import NatsServer
 
 APPLY = "training.trainjob.apply.v1"
+FIRE = "scheduling.trigger.fire.v1"
 
 
 @pytest.fixture
@@ -30,6 +31,15 @@ async def events(nats: NatsServer, folder: Path, *words: str) -> str:
     done = await asyncio.to_thread(subprocess.run, command, env=known, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+async def test_a_command_that_nobody_answers_is_said_and_not_waited_for(nats: NatsServer, tmp_path: Path) -> None:
+    clock = SystemClock()
+    bus = await Bus.connect(nats.url, service="hearer", clock=clock, ids=SystemIds(clock))
+    await bus.ensure("hearer", [FIRE])
+    await bus.close()
+    told = await events(nats, tmp_path, "publish", FIRE, '{"name": "nightly", "key": "by hand"}')
+    assert told.startswith("published ")
 
 
 async def refuse(delivery: Delivery) -> None:

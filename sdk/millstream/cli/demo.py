@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,6 +142,8 @@ def _clean(client: Client, name: str) -> None:
 def _end(place: Home, name: str, version: str, answers: predict.Answers, took_s: float) -> None:
     out.print(f"\n[bold {GOOD}]The main job ran end to end[/] in {took_s:.1f} s: model {MODEL} version {version}, "
               f"accuracy {answers.accuracy:.4f}.")  # fmt: skip
+    if shutil.which("millstream") is None:
+        out.print(f'Look around: export PATH="$PATH:{Path(sys.executable).parent}"')
     out.print(f"Look around: export KUBECONFIG={place.kubeconfig}; kubectl get trainjobs,inferenceservices,pods")
-    out.print(f"             millstream logs trainjob/{name}; millstream events tail --since 10m")
-    out.print("Stop it:     millstream down")
+    out.print(f"             {place.command(f'logs {name}')}; {place.command('events tail --since 10m')}")
+    out.print(f"Stop it:     {place.command('down')}")

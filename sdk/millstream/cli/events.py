@@ -30,7 +30,7 @@ def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[Any]]) -> None:
     ca_file = os.environ.get("MILLSTREAM_NATS_CA_FILE") if named else None
     url = named or folder(home).read_env().get("NATS_URL")
     if not url:
-        raise ClientError("no broker is known: start the platform with `millstream up`")
+        raise ClientError(f"no broker is known: start the platform with `{folder(home).command('up')}`")
 
     async def main() -> None:
         from millstream.messages import connect
@@ -45,7 +45,7 @@ def _with_bus(home: Path | None, use: Callable[[Any], Awaitable[Any]]) -> None:
     try:
         asyncio.run(main())
     except TimeoutError as error:
-        raise ClientError("the broker does not answer: see `millstream status`") from error
+        raise ClientError(f"the broker does not answer: see `{folder(home).command('status')}`") from error
 
 
 @app.command()
@@ -55,7 +55,7 @@ def tail(
     data: Annotated[bool, typer.Option("--data", help="Print each letter whole, as JSON")] = False,
     home: Home = None,
 ) -> None:
-    """Print events as they are said."""
+    """Print events as they are said, until Ctrl-C."""
     start = _since(since)
 
     async def follow(bus: Any) -> None:
@@ -87,10 +87,10 @@ def publish(
     type: Annotated[str, typer.Argument(help="The type of a command or event: training.trainjob.apply.v1")],
     data: Annotated[str, typer.Argument(help="Its data as JSON; @FILE reads a file, - standard input")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="The namespace")] = "default",
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for a command's answer")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer to an apply or a delete")] = True,
     home: Home = None,
 ) -> None:
-    """Say something on the bus; a command's answer (applied or rejected) is printed."""
+    """Say something on the bus; the answer to an apply or a delete (applied, deleted or rejected) is printed."""
     from millstream import messages
 
     text = read_source(data.removeprefix("@")) if data == "-" or data.startswith("@") else data
@@ -101,7 +101,7 @@ def publish(
     letter = messages.compose(type, payload, namespace)
 
     async def say(bus: Any) -> None:
-        if not (wait and messages.is_command(type)):
+        if not (wait and messages.is_answered(type)):
             await messages.publish(bus, letter)
             out.print(f"published {letter.id}")
             return

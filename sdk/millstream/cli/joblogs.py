@@ -61,7 +61,8 @@ def print_job_logs(job: Job, choice: LogChoice, follow: bool) -> None:
         return _follow(job, choice)
     pods = choice.of(job.pods())
     if not pods:
-        raise ClientError(f"{job.plural}/{job.name} has had no pods in {job.namespace} yet; see `millstream describe`")
+        look = f"millstream describe {job.plural} {job.name} -n {job.namespace}"
+        raise ClientError(f"{job.plural}/{job.name} has had no pods in {job.namespace} yet; see `{look}`")
     for pod, line in in_order(job, pods, choice.params):
         print(f"{_title(pod, choice)}{line if choice.timestamps else bare(line)}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from millstream.cli.options import AllNamespaces, Home, Namespace, connect, read_source
+from millstream.cli.options import AllNamespaces, Home, Namespace, connect, connect_for, read_source
 from millstream.cli.show import out, server_table
 from millstream.errors import ClientError
 
@@ -114,7 +114,7 @@ def logs(
 
     params = ({"container": container} if container else {}) | ({"tailLines": str(tail)} if tail >= 0 else {})
     params |= {"sinceTime": since_time(since)} if since else {}
-    with connect(home) as client:
+    with connect_for(home, namespace) as client:
         is_pod = "/" not in target and client.find("pods", target, namespace) is not None
         job = None if is_pod else job_named(client, target, namespace)
         if job is not None:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from millstream.errors import ClientError
+from millstream.home import SYSTEM_NAMESPACE, default_home
 from millstream.home import Home as HomeFolder
-from millstream.home import default_home
 
 Home = Annotated[
     Path | None, typer.Option("--home", envvar="MILLSTREAM_HOME", help="The platform's home folder [~/.millstream]")
@@ -29,6 +29,14 @@ def connect(home: Path | None):  # type: ignore[no-untyped-def]
     from millstream.client import Client
 
     return Client.from_home(folder(home).path)
+
+
+def connect_for(home: Path | None, namespace: str):  # type: ignore[no-untyped-def]
+    """The same; for the platform's own namespace one of its node, which answers while the gateway does not."""
+    from millstream.platform import node_client
+
+    node = node_client(folder(home)) if namespace == SYSTEM_NAMESPACE else None
+    return node or connect(home)
 
 
 def read_source(name: str) -> str:

@@ -10,7 +10,9 @@ import typer
 
 from millstream.cli.options import Home, folder
 from millstream.cli.show import out, plain_table
-from millstream.home import Ports
+from millstream.errors import ClientError
+from millstream.home import SYSTEM_NAMESPACE, Ports
+from millstream.home import Home as HomeFolder
 
 
 def up(
@@ -22,7 +24,6 @@ def up(
 ) -> None:
     """Start the whole platform and print how to reach it. Safe to run again."""
     from millstream import platform as laptop
-    from millstream.errors import ClientError
 
     place = folder(home)
     kept = place.ports()
@@ -30,17 +31,33 @@ def up(
     if ports != kept and laptop.node_url(place) is not None:
         held = f"--http {kept.http} --https {kept.https}"
         raise ClientError(f"{place.path} runs with {held}: to change its ports, `millstream down` first")
-    laptop.start(place, ports)
-    laptop.wait_ready(place, timeout, progress=_progress)
-    laptop.write_doors(place)
-    out.print(laptop.doors(place))
-    if detach:
-        return
-    out.print("\nCtrl-C stops everything; `--detach` would leave it running.")
+    try:
+        laptop.start(place, ports)
+        laptop.wait_ready(place, timeout, progress=_progress)
+        laptop.write_doors(place)
+        out.print(laptop.doors(place))
+        if not detach:
+            out.print("\nCtrl-C stops everything; `--detach` would leave it running.")
+            _until_asked_to_stop()
+    except KeyboardInterrupt:
+        if detach:
+            raise ClientError(f"it goes on starting; `{place.command('down')}` ends it") from None
+    if not detach:
+        _stop(place)
+
+
+def _until_asked_to_stop() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     stop.wait()
+
+
+def _stop(place: HomeFolder) -> None:
+    """Of a half-started platform too; another Ctrl-C does not leave half of it behind."""
+    from millstream import platform as laptop
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     out.print("\nstopping ...")
     laptop.stop(place)
 
@@ -57,28 +74,42 @@ def down(
     from millstream import platform as laptop
 
     place = folder(home)
+    if laptop.node_url(place) is not None:
+        out.print(f"{place.path}: stopping ...")
     stopped = laptop.stop(place, timeout)
     out.print(f"{place.path}: stopped" if stopped else f"{place.path}: nothing was running")
 
 
 def status(home: Home = None) -> None:
-    """Show whether the platform runs, its services and where they listen."""
+    """Show whether the platform runs, its services and where they listen.
+
+    Ends with 0 when all of it is ready, with 1 when something is not, with 3 when it does not run.
+    """
     from millstream import platform as laptop
 
     place = folder(home)
     rows = laptop.services(place)
     if rows is None:
-        out.print(f"{place.path}: not running (`millstream up --home {place.path}`)")
+        out.print(f"{place.path}: not running (`{place.command('up')}`)")
         raise typer.Exit(3)
     out.print(plain_table(["SERVICE", "READY", "STATUS", "RESTARTS", "ADDRESS"], rows))
+    if troubles := laptop.unwell(place):
+        _tell(place, troubles, rows)
+        raise typer.Exit(1)
     out.print(f"\n{laptop.doors(place)}")
+
+
+def _tell(place: HomeFolder, troubles: dict[str, str], rows: list[list[str]]) -> None:
+    out.print("\n[bold red]Millstream is not ready[/] (it may still be starting):")
+    for name, why in sorted(troubles.items()):
+        out.print(f"  {name}: {why}", markup=False)
+        for pod in (row[0] for row in rows if row[0].split("-")[0] == name):
+            out.print(f"    its log: {place.command(f'logs {pod} -n {SYSTEM_NAMESPACE}')}", markup=False)
 
 
 def kubeconfig(home: Home = None) -> None:
     """Print the kubeconfig of this home (the file `kubeconfig` in its folder)."""
-    from millstream.errors import ClientError
-
     place = folder(home)
     if not place.kubeconfig.exists():
-        raise ClientError(f"{place.path} was never started: run `millstream up --home {place.path}`")
+        raise ClientError(f"{place.path} was never started: run `{place.command('up')}`")
     print(place.kubeconfig.read_text(), end="")
