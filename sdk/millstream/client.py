@@ -31,14 +31,17 @@ class Client:
             base_url=url, headers=headers, timeout=timeout_s, verify=str(ca) if ca else True, trust_env=False
         )
         self._resources: list[ServedResource] | None = None
+        self._look = "millstream status"
 
     @classmethod
     def from_home(cls, path: Path | None = None) -> Self:
         """The client of a laptop platform's home folder (default: `$MILLSTREAM_HOME` or ~/.millstream)."""
         home = Home(path or default_home())
         if not home.token.exists():
-            raise ClientError(f"no Millstream home at {home.path}: start one with `millstream up --home {home.path}`")
-        return cls(home.http_url, home.token.read_text().strip())
+            raise ClientError(f"no Millstream home at {home.path}: start one with `{home.command('up')}`")
+        client = cls(home.http_url, home.token.read_text().strip())
+        client._look = home.command("status")
+        return client
 
     def close(self) -> None:
         self.http.close()
@@ -54,7 +57,7 @@ class Client:
         try:
             answer = self.http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise ClientError(f"cannot reach {self.http.base_url}: {error} (is it up? `millstream status`)") from error
+            raise ClientError(f"cannot reach {self.http.base_url}: {error} (is it up? `{self._look}`)") from error
         return raise_for_status(answer)
 
     def resources(self) -> list[ServedResource]:
