@@ -25,7 +25,7 @@ from services.node.ports import (
 )
 from services.node.runtime import control, hostsfile, logfile
 from services.node.runtime.environments import Environments
-from services.node.runtime.line import Line, Message, SpawnerGone
+from services.node.runtime.line import Line, Message, Refused, SpawnerGone
 from services.node.runtime.paths import HomePaths
 from services.node.runtime.recipes import recipe_of
 from services.node.runtime.requests import request_for
@@ -99,7 +99,11 @@ class LocalRuntime:
         self._line = await asyncio.wait_for(self._dial(), CONNECT_S)
         warm = ["platform"] if self._config.warm_platform else []
         warm += ["ml"] if self._config.ml == "background" else []
-        self.info = await self._line.ask({"op": "hello", "command": self._command(), "warm": warm})
+        try:
+            self.info = await self._line.ask({"op": "hello", "command": self._command(), "warm": warm})
+        except Refused:
+            await self._line.close()  # so that whoever waits for its end tries again
+            raise
         self._ready.set()
 
     def _command(self) -> Message | None:
@@ -125,7 +129,7 @@ class LocalRuntime:
             try:
                 await self._connect()
                 await self._tell_missed()
-            except (TimeoutError, OSError) as error:
+            except (TimeoutError, OSError, Refused) as error:
                 print(f"no spawner for {self.paths.home}: {error!r}", file=sys.stderr)
                 await asyncio.sleep(1)
 

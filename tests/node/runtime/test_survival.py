@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from services.node.runtime import procfs
 from services.node.runtime.control import at_rest, stop_everything
@@ -98,9 +99,9 @@ async def test_a_killed_fork_server_costs_nothing_but_time(bench: Bench) -> None
     assert text == "2"
 
 
-def _node(home: Path) -> subprocess.Popen[bytes]:
+def _node(home: Path, **more: Any) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    return subprocess.Popen([sys.executable, "-c", NODE, str(home), NODE], env=environment)
+    return subprocess.Popen([sys.executable, "-c", NODE, str(home), NODE], env=environment, **more)
 
 
 async def _starts(home: Path, count: int) -> list[list[str]]:
@@ -169,6 +170,29 @@ async def test_a_shutdown_ends_a_node_whose_spawner_was_killed(tmp_path: Path) -
     await asyncio.to_thread(node.wait)
     assert _of_home(home) == []
     assert await asyncio.to_thread(stop_everything, home, 0.5)
+
+
+async def test_a_spawner_that_could_not_take_the_node_is_asked_again(tmp_path: Path) -> None:
+    home, record = tmp_path / "home", _paths(tmp_path / "home").node_record
+    with (tmp_path / "words").open("w") as words:
+        node = _node(home, stderr=words)
+    try:
+        await _starts(home, 1)
+        record.unlink()
+        (record / "in the way").mkdir(parents=True)  # the spawner cannot write down who its node is
+        spawner = next(pid for pid in _of_home(home) if b"runtime.spawner" in procfs._read(f"/proc/{pid}/cmdline"))
+        os.kill(spawner, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while "no spawner for" not in (tmp_path / "words").read_text():  # noqa: ASYNC110 (a file tells nobody)
+                await asyncio.sleep(0.02)
+        shutil.rmtree(record)
+        async with asyncio.timeout(20):
+            while not record.is_file():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert json.loads(record.read_text())["pid"] == node.pid
+    finally:
+        assert await asyncio.to_thread(stop_everything, home, 0.5)
+        await asyncio.to_thread(node.wait)
 
 
 async def test_a_home_whose_node_and_spawner_died_together_is_put_to_rest(tmp_path: Path) -> None:
