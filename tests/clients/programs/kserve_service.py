@@ -38,7 +38,7 @@ service = V1beta1InferenceService(
     ),
 )
 kserve.create(service)
-kserve.wait_isvc_ready(name, namespace=namespace, timeout_seconds=120)
+kserve.wait_isvc_ready(name, namespace=namespace, timeout_seconds=120, polling_interval=1)
 stored = kserve.get(name, namespace=namespace)
 url = stored["status"]["url"]
 if given.get("door"):  # where the platform is reached from here, when its own name for itself is not

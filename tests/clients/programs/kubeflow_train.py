@@ -27,7 +27,7 @@ def wait_until_gone(name):
 
 
 runtimes = [runtime.name for runtime in client.list_runtimes()]
-job = client.wait_for_job_status(name, timeout=180)
+job = client.wait_for_job_status(name, timeout=180, polling_interval=1)
 logs = {step.name: list(client.get_job_logs(name, step=step.name)) for step in job.steps}
 listed = [one.name for one in client.list_jobs()]
 events = [event.reason for event in client.get_job_events(name)] if hasattr(client, "get_job_events") else None
