@@ -65,3 +65,57 @@ async def _put(store: Endpoint, key: str, data: bytes) -> None:
     blobs = S3Blobs(store, "millstream")
     await blobs.put(key, data)
     blobs.close()
+
+
+SPOT = """
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ResourceFlavor
+metadata: {name: spot}
+spec:
+  nodeLabels: {kubernetes.io/os: linux}
+  nodeTaints: [{key: spot, value: "true", effect: NoSchedule}]
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: ClusterQueue
+metadata: {name: spot}
+spec:
+  namespaceSelector: {}
+  resourceGroups:
+  - coveredResources: [cpu, memory]
+    flavors:
+    - name: spot
+      resources: [{name: cpu, nominalQuota: 4}, {name: memory, nominalQuota: 8Gi}]
+---
+apiVersion: kueue.x-k8s.io/v1beta2
+kind: LocalQueue
+metadata: {name: spot, namespace: default}
+spec: {clusterQueue: spot}
+"""
+
+
+@pytest.mark.timeout(300)
+def test_each_role_gets_its_patches_and_only_who_tolerates_spot_machines_takes_them(
+    kubeflow: Client, kubectl: Client
+) -> None:
+    env = kubeflow.platform.env
+    store = Endpoint(env["AWS_ENDPOINT_URL"], env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+    for name in ("words.txt", "old.bin"):
+        asyncio.run(_put(store, f"patched/{name}", b"words"))
+    kubectl.call("kubectl", "apply", "-f", "-", stdin=SPOT)
+    given = {"uri": "s3://millstream/patched", "endpoint": store.url, "access_key": store.access_key}
+    told = kubeflow.program("kubeflow_patches", **given, secret_key=store.secret_key, queue="spot")
+    launcher = told["roles"]["launcher"]
+    assert launcher["who"] == "launcher" and "/keys" in launcher["mounts"]
+    assert launcher["limits"] == {"cpu": "0.5", "memory": "256Mi"}
+    assert launcher["selector"] == {"kubernetes.io/os": "linux"} and launcher["annotations"]["team"] == "blue"
+    assert launcher["fetches"] == ["*.bin"] and "/notes" in launcher["notes"]
+    node = told["roles"]["node"]
+    assert (node["who"], node["tolerations"], node["selector"]) == ("node", ["spot"], None)
+    assert "/keys" not in node["mounts"] and node["fetches"] == ["*.bin"]
+    assert "WORD sesame" in told["said"] and "sesame" in told["said"], told
+    assert "words.txt" in told["said"] and "old.bin" not in told["said"]
+    bold = told["bold"]["node"]
+    assert bold["tolerations"] == ["spot"] and bold["selector"] == {"kubernetes.io/os": "linux"}
+    assert told["timid"]["state"] == "Queued" and "spot" in told["timid"]["reason"], told["timid"]
+    assert told["timid_pods"] == {}
+    kubectl.call("kubectl", "delete", "localqueue,clusterqueue,resourceflavor", "spot", check=False)

@@ -71,13 +71,14 @@ class Blueprint:
 def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
     """`runtime` is a stored, hence valid, (Cluster)TrainingRuntime."""
     spec, trainer = job["spec"], job["spec"].get("trainer") or {}
-    template = _patched(runtime["spec"], spec.get("runtimePatches") or [])
+    patches = spec.get("runtimePatches") or []
+    template, patched = _patched(runtime["spec"]["template"], patches), _patched({}, patches)
     found = trainer_job({"template": template})
     assert found, "stored runtimes have a trainer step"
     lead = found[1]
     node = replicated_job({"template": template}, words.NODE) or lead
     shape = (node.get("template") or {}).get("spec") or {}
-    fetched = initializers.asked({part: _container(template, part) for part in initializers.PARTS}, spec)
+    fetched = initializers.asked(_initializers(template), _initializers(patched), spec)
     policy = runtime["spec"].get("mlPolicy") or {}
     return Blueprint(
         policy=policy,
@@ -91,15 +92,13 @@ def blueprint(job: dict[str, Any], runtime: dict[str, Any]) -> Blueprint:
     )
 
 
-def _container(template: dict[str, Any], part: str) -> dict[str, Any] | None:
-    """The container of a runtime's own initializer, which upstream's runtimes have for models that they name."""
-    found = replicated_job({"template": template}, f"{part}-initializer")
-    containers = (pod_template(found).get("spec") or {}).get("containers") or [] if found else []
-    return containers[0] if containers else None
+def _initializers(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Pod specs of a template's own initializers, which upstream's runtimes have for models that they name."""
+    found = {part: replicated_job({"template": template}, f"{part}-initializer") for part in initializers.PARTS}
+    return {part: pod_template(job).get("spec") or {} if job else {} for part, job in found.items()}
 
 
-def _patched(spec: dict[str, Any], patches: list[dict[str, Any]]) -> dict[str, Any]:
-    template = spec["template"]
+def _patched(template: dict[str, Any], patches: list[dict[str, Any]]) -> dict[str, Any]:
     for patch in sorted(patches, key=lambda entry: entry["manager"]):
         template = merged(template, (patch.get("trainingRuntimeSpec") or {}).get("template") or {})
     return template

@@ -60,19 +60,40 @@ def _wrong(told: str, part: str) -> str | None:
     return None
 
 
-def asked(runtime: dict[str, dict[str, Any] | None], spec: dict[str, Any]) -> dict[str, Any]:
-    """What is fetched: the job's own words, and for parts of which it names no URI those of its runtime's container."""
+def asked(runtime: dict[str, Any], patches: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+    """What is fetched: the job's own words, and for parts of which it names no URI those of its runtime's container.
+
+    Both are pod specs by part; `patches` is what the job's runtimePatches alone say. A runtime's variables, which may
+    be keys, are for what the runtime names; the job's patches are for whatever is fetched.
+    """
     given = spec.get("initializer") or {}
     found: dict[str, Any] = {}
     for part in PARTS:
-        own, told = given.get(part) or {}, {entry["name"]: entry for entry in (runtime[part] or {}).get("env") or []}
-        default = str((told.pop(URI_ENV, None) or {}).get("value") or "")
-        if uri(own):
-            found[part] = own
-        elif default:
-            env = by_key(list(told.values()), own.get("env") or [], "name")
-            found[part] = {**own, "storageUri": default, "env": env}
+        own, default = given.get(part) or {}, _variable(runtime[part], URI_ENV)
+        if uri(own) or default:
+            env = _env(patches[part] if uri(own) else runtime[part])
+            told = {**own, "storageUri": uri(own) or default, "env": by_key(env, own.get("env") or [], "name")}
+            found[part] = told | _mounted(patches[part])
     return found
+
+
+def _env(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in _container(pod).get("env") or [] if entry["name"] != URI_ENV]
+
+
+def _variable(pod: dict[str, Any], name: str) -> str:
+    found = (entry for entry in _container(pod).get("env") or [] if entry["name"] == name)
+    return str((next(found, None) or {}).get("value") or "")
+
+
+def _container(pod: dict[str, Any]) -> dict[str, Any]:
+    return next(iter(pod.get("containers") or []), {})
+
+
+def _mounted(pod: dict[str, Any]) -> dict[str, Any]:
+    """Volumes that a patch brings along, and where; they become the node's, which the initializer is a part of."""
+    found = {"volumes": pod.get("volumes"), "volumeMounts": _container(pod).get("volumeMounts")}
+    return {key: value for key, value in found.items() if value}
 
 
 def completed(job: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +104,8 @@ def completed(job: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
 def volumes(job: dict[str, Any]) -> list[dict[str, Any]]:
     given = job["spec"].get("initializer") or {}
     claims = [_volume(part, claim) for part in PARTS if (claim := _claim(given.get(part)))]
-    return [{"name": "workspace", "emptyDir": {}}, *claims] if given else []
+    brought = [volume for part in PARTS for volume in (given.get(part) or {}).get("volumes") or []]
+    return [*brought, {"name": "workspace", "emptyDir": {}}, *claims] if given else []
 
 
 def mounts(job: dict[str, Any]) -> list[dict[str, Any]]:
@@ -115,7 +137,8 @@ def _download(part: str, source: dict[str, Any], store_env: list[dict[str, Any]]
     folder = f"{CLAIM_FOLDER}/{part}"
     claimed = _claim(source) is not None
     told = [{"name": "SOURCE_FOLDER", "value": folder}] if claimed else []
-    mounted = [{"name": f"{part}-source", "mountPath": folder, "readOnly": True}] if claimed else []
+    mounted = [{"name": "workspace", "mountPath": WORKSPACE}]
+    mounted += [{"name": f"{part}-source", "mountPath": folder, "readOnly": True}] if claimed else []
     return {
         "name": f"{part}-initializer",
         "image": image,
@@ -123,7 +146,7 @@ def _download(part: str, source: dict[str, Any], store_env: list[dict[str, Any]]
         "args": [uri(source), f"{WORKSPACE}/{part}", part],
         "env": by_key(by_key(store_env, source.get("env") or [], "name"), told, "name"),
         **({"envFrom": [{"secretRef": {"name": secret_name}}]} if secret_name else {}),
-        "volumeMounts": [{"name": "workspace", "mountPath": WORKSPACE}, *mounted],
+        "volumeMounts": by_key(source.get("volumeMounts") or [], mounted, "mountPath"),
         "resources": {"limits": dict(LIMITS)},
         "securityContext": security.platform_container(),
         # What went wrong, with its remedy, is on the last line.

@@ -9,6 +9,7 @@ from services.trainer.domain import workload
 from services.trainer.domain.blueprint import blueprint
 from services.trainer.domain.digest import code_digest
 from services.trainer.domain.frameworks import framework_for
+from services.trainer.domain.merge import merged
 from services.trainer.plugins import FRAMEWORKS
 from tests.services.trainer.builders import RUNTIME, SITE, job, runtime
 
@@ -163,3 +164,24 @@ def test_the_code_digest_tells_code_from_circumstances():
     elsewhere = blueprint(job(spec={"trainer": {"env": [{"name": "A", "value": "1"}]}}), RUNTIME).node
     other = blueprint(job(spec={"trainer": {"command": ["python"]}}), RUNTIME).node
     assert code_digest(base) == code_digest(elsewhere) != code_digest(other)
+
+
+def test_a_patch_of_an_initializer_reaches_what_the_job_fetches_and_a_runtimes_keys_do_not():
+    def role(**container: Any) -> dict[str, Any]:
+        spec = {"containers": [{"name": "i", **container}], "volumes": [{"name": "v", "emptyDir": {}}]}
+        return {"name": "model-initializer", "template": {"spec": {"template": {"spec": spec}}}}
+
+    runtime = merged(RUNTIME, {"spec": {"template": {"spec": {"replicatedJobs": [role(env=[KEY, NAMED])]}}}})
+    mount = {"name": "v", "mountPath": "/v"}
+    jobs = [role(env=[{"name": "TRIES", "value": "9"}], volumeMounts=[mount])]
+    patch = {"manager": "me", "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": jobs}}}}
+    own = job(spec={"runtimePatches": [patch], "initializer": {"model": {"storageUri": "http://mine/m"}}})
+    named = blueprint(own, runtime).initializer["model"]
+    default = blueprint(job(spec={"runtimePatches": [patch]}), runtime)
+    assert [entry["name"] for entry in named["env"]] == ["TRIES"] and named["volumeMounts"] == [mount]
+    told = default.initializer["model"]
+    assert told["storageUri"] == "hf://a/b" and [entry["name"] for entry in told["env"]] == ["ACCESS_TOKEN", "TRIES"]
+
+
+KEY = {"name": "ACCESS_TOKEN", "value": "the runtime's"}
+NAMED = {"name": "STORAGE_URI", "value": "hf://a/b"}
