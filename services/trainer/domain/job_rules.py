@@ -76,6 +76,9 @@ def _patches(spec: dict[str, Any]) -> Iterator[Cause]:
             yield Cause(f"{where}.manager", f"{patch['manager']!r} has a patch already", "FieldValueDuplicate")
         seen.add(patch["manager"])
         body = patch.get("trainingRuntimeSpec")
+        if odd := list(runtime_rules.shapes(body or {}, f"{where}.trainingRuntimeSpec")):
+            yield from odd
+            continue
         wrong = pod_patch_error(body) if body else None
         if wrong:
             yield Cause(f"{where}.trainingRuntimeSpec", wrong)

@@ -10,7 +10,10 @@ APPENDED = {"tolerations"}
 
 
 def merged(base: Any, patch: Any, field: str = "") -> Any:
-    """`base` with `patch` laid over it; `field` is the key under which both were found."""
+    """`base` with `patch` laid over it; `field` is the key under which both were found. A null says nothing, as to
+    upstream's readers: it must not take away what a runtime has to have."""
+    if patch is None:
+        return deepcopy(base)
     if isinstance(base, dict) and isinstance(patch, dict):
         return {**deepcopy(base), **{key: merged(base.get(key), value, key) for key, value in patch.items()}}
     if isinstance(base, list) and isinstance(patch, list):

@@ -21,10 +21,39 @@ JOBS = "spec.template.spec.replicatedJobs"
 def runtime_causes(runtime: dict[str, Any], frameworks: Sequence[Framework]) -> list[Cause]:
     """What is wrong with a runtime, [] when nothing is. `frameworks` are those that an mlPolicy may name."""
     spec = runtime.get("spec") or {}
+    if odd := list(shapes(spec, "spec")):
+        return odd
     asked = [Cause(*odd) for place, found in templates(spec) for odd in demand.of_template(found, f"spec.{place}")]
     causes = [*_label(runtime), *_policy(spec, frameworks), *_jobs(spec), *_trainer(spec), *asked]
     unread = None if causes else runtime_error(runtime["spec"])
     return causes + ([Cause("spec", f"clients could not read this runtime: {unread}")] if unread else [])
+
+
+def shapes(spec: Any, where: str) -> Iterator[Cause]:
+    """Where a runtime's spec, or a patch to it, has another shape than all that read it take for granted; what is
+    absent or null has any."""
+    yield from _shape(spec, _SPEC, where)
+
+
+def _shape(found: Any, wanted: Any, where: str) -> Iterator[Cause]:
+    if isinstance(wanted, list):
+        if not isinstance(found, list):
+            yield Cause(where, f"{str(found)[:40]!r} must be a list", "FieldValueTypeInvalid")
+            return
+        for index, one in enumerate(found):
+            yield from _shape(one, wanted[0], f"{where}[{index}]")
+    elif not isinstance(found, dict):
+        yield Cause(where, f"{str(found)[:40]!r} must be an object", "FieldValueTypeInvalid")
+    else:
+        for key, inner in wanted.items():
+            if found.get(key) is not None:
+                yield from _shape(found[key], inner, f"{where}.{key}")
+
+
+_CONTAINERS: Any = [{"resources": {"limits": {}, "requests": {}}}]
+_POD: Any = {"metadata": {"labels": {}, "annotations": {}}, "spec": dict.fromkeys(demand.CONTAINERS, _CONTAINERS)}
+_JOB: Any = {"metadata": {"labels": {}}, "spec": {"template": _POD}}
+_SPEC: Any = {"template": {"spec": {"replicatedJobs": [{"template": _JOB}]}}}
 
 
 def templates(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -116,7 +145,8 @@ def _trainer(spec: dict[str, Any]) -> Iterator[Cause]:
         return
     index, job = found
     where = f"{JOBS}[{index}]"
-    leads = (words.LAUNCHER, words.NODE) if "mpi" in (spec.get("mlPolicy") or {}) else (words.NODE,)
+    policy = spec.get("mlPolicy")
+    leads = (words.LAUNCHER, words.NODE) if isinstance(policy, dict) and "mpi" in policy else (words.NODE,)
     if job.get("name") not in leads:
         told = f"{job.get('name')!r} must be {' or '.join(map(repr, leads))}: clients look for its pods by it"
         yield Cause(f"{where}.name", told)

@@ -1,10 +1,12 @@
 """What could not be put to the scheduler is refused where it is written: such a job would stand still for ever."""
 
+from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
 
-from contracts import demand
+from contracts import demand, queueing
 
 LIMIT, SLICE = "kueue.x-k8s.io/max-exec-time-seconds", "kueue.x-k8s.io/podset-slice-size"
 
@@ -58,3 +60,49 @@ def test_every_kind_of_job_and_runtime_asks():
     assert [cause.field for cause in job_causes(wrong, None)] == [f"metadata.labels[{LIMIT}]"]
     told = runtime_causes(runtime(resources={"limits": {"cpu": "-4"}}), (Torch(),))
     assert [cause.field.rpartition(".")[2] for cause in told] == ["cpu"]
+
+
+ODD = (None, 3, "x", [], {}, [None], {"a": None})
+
+
+def _replaced(obj: Any, at: tuple[Any, ...], odd: Any) -> Any:
+    out = deepcopy(obj)
+    place = out
+    for step in at[:-1]:
+        place = place[step]
+    place[at[-1]] = odd
+    return out
+
+
+def _places(obj: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    for key, inner in obj.items() if isinstance(obj, dict) else enumerate(obj) if isinstance(obj, list) else ():
+        yield (*at, key)
+        yield from _places(inner, (*at, key))
+
+
+def test_whatever_stands_anywhere_in_a_runtime_or_a_patch_is_refused_or_can_be_run():
+    """Null and all sorts of values in every place: an answer, never an error; what is taken becomes a blueprint."""
+    from services.trainer.domain.blueprint import blueprint
+    from services.trainer.domain.job_rules import job_causes
+    from services.trainer.domain.runtime_rules import runtime_causes
+    from services.trainer.plugins.torch import Torch
+    from tests.services.trainer.builders import RUNTIME, job, runtime
+
+    shipped = runtime(resources={"limits": {"cpu": "1"}}, env=[{"name": "A", "value": "b"}])
+    taken = 0
+    for at in _places(shipped["spec"], ("spec",)):
+        for odd in ODD:
+            wish = _replaced(shipped, at, odd)
+            if not runtime_causes(wish, (Torch(),)):
+                assert queueing.pod_set("node", 1, blueprint(job(), wish).pod), (at, odd)
+                taken += 1
+    body = {"template": shipped["spec"]["template"]}
+    del body["template"]["spec"]["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]["image"]
+    patched = job(spec={"runtimePatches": [{"manager": "a/b", "trainingRuntimeSpec": body}]})
+    for at in _places(body, ("spec", "runtimePatches", 0, "trainingRuntimeSpec")):
+        for odd in ODD:
+            wish = _replaced(patched, at, odd)
+            if not job_causes(wish, None):
+                assert queueing.pod_set("node", 1, blueprint(wish, RUNTIME).pod), (at, odd)
+                taken += 1
+    assert taken > 10
