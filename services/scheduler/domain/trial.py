@@ -18,6 +18,7 @@ class Trial:
         self.evicted: dict[str, None] = {}
         self.newcomers: dict[str, tuple[Workload, Holding]] = {}
         self._moves: list[tuple[Holding, int]] = []
+        self._left_by_tree: dict[int, list[str]] | None = None
 
     def __enter__(self) -> "Trial":
         return self
@@ -53,14 +54,18 @@ class Trial:
 
     def leaving(self, root: QuotaNode) -> list[str]:
         """Those of this tree whose quota will be free soon."""
-        nodes = self.book.forest.queues
-        found = []
-        for uid in (*self.book.leaving, *self.evicted):
-            holding = self.book.holding(uid)
-            leaf = nodes.get(holding.queue) if holding else None
-            if leaf is not None and leaf.root is root:
-                found.append(uid)
-        return list(dict.fromkeys(found))
+        if self._left_by_tree is None:  # the book knows of no others before the trial is over
+            self._left_by_tree = {}
+            for uid in self.book.leaving:
+                self._left_by_tree.setdefault(self._tree_of(uid), []).append(uid)
+        tree = id(root)
+        evicted = [uid for uid in self.evicted if self._tree_of(uid) == tree]
+        return list(dict.fromkeys([*self._left_by_tree.get(tree, ()), *evicted]))
+
+    def _tree_of(self, uid: str) -> int:
+        holding = self.book.holding(uid)
+        leaf = self.book.forest.queues.get(holding.queue) if holding else None
+        return id(leaf.root) if leaf is not None else 0
 
     def holders(self, queue: str, after: Key | None = None) -> list[Workload]:
         """Whose quota may be counted on to stay, neither leaving nor merely promised; those `after` a place in the
