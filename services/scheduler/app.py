@@ -12,7 +12,16 @@ from contracts.events.serving.v1 import (
     InferenceServiceReady,
     InferenceServiceRejected,
 )
-from contracts.events.training.v1 import TrainJobDeleted, TrainJobFailed, TrainJobRejected, TrainJobSucceeded
+from contracts.events.training.v1 import (
+    LegacyJobDeleted,
+    LegacyJobFailed,
+    LegacyJobRejected,
+    LegacyJobSucceeded,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobRejected,
+    TrainJobSucceeded,
+)
 from libs.base.settings import Settings
 from libs.service.app import App, Measures, Ports
 from libs.service.manifest import load
@@ -40,6 +49,10 @@ ENDINGS = (
     TrainJobFailed,
     TrainJobRejected,
     TrainJobDeleted,
+    LegacyJobSucceeded,
+    LegacyJobFailed,
+    LegacyJobRejected,
+    LegacyJobDeleted,
     InferenceServiceReady,
     InferenceServiceFailed,
     InferenceServiceRejected,

@@ -14,7 +14,7 @@ from services.scheduler.domain.triggers import history
 from services.scheduler.domain.triggers.making import Cause, Refused, could_be_made, manifest
 from services.scheduler.domain.triggers.matching import matches
 from services.scheduler.domain.triggers.needs import Object, Triggers, TriggersNeeds
-from services.scheduler.domain.triggers.targets import noun, target_of
+from services.scheduler.domain.triggers.targets import target_of
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
     "succeeded": ("succeeded", "successfulHistoryLimit"),
@@ -87,7 +87,7 @@ async def _maker(event: Event, name: str, triggers: Triggers) -> Object | None:
     """The trigger that made the object of which the event tells."""
     for trigger in await triggers.of(event.namespace):
         target = target_of(trigger["spec"]["template"])
-        if target and target.noun == noun(event.type) and history.knows(trigger.get("status") or {}, name):
+        if target and target.is_told_of(event) and history.knows(trigger.get("status") or {}, name):
             return trigger
     return None
 
@@ -102,9 +102,10 @@ def _why(event: Any) -> dict[str, str]:
 
 def _deletes(trigger: Object, firings: Sequence[Mapping[str, Any]]) -> list[Message]:
     target = target_of(trigger["spec"]["template"])
-    if target is None or target.delete is None:
+    if target is None:
         return []
-    return [target.delete(namespace=trigger["metadata"]["namespace"], name=each["name"]) for each in firings]
+    found = (target.deletion(trigger["metadata"]["namespace"], each["name"]) for each in firings)
+    return [each for each in found if each is not None]
 
 
 def _key(letter: Letter) -> str:

@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 from contracts.commands.scheduling.v1 import FireTrigger
-from contracts.commands.training.v1 import ApplyTrainJob, DeleteTrainJob
+from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob, DeleteLegacyJob, DeleteTrainJob
 from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.events.scheduling.v1 import TriggerFired
-from contracts.events.training.v1 import TrainJobDeleted, TrainJobFailed, TrainJobRejected, TrainJobSucceeded
+from contracts.events.training.v1 import (
+    LegacyJobSucceeded,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobRejected,
+    TrainJobSucceeded,
+)
 from contracts.messages import Message
 from libs.testing.bus import MemoryBus
 from tests.services.scheduler.rig import HEADERS, Rig, comes_true, running, until
@@ -266,3 +272,43 @@ async def test_a_scheduler_that_dies_at_any_step_fires_once(step: str, tmp_path:
 async def _succeeded(rig: Rig) -> dict[str, Any] | None:
     found = await status(rig)
     return found if found.get("succeeded") else None
+
+
+LEGACY = {
+    "apiVersion": "kubeflow.org/v1",
+    "kind": "XGBoostJob",
+    "spec": {"xgbReplicaSpecs": {"Master": {"template": {"spec": {"containers": [{"name": "xgboost"}]}}}}},
+}
+
+
+async def test_a_trigger_makes_jobs_of_the_training_operators_kinds_and_clears_them_away(rig: Rig) -> None:
+    await make(rig, template=LEGACY, event=PAID, successfulHistoryLimit=0)
+    await listens(rig)
+    await pay(rig)
+    (wish,) = await until(lambda: heard(rig, ApplyLegacyJob))
+    assert wish.manifest["kind"] == "XGBoostJob" and wish.manifest["spec"] == LEGACY["spec"]
+    name = wish.manifest["metadata"]["name"]
+    await over(rig, LegacyJobSucceeded, name, kind="TFJob")
+    await over(rig, LegacyJobSucceeded, name, kind="XGBoostJob")
+    assert await until(lambda: heard(rig, DeleteLegacyJob)) == [
+        DeleteLegacyJob(namespace="team", name=name, kind="XGBoostJob")
+    ], "a namesake of another kind is none of its business"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"xgbReplicaSpecs": {"Master": {"replicas": "two", "template": {}}}}, "xgbReplicaSpecs.Master.replicas"),
+        (
+            {"xgbReplicaSpecs": {"Master": {"template": {"spec": {"containers": [{"image": 3}]}}}}},
+            "xgbReplicaSpecs.Master.template",
+        ),
+        ({"pytorchReplicaSpecs": {}}, "xgbReplicaSpecs"),
+    ],
+    ids=["no number", "an image that is no text", "another kind's field"],
+)
+async def test_a_job_that_cannot_be_is_refused_when_its_trigger_is_written(rig: Rig, change: Any, field: str) -> None:
+    body = {"apiVersion": "millstream.dev/v1alpha1", "kind": "Trigger", "metadata": {"name": "nightly"}}
+    answer = await rig.http.post(API, json={**body, "spec": {"event": PAID, "template": {**LEGACY, "spec": change}}})
+    assert answer.status_code == 422
+    assert [cause["field"] for cause in answer.json()["details"]["causes"]] == [f"spec.template.spec.{field}"]
