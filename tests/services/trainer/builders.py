@@ -61,12 +61,21 @@ JOB: dict[str, Any] = {
 
 
 def job(**patch: Any) -> dict[str, Any]:
-    """JOB with a patch of nested keyword arguments: job(spec={"suspend": True})."""
-    return merged(JOB, patch)
+    """JOB with a patch of nested keyword arguments: job(spec={"suspend": True}); None stands for null."""
+    return _nulled(merged(JOB, patch), patch)
+
+
+def _nulled(out: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    for key, value in patch.items():
+        if value is None:
+            out[key] = None
+        elif isinstance(value, dict):
+            _nulled(out[key], value)
+    return out
 
 
 def admitted(**patch: Any) -> dict[str, Any]:
-    return merged(job(status={"admission": {"state": "Admitted"}}), patch)
+    return _nulled(merged(job(status={"admission": {"state": "Admitted"}}), patch), patch)
 
 
 def runtime(**node: Any) -> dict[str, Any]:
