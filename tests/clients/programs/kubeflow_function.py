@@ -33,8 +33,11 @@ for _ in range(50):
     time.sleep(0.2)
 logs, _ = training.get_job_logs(name, is_master=False)
 followed, _ = training.get_job_logs(name, follow=True)
-job.metadata.labels = {"team": "b"}
-training.update_job(job, name)
+for _ in range(5):  # as users do: the operator may write a last status between the reading and the writing
+    current = training.get_job(name)
+    current.metadata.labels = {"team": "b"}
+    if "(409)" not in refused(lambda current=current: training.update_job(current, name)):
+        break
 labels = training.get_job(name).metadata.labels
 changed = training.get_job(name)
 changed.spec.pytorch_replica_specs["Worker"].replicas = 3
