@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as arrow
 import pytest
 from millstream.dev.engines import REMEDY, Engine, NoEngine, find
 from millstream.dev.images import FOLDER, Unlocked, _pinned, documents, drift, images
 from millstream.dev.reach import LEFT_OUT, Unknown, closed, reach
 from millstream.dev.sources import INSIDE, sources
 from millstream.laptop import ROOT, manifests
+from pyarrow import parquet
 
 from tests.run import CHECKS
 
@@ -107,6 +110,44 @@ def test_torch_is_in_workloads_images_alone_and_no_image_has_test_doubles() -> N
         assert all((ROOT / line).exists() for line in lines), name
     manifests_ = {f"services/{each.name}/service.yaml" for each in manifests()}
     assert manifests_ <= set(made["gateway"][FOLDER / "gateway" / "files.txt"].splitlines())
+
+
+IN_A_POD = """
+import sys
+from importlib.machinery import PathFinder
+from importlib.metadata import packages_distributions
+
+sent, known = set(sys.argv[1].split()), packages_distributions()
+
+class OnlyWhatTheImageHas(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        whose = {each.lower().replace("_", "-") for each in known.get(name.partition(".")[0], ())}
+        if name.partition(".")[0] != "millstream" and whose and not whose & sent:
+            raise ModuleNotFoundError(f"the image has no {name}")
+
+sys.meta_path.insert(0, OnlyWhatTheImageHas)
+import millstream.checkpoints, millstream.training
+from millstream.data import Stream
+
+stream = Stream(sys.argv[2], batch=2, shuffle=True, format="numpy")
+print(sorted(int(x) for batch in stream for x in batch["x"]), millstream.__file__)
+"""
+
+
+@pytest.mark.parametrize("name", ["python", "torch", "jax"])
+def test_programs_in_a_pod_find_all_that_the_platforms_package_leads_to(name: str, tmp_path: Path) -> None:
+    files = documents(images(manifests())[name])
+    for line in files[FOLDER / name / "files.txt"].splitlines():
+        (tmp_path / line).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if (ROOT / line).is_dir() else shutil.copy)(ROOT / line, tmp_path / line)
+    pins = files[FOLDER / name / "requirements.txt"] + files.get(FOLDER / name / "torch.txt", "")
+    parquet.write_table(arrow.table({"x": [1, 2, 3]}), tmp_path / "x.parquet")
+    program = [sys.executable, "-c", IN_A_POD, " ".join(pin.split("==")[0] for pin in pins.splitlines())]
+    env = {**os.environ, "PYTHONPATH": str(tmp_path / "sdk")}
+    told = subprocess.run([*program, str(tmp_path / "x.parquet")], env=env, capture_output=True, text=True, check=False)
+    assert told.stdout.split(" /")[0] == "[1, 2, 3]", told.stderr
+    assert str(tmp_path) in told.stdout, "it was read from another place than the image"
 
 
 def test_a_change_of_the_code_shows_as_drift(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,8 @@ MANIFESTS = "services/*/service.yaml"
 MIGRATIONS = "services/*/adapters/migrations"
 """By which a restore makes a service's tables."""
 _START = '#!/bin/sh\n# Written by `make golden`.\nexec {} "$@"\n'
-HELPER = "sdk/millstream/training.py"
+FOR_USERS = ("sdk/millstream/training.py", "sdk/millstream/data")
+"""What programs in pods import of ours: the helper with its checkpoints, and the reader of streamed data."""
 PINS = Path("requirements")
 _WORKBENCH = "Users' code runs here: it keeps pip and starts in a folder it may write to.\n"
 _OPEN_START = '#!/bin/sh\n# Written by `make golden`.\n[ $# -gt 0 ] || set -- python\nexec "$@"\n'
@@ -53,7 +54,7 @@ class Image:
 def _framework(name: str, title: str, *stands_for: str, packages: tuple[str, ...] = ()) -> Image:
     """One for users' training with what requirements/<name>.txt pins."""
     names = (f"millstream/{name}", f"*/millstream-{name}", *stands_for)
-    return Image(name, f"Users' training with {title}", (HELPER,), packages=packages, stands_for=names)
+    return Image(name, f"Users' training with {title}", FOR_USERS, packages=packages, stands_for=names)
 
 
 class Unlocked(Exception):
@@ -84,13 +85,13 @@ WORKLOADS = (
     Image(
         "torch",
         "Users' training with torch, and the platform's three calls",
-        ("sdk/millstream/training.py", "sdk/millstream/demo/train.py"),
+        (*FOR_USERS, "sdk/millstream/demo/train.py"),
         packages=("numpy", "torch"),
     ),
     Image(
         "python",
         "Users' Python programs, and the platform's three calls",
-        ("sdk/millstream/training.py",),
+        FOR_USERS,
         packages=("joblib", "numpy", "pyarrow", "scikit-learn"),
     ),
     _framework("jax", "JAX", "*/jax"),
@@ -102,7 +103,7 @@ WORKLOADS = (
     Image(
         "llm",
         "Fine-tunes language models, and the platform's calls for users' code",
-        (HELPER, "sdk/millstream/data"),
+        FOR_USERS,
         packages=("torch",),
         files=("sdk/millstream/tune",),  # it imports what requirements/llm.txt pins, not what the platform has
         stands_for=("millstream/llm", "*/millstream-llm", "*/torchtune-trainer"),
