@@ -61,7 +61,7 @@ def heard(obj: Job, event: Answer) -> dict[str, Any] | None:
     """
     before = of(obj)
     if isinstance(event, WorkloadEvicted):
-        concerns = not is_admitted(obj) or held(obj) == event.admission
+        concerns = not is_admitted(obj) or held(obj) in (None, event.admission)  # None: from before they had numbers
         return _kept(before, evicted(event), "since") if concerns and is_news(obj, event.admission) else None
     if is_evicted(obj):
         return None

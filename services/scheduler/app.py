@@ -28,6 +28,7 @@ from libs.service.manifest import load
 from libs.store import UnitOfWork
 from services.scheduler import handlers
 from services.scheduler.adapters import shipped
+from services.scheduler.adapters.adopting import adopt
 from services.scheduler.adapters.kinds import KINDS, WORKLOAD
 from services.scheduler.adapters.loop import Loop
 from services.scheduler.adapters.measures import WAITED, queue_measure
@@ -147,7 +148,9 @@ def _needs(ports: Ports, uow: UnitOfWork) -> AllNeeds:
 
 def _shipping(ports: Ports) -> Callable[[], Awaitable[None]]:
     async def ship_defaults() -> None:
-        """At start the capacity may be another than before; and from time to time, for who deleted a default."""
+        """At start the capacity may be another than before; and from time to time, for who deleted a default. What ran
+        before there were queues holds its quota before anybody new gets some."""
+        await adopt(ports.store, ports.clock, ports.ids)
         while True:
             await shipped.ensure(ports.resources, capacity(ports.settings))
             await forget_old(ports.store)
