@@ -74,7 +74,7 @@ def test_a_file_that_is_gone_and_a_folder_that_nobody_asks_for_are_told(copy: Pa
 
 
 def test_what_a_service_creates_reaches_its_role(copy: Path) -> None:
-    edit(copy / "services/serving/service.yaml", "reads: [pods/v1", "reads: [nodes/v1, pods/v1")
+    edit(copy / "services/serving/service.yaml", "reads: [events/v1", "reads: [nodes/v1, events/v1")
     assert drift(copy) == ["deploy/components/roles/roles.yaml is not what services/*/service.yaml says"]
 
 

@@ -33,6 +33,12 @@ def test_a_service_may_write_what_it_creates_and_read_what_it_reads(
     assert allow(rules(TOY), verb, group, plural) is allowed
 
 
+def test_what_a_service_patches_it_may_change_and_neither_make_nor_remove() -> None:
+    given = rules(Manifest(name="toy", patches=("pods/v1",)))
+    verbs = {verb for verb in ("get", "watch", "patch", "create", "update", "delete") if allow(given, verb, "", "pods")}
+    assert verbs == {"get", "watch", "patch"}
+
+
 def test_who_creates_and_reads_nothing_has_no_role() -> None:
     assert role_objects(Manifest(name="toy"), "system") == []
 
