@@ -39,9 +39,15 @@ class Watched:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._committed = 0.0
+        self._new: set[Any] = set()
 
     async def step(self, name: str) -> None:
-        if name == "committed":
+        """A letter that is brought again, as the broker may do with one that takes long, is not counted again."""
+        task = asyncio.current_task()
+        if name == "handled":
+            self._new.add(task)
+        elif name == "committed" and task in self._new:
+            self._new.discard(task)
             self._table["taken"] += 1
             self._say()
 
