@@ -51,7 +51,9 @@ REACHING = {
 
 
 @pytest.mark.parametrize("spec", REACHING.values(), ids=REACHING)
-async def test_what_its_writer_may_not_give_a_job_no_trigger_gives_it(resources: Resources, spec: dict[str, Any]) -> None:
+async def test_what_its_writer_may_not_give_a_job_no_trigger_gives_it(
+    resources: Resources, spec: dict[str, Any]
+) -> None:
     with pytest.raises(Forbidden, match='cannot create resource "pods"'):
         await resources.create(TRIGGER, trigger(template(**spec)), user="writer")
     assert await resources.create(TRIGGER, trigger(template(**spec)), user="owner")
