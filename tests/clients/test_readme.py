@@ -16,11 +16,11 @@ from tests.clients.readme import block
 from tests.platform import run
 
 
-def shell(client: Client, commands: str, folder: Path) -> str:
+def shell(client: Client, commands: str, folder: Path, timeout_s: float = 180) -> str:
     """The commands as a user's shell runs them, `millstream` on its path too; the first that fails ends it."""
     path = f"{client.bin}:{Path(sys.executable).parent}:{client.env['PATH']}"
     env = {**client.env, "PATH": path, "MILLSTREAM_HOME": str(client.platform.home), "PWD": str(folder)}
-    return run(["bash", "-euc", f"cd '{folder}'\n{commands}"], env)
+    return run(["bash", "-euc", f"cd '{folder}'\n{commands}"], env, timeout_s=timeout_s)
 
 
 @pytest.mark.timeout(240)
@@ -30,6 +30,38 @@ def test_the_job_is_applied_waited_for_read_and_deleted(kubectl: Client, tmp_pat
     assert "node-0 | 0" in told and "node-1 | 1" in told, told
     kept = shell(kubectl, block("sh", "millstream logs hello "), tmp_path)
     assert "node-0 | 0" in kept and "node-1 (attempt 0) | 1" in kept and "hello has reported nothing" in kept, kept
+
+
+@pytest.mark.timeout(240)
+def test_a_job_is_published_to_nats_and_waited_for_in_python(kubectl: Client, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(block("yaml", "# job.yaml").replace("hello", "said"))
+    (tmp_path / "client.py").write_text(block("python", "Client.from_home()").replace("hello", "said"))
+    says = block("sh", "millstream events publish training").replace("--since 10m", "--since 10m | head -n 1")
+    told = shell(kubectl, f"{says}\n{sys.executable} client.py\nkubectl delete trainjob said", tmp_path)
+    assert "training.trainjob.applied.v1" in told and "Traceback" not in told, told
+    assert "\n0\n" in told and "\n1\n" in told, told
+
+
+@pytest.mark.timeout(320)
+def test_a_job_whose_pod_is_deleted_goes_on_from_its_checkpoint(kubectl: Client, tmp_path: Path) -> None:
+    (tmp_path / "resumable.py").write_text(block("python", "# resumable.py"))
+    (tmp_path / "resumable.yaml").write_text(block("yaml", "# resumable.yaml"))
+    told = shell(kubectl, block("sh", "create configmap resumable"), tmp_path, timeout_s=310)
+    [row] = [line.split() for line in told.splitlines() if line.startswith("resumable ")]
+    assert row[1] == "Complete" and row[-3:-1] == ["5000", "1"], f"steps, restarts: {row}"
+    assert "node-1 was taken away (PodDeleted" in told
+
+
+@pytest.mark.timeout(120)
+def test_a_trigger_is_applied_fired_by_hand_suspended_and_deleted(kubectl: Client, tmp_path: Path) -> None:
+    (tmp_path / "nightly.yaml").write_text(block("yaml", "# nightly.yaml"))
+    apply, fire, *rest = block("sh", "kubectl apply -f nightly.yaml").splitlines()
+    job = "{.status.succeeded[0].name}"
+    done = f"kubectl wait --for=jsonpath='{job}' trigger/nightly --timeout=60s"
+    log = f"millstream logs $(kubectl get trigger nightly -o jsonpath='{job}')"
+    told = shell(kubectl, "\n".join((apply, fire, done, log, *rest)), tmp_path)
+    assert "0 3 * * MON-FRI" in told and "published " in told and "node-0 | for " in told, told
+    assert "nightly patched" in told and '"nightly" deleted' in told, told
 
 
 @pytest.mark.timeout(240)
