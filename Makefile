@@ -20,7 +20,7 @@ setup: $(STAMP) ## make .venv with everything in it (.venv/bin/millstream)
 # here once; without it every process of the platform would compile what it imports.
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing torch ..." && $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "$(UV)"
+	@echo "installing torch (hundreds of MB: some minutes) ..." && $(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "$(UV)"
 	@echo "installing the rest ..." && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python -m compileall -q contracts libs services sdk
