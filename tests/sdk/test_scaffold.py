@@ -17,6 +17,7 @@ from millstream.dev.scaffold import Refused, new_event, new_kind, new_service
 
 from libs.service.manifest import Manifest
 
+pytestmark = pytest.mark.timeout(400)  # of a busy machine: whole checks run in a copy of the repository
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 EVENT, KIND, OWNER, HEARER = "pipelines.run.started.v1", "Run", "pipelines", "scheduler"
