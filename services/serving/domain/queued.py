@@ -36,17 +36,24 @@ def queue_of(isvc: Object) -> str | None:
     return (isvc["metadata"].get("labels") or {}).get(queueing.QUEUE_NAME) or None
 
 
-def gate(isvc: Object, wanted: Predictor, template: Object, now: datetime, *, pods_gone: bool) -> Gate:
-    """`template` is the pod template before anything was assigned; `pods_gone` counts for an evicted service only."""
+def gives_back(isvc: Object, wanted: Predictor) -> bool:
+    """Whether it has pods that it is to have no more: what they hold is free when they are gone."""
+    given = admission.assignment(isvc, PODS)
+    return admission.is_evicted(isvc) or (given is not None and wanted.replicas < given.count)
+
+
+def gate(isvc: Object, wanted: Predictor, template: Object, now: datetime, *, pods: int) -> Gate:
+    """`template` is the pod template before anything was assigned; `pods` is how many there still are, of a service
+    that gives quota back."""
     asks = _asks(wanted, template)
-    if admission.is_evicted(isvc) and not pods_gone:
+    if admission.is_evicted(isvc) and pods:
         return _stopping(isvc)
     if admission.sets_aside(admission.of(isvc)) or admission.of(isvc).get("state") == admission.SET_ASIDE:
         return _resting(isvc, asks)
     if admission.is_evicted(isvc):
         return _asking(isvc, asks, now, released=admission.held(isvc))
     if admission.is_admitted(isvc):
-        return _running(isvc, asks)
+        return _running(isvc, asks, pods)
     return _waiting(isvc, asks, now)
 
 
@@ -77,8 +84,9 @@ def ready_report(isvc: Object, status: Object, *, ready: bool) -> tuple[Object, 
     return {**status, "admission": {**note, "ready": ready}}, [queueing.report(isvc, note["id"], ready=ready)]
 
 
-def _running(isvc: Object, asks: PodSet) -> Gate:
-    """Other amounts per pod take another admission; another number of pods is told, and had when it is granted."""
+def _running(isvc: Object, asks: PodSet, pods: int) -> Gate:
+    """Other amounts per pod take another admission. More pods are asked for and had when they are granted; of fewer
+    the scheduler hears when the others are gone."""
     note = admission.of(isvc)
     if note.get("requests", asks.requests) != asks.requests:
         told = "what its pods ask for changed; they stop, and it queues with the new amounts"
@@ -87,7 +95,8 @@ def _running(isvc: Object, asks: PodSet) -> Gate:
     given = admission.assignment(isvc, PODS)
     granted = given.count if given else asks.count
     said: list[ReportWorkload] = []
-    if note.get("id") and asks.count != note.get("counts", granted):
+    still_leave = asks.count < granted and pods > asks.count
+    if note.get("id") and asks.count != note.get("counts", granted) and not still_leave:
         ready = bool(note.get("ready"))
         said = [queueing.report(isvc, note["id"], ready=ready, counts={PODS: asks.count})]
         note = {**note, "counts": asks.count}

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts.admission import assignment, is_admitted, is_evicted
+from contracts.admission import assignment, is_admitted
 from contracts.kinds.inferenceservice import predictor_model
 from libs.base import ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import DEPLOYMENT, HTTPROUTE, POD, SERVICE, Resource
@@ -20,7 +20,7 @@ from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
 from services.serving.domain import seats
 from services.serving.domain.failures import Failure, read_container
 from services.serving.domain.predictor import KnownVersion, Predictor, predictor, registry_name
-from services.serving.domain.queued import PODS, Gate, gate, queue_of
+from services.serving.domain.queued import PODS, Gate, gate, gives_back, queue_of
 from services.serving.domain.starting import is_leaving, obstacle, present, unexplained
 from services.serving.domain.status import Observed
 from services.serving.domain.workloads import CONTAINER, ISVC_LABEL, REVISION_LABEL, Surroundings, template_of
@@ -105,8 +105,8 @@ class Predictors:
         """What the scheduler has to say to a service that names a queue."""
         if queue_of(isvc) is None:
             return None
-        gone = is_evicted(isvc) and not await self._pods(isvc, ctx)
-        return gate(isvc, wanted, template_of(isvc, wanted, self.around), ctx.clock.now(), pods_gone=gone)
+        pods = len(await self._pods(isvc, ctx)) if gives_back(isvc, wanted) else 0
+        return gate(isvc, wanted, template_of(isvc, wanted, self.around), ctx.clock.now(), pods=pods)
 
     async def _seat(self, isvc: Object, ctx: Context) -> None:
         """Pods that wait to be told their place are told; one that is gone meanwhile needs none."""

@@ -106,10 +106,10 @@ class SmallCluster:
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"containerStatuses": [container]}}
         self.put(pod)
 
-    def pend(self, **status) -> dict[str, Any]:
+    def pend(self, name: str = "pod-a", **status) -> dict[str, Any]:
         """A pod of the newest revision that does not run."""
         labels = self.deployment()["spec"]["template"]["metadata"]["labels"]
-        metadata = {"name": "pod-a", "namespace": "team", "labels": labels, "uid": "u-a"}
+        metadata = {"name": name, "namespace": "team", "labels": labels, "uid": f"u-{name[-1]}"}
         metadata["creationTimestamp"] = "2026-11-22T09:00:00Z"
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}
         self.put({**pod, "status": {"phase": "Pending", **status}})

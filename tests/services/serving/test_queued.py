@@ -126,6 +126,18 @@ async def test_more_pods_come_when_they_are_granted_and_fewer_go_at_once(client,
     await until(client, WHERE, lambda found: found["status"]["admission"].get("counts") == 1)
 
 
+async def test_of_fewer_pods_the_scheduler_hears_when_the_others_have_gone(client, cluster, service):
+    await admitted_service(client, cluster, service)
+    leaving = [cluster.pend(), cluster.pend(name="pod-b")]
+    await client.patch(WHERE, json={"spec": {"predictor": {"minReplicas": 1}}}, headers=MERGE)
+    await eventually(lambda: replicas(cluster) == 1)
+    await client.patch(WHERE, json={"metadata": {"annotations": {"look": "again"}}}, headers=MERGE)
+    assert "counts" not in (await client.get(WHERE)).json()["status"]["admission"]
+    await cluster.delete(POD, "team", leaving[0]["metadata"]["name"])
+    await until(client, WHERE, lambda found: found["status"]["admission"].get("counts") == 1)
+    assert (await said(service, "report"))[-1]["counts"] == {"predictor": 1}
+
+
 async def test_other_amounts_per_pod_take_another_admission(client, cluster, service):
     await admitted_service(client, cluster, service)
     change = {"spec": {"predictor": {"model": {"resources": {"requests": {"cpu": "8"}}}}}}
