@@ -335,6 +335,14 @@ class Resources:
         details = {"name": name, "group": kind.group, "kind": kind.plural}
         raise Forbidden(" ".join((kind.resource, *([f'"{name}"'] if name else []), told)), details=details)
 
+    async def may(self, user: Any, verb: str, kind: Kind, namespace: str) -> bool:
+        """Whether :meth:`allow` lets the user."""
+        try:
+            await self.allow(user, verb, kind, namespace, "")
+        except Forbidden:
+            return False
+        return True
+
     def drain(self) -> None:
         """Ends every watch, so that a server can stop."""
         self.hub.drain()

@@ -12,7 +12,7 @@ from libs.base.clock import Clock
 from libs.base.errors import BadRequest, Cause, Invalid
 from libs.resources import Kind, Resources
 from services.scheduler.domain.book import Book
-from services.scheduler.domain.explain import Explanation, Forecast, explain, what_if
+from services.scheduler.domain.explain import Explanation, Forecast, Seen, explain, what_if
 from services.scheduler.domain.objects import asking
 from services.scheduler.domain.objects.workloads import made, memory, workload
 from services.scheduler.ports import Sight
@@ -34,7 +34,10 @@ def router(see: See, priority: Priority, resources: Resources, kind: Kind, clock
         known = book.workloads.get(uid)
         if known is not None and known.namespace != namespace:
             known, uid = None, ""
-        return _explained(book, explain(book, uid))
+        told = explain(book, uid)
+        named = (*told.ahead, *told.awaits, *told.blockers.alone, *told.blockers.together)
+        seen = await seen_by(request.state.user, book, named)
+        return _explained(book, explain(book, uid, seen), seen)
 
     @routes.post("/forecast", responses={422: {"description": "not what scheduling.workload.submit.v1 carries"}})
     async def forecast(request: Request, namespace: str) -> Object:
@@ -48,7 +51,16 @@ def router(see: See, priority: Priority, resources: Resources, kind: Kind, clock
         if held := memory(obj).get("held"):
             return {"starts": False, "sentences": [f"It would wait: {held}."]}
         sight = await see()
-        return _foreseen(sight.book, what_if(sight.book, sight.counted(workload(obj))))
+        told = what_if(sight.book, sight.counted(workload(obj)))
+        named = (*told.preempts, *told.blockers.alone, *told.blockers.together)
+        seen = await seen_by(request.state.user, sight.book, named)
+        return _foreseen(sight.book, what_if(sight.book, sight.counted(workload(obj)), seen), seen)
+
+    async def seen_by(user: Any, book: Book, named: Iterable[str]) -> Seen:
+        """Which of the namespaces of those named the user may look into: a queue is shared by teams."""
+        places = {book.workloads[uid].namespace for uid in named if uid in book.workloads}
+        may = {place for place in sorted(places) if await resources.may(user, "list", kind, place)}
+        return may.__contains__
 
     return routes
 
@@ -66,22 +78,30 @@ async def _wish(request: Request, namespace: str) -> SubmitWorkload:
     return wish
 
 
-def _explained(book: Book, told: Explanation) -> Object:
+def _explained(book: Book, told: Explanation, seen: Seen) -> Object:
     found = asdict(told)
     for field in ("ahead", "awaits"):
-        found[field] = _who(book, found[field])
-    return {**found, "blockers": _blockers(book, found["blockers"])}
+        found[field] = _who(book, found[field], seen)
+    return {**found, "blockers": _blockers(book, found["blockers"], seen)}
 
 
-def _foreseen(book: Book, told: Forecast) -> Object:
+def _foreseen(book: Book, told: Forecast, seen: Seen) -> Object:
     found = asdict(told)
-    return {**found, "preempts": _who(book, told.preempts), "blockers": _blockers(book, found["blockers"])}
+    return {
+        **found,
+        "preempts": _who(book, told.preempts, seen),
+        "blockers": _blockers(book, found["blockers"], seen),
+    }
 
 
-def _blockers(book: Book, found: Object) -> Object:
-    return {how: _who(book, uids) for how, uids in found.items()}
+def _blockers(book: Book, found: Object, seen: Seen) -> Object:
+    return {how: _who(book, uids, seen) for how, uids in found.items()}
 
 
-def _who(book: Book, uids: Iterable[str]) -> list[Object]:
+def _who(book: Book, uids: Iterable[str], seen: Seen) -> list[Object]:
     known = (book.workloads[uid] for uid in uids if uid in book.workloads)
-    return [{"kind": one.kind, "namespace": one.namespace, "name": one.name, "uid": one.uid} for one in known]
+    return [
+        {"kind": one.kind, "namespace": one.namespace, "name": one.name, "uid": one.uid}
+        for one in known
+        if seen(one.namespace)
+    ]

@@ -3,7 +3,7 @@
 The answers come from the same functions as the decision, on trial: they are exact for this moment and change nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.scheduler.domain.alike import order_key
@@ -49,11 +49,18 @@ class Forecast:
     sentences: tuple[str, ...] = ()
 
 
+Seen = Callable[[str], bool]
 SHOWN = 5
 SET_ASIDE = "It was set aside; set spec.active of its Workload to true to queue again."
 
 
-def explain(book: Book, uid: str) -> Explanation:
+def anybody(namespace: str) -> bool:
+    """Who asks may know of the workloads of every namespace."""
+    return True
+
+
+def explain(book: Book, uid: str, seen: Seen = anybody) -> Explanation:
+    """Workloads of a namespace that is not `seen` are counted in the sentences, and not named."""
     book.look_around()
     workload = book.workloads.get(uid)
     if workload is None:
@@ -67,7 +74,7 @@ def explain(book: Book, uid: str) -> Explanation:
         return Explanation(uid, "Suspended", home, sentences=("Its owner suspended it; resume it to queue again.",))
     if workload.pledge is not None:
         awaits = tuple(other for other in workload.pledge.awaits if other in book.leaving)
-        told = f"Room is kept for it; it starts when {_names(book, awaits)} has left."
+        told = f"Room is kept for it; it starts when {_names(book, awaits, seen)} has left."
         return Explanation(uid, "Waiting", home, awaits=awaits, sentences=(told,))
     if uid in book.homeless:
         why = book.homeless[uid]
@@ -75,10 +82,10 @@ def explain(book: Book, uid: str) -> Explanation:
     if not home or uid not in book.states[home].line:
         told = f"It failed {workload.requeues} times; it tries again at {workload.requeue_at} ms."
         return Explanation(uid, "BackingOff", home, sentences=(told,))
-    return _waiting(book, workload, home)
+    return _waiting(book, workload, home, seen)
 
 
-def what_if(book: Book, workload: Workload) -> Forecast:
+def what_if(book: Book, workload: Workload, seen: Seen = anybody) -> Forecast:
     """As if it were submitted now; it may be known already or not."""
     book.look_around()
     home, why = book.find_home(workload)
@@ -99,11 +106,12 @@ def what_if(book: Book, workload: Workload) -> Forecast:
         found = victims(trial, workload, verdict, home) if verdict.mode is Mode.PREEMPT else None
         if found is not None:
             leaving = tuple(c.workload.uid for c in found)
-            told = f"It would start after {_names(book, leaving) or 'those who are leaving already'} made room for it."
+            who = _names(book, leaving, seen) or "those who are leaving already"
+            told = f"It would start after {who} made room for it."
             return Forecast(False, home, 1, leaving, counts, flavors, verdict.reasons, sentences=(told,))
         blockers = find_blockers(trial, workload, verdict, home)
         told = f"It would wait in place {position} of queue {home}: {_sentence(verdict.reasons)}."
-        more = _blocked(book, blockers, verdict.mode)
+        more = _blocked(book, blockers, verdict.mode, seen)
         return Forecast(False, home, position, (), {}, {}, verdict.reasons, blockers, (told, *more))
 
 
@@ -121,7 +129,7 @@ def _holding(book: Book, workload: Workload, home: str) -> Explanation:
     return Explanation(workload.uid, "Admitted", home, sentences=(f"It was admitted by queue {home}.",))
 
 
-def _waiting(book: Book, workload: Workload, home: str) -> Explanation:
+def _waiting(book: Book, workload: Workload, home: str, seen: Seen) -> Explanation:
     line = book.states[home].line
     position, ahead = line.position(workload.uid), line.first(SHOWN)
     before = tuple(uid for uid in ahead[: position - 1])
@@ -129,32 +137,36 @@ def _waiting(book: Book, workload: Workload, home: str) -> Explanation:
         verdict = nominate(trial, workload, home)
         told = [f"It waits in place {position} of {len(line)} in queue {home}."]
         if line.strict and position > 1:
-            told.append(f"The queue is strict: {_names(book, before[:1])} has to start first.")
+            told.append(f"The queue is strict: {_names(book, before[:1], seen)} has to start first.")
         if verdict.mode is Mode.FIT:
             told.append("It fits: its turn comes with the next decision.")
             return Explanation(workload.uid, "Waiting", home, position, len(line), before, sentences=tuple(told))
         blockers = find_blockers(trial, workload, verdict, home)
     told.append(f"It {_sentence(verdict.reasons)}.")
-    told += _blocked(book, blockers, verdict.mode)
+    told += _blocked(book, blockers, verdict.mode, seen)
     return Explanation(
         workload.uid, "Waiting", home, position, len(line), before, verdict.reasons, (), blockers, tuple(told)
     )
 
 
-def _blocked(book: Book, blockers: Blockers, mode: Mode) -> list[str]:
+def _blocked(book: Book, blockers: Blockers, mode: Mode, seen: Seen) -> list[str]:
     if mode is Mode.NEVER:
         return ["It cannot start whoever finishes; change the workload or the queue."]
     if blockers.alone:
-        return [f"It fits when any one of these finishes: {_names(book, blockers.alone)}."]
+        return [f"It fits when any one of these finishes: {_names(book, blockers.alone, seen)}."]
     if blockers.together:
-        return [f"It fits when these finish: {_names(book, blockers.together)}."]
+        return [f"It fits when these finish: {_names(book, blockers.together, seen)}."]
     return []
 
 
-def _names(book: Book, uids: tuple[str, ...]) -> str:
-    known = [book.workloads[uid] for uid in uids[:SHOWN] if uid in book.workloads]
-    more = f" and {len(uids) - SHOWN} more" if len(uids) > SHOWN else ""
-    return ", ".join(f"{w.kind or 'workload'} {w.namespace}/{w.name}" for w in known) + more
+def _names(book: Book, uids: tuple[str, ...], seen: Seen) -> str:
+    known = [book.workloads[uid] for uid in uids if uid in book.workloads]
+    named = [f"{w.kind or 'workload'} {w.namespace}/{w.name}" for w in known if seen(w.namespace)]
+    hidden = sum(not seen(w.namespace) for w in known)
+    more = [f"{len(named) - SHOWN} more"] if len(named) > SHOWN else []
+    if hidden:
+        more.append("a workload of another team" if hidden == 1 else f"{hidden} workloads of other teams")
+    return " and ".join(part for part in (", ".join(named[:SHOWN]), *more) if part)
 
 
 def _sentence(reasons: tuple[str, ...]) -> str:

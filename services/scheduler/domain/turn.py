@@ -112,16 +112,23 @@ def _make_room(
         trial.evicted[candidate.workload.uid] = None
         out.append(_evict(workload, home, candidate))
     awaits = tuple(trial.leaving(trial.book.forest.queues[home].root))
-    names = ", ".join(f"{c.workload.namespace}/{c.workload.name}" for c in found)
+    names = ", ".join(dict.fromkeys(_named(c.workload, workload) for c in found))
     reason = f"waits until {names} has left" if len(found) == 1 else f"waits until {names} have left"
     return [*out, Queue(workload.uid, 1, reason, Pledge(admission, awaits))]
 
 
 def _evict(workload: Workload, home: str, candidate: Candidate) -> Evict:
-    who = f"{workload.kind or 'workload'} {workload.namespace}/{workload.name} of queue {home}"
+    who = f"{_named(workload, candidate.workload)} of queue {home}"
     why = "on quota that was borrowed" if candidate.outside else "of a later place in the queue"
     message = f"makes room for {who}, being {why}"
     return Evict(candidate.workload.uid, Reason.PREEMPTED, message, by=workload.uid, outside=candidate.outside)
+
+
+def _named(other: Workload, to: Workload) -> str:
+    """As it is told to the owner of `to`: what runs in the namespaces of others is not its business."""
+    if other.namespace != to.namespace:
+        return "a workload of another namespace"
+    return f"{other.kind or 'workload'} {other.namespace}/{other.name}"
 
 
 def _admission(workload: Workload, verdict: Verdict, home: str, now: int, admitted_at: int | None) -> Admission:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.scheduler.domain.explain import explain, what_if
-from services.scheduler.domain.model import Stop, Strategy
+from services.scheduler.domain.model import LocalQueue, Stop, Strategy
 from tests.services.scheduler.test_decision_stories import Story, stories, usage
 from tests.services.scheduler.worlds import RECLAIM, World, queue, workload
 
@@ -125,3 +125,16 @@ def test_whoever_is_named_as_a_blocker_is_one(story: Story, length: int):
             assert fits or strict
             for other in held:
                 world.submit(other)
+
+
+def test_who_runs_in_namespaces_that_the_asker_may_not_see_is_counted_and_not_named():
+    world = World(queue("a", 2))
+    world.book.put_local_queue(LocalQueue("other", "a", "a"))
+    world.submit(workload("mine", "a", 1), replace(workload("theirs", "a", 1), namespace="other"))
+    world.settle()
+    world.submit(workload("next", "a", 2, arrival=2))
+    world.settle()
+    told = explain(world.book, "next", {"team"}.__contains__)
+    assert "It fits when these finish: Job team/mine and a workload of another team." in told.sentences
+    assert "other/theirs" in str(explain(world.book, "next").sentences)
+    assert "theirs" not in str(what_if(world.book, world.book.workloads["next"], {"team"}.__contains__).sentences)
