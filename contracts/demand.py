@@ -11,6 +11,8 @@ from contracts import queueing
 from contracts.kinds.quantity import amount
 
 Wrong = tuple[str, str]
+SHOWN = 60
+_NAME = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
 CONTAINERS = ("containers", "initContainers")
 
 
@@ -44,6 +46,10 @@ def of_template(template: Any, where: str) -> Iterator[Wrong]:
 
 def of_amounts(amounts: Any, where: str) -> Iterator[Wrong]:
     for name, value in _mapping(amounts).items():
+        if not _NAME.fullmatch(str(name)):
+            shown = f"{name if len(str(name)) <= SHOWN else str(name)[:SHOWN] + '...'!r}"
+            yield where, f"{shown} names no resource; write for example cpu, memory or nvidia.com/gpu"
+            continue
         try:
             negative = amount(value) < 0
         except ValueError as error:

@@ -62,6 +62,8 @@ def _env(spec: dict[str, Any]) -> Iterator[Cause]:
 def _resources(spec: dict[str, Any]) -> Iterator[Cause]:
     per_node = (spec.get("trainer") or {}).get("resourcesPerNode") or {}
     limits, requests = per_node.get("limits") or {}, per_node.get("requests") or {}
+    for sort, amounts in (("limits", limits), ("requests", requests)):
+        yield from (Cause(*wrong) for wrong in demand.of_amounts(amounts, f"spec.trainer.resourcesPerNode.{sort}"))
     for name in limits.keys() & requests.keys():
         if amount(requests[name]) > amount(limits[name]):
             where = f"spec.trainer.resourcesPerNode.requests.{name}"

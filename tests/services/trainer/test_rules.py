@@ -78,6 +78,13 @@ def test_a_request_above_its_limit_is_refused():
     assert causes[0].message == "1500m must not exceed the limit of 1.0"
 
 
+def test_amounts_of_what_can_be_no_resource_are_refused_without_repeating_all_of_it():
+    asked = {"limits": {"x" * 10_000: "1", "nvidia.com/mig-1g.5gb": 1}, "requests": {"two words": "1"}}
+    causes = job_causes(job(spec={"trainer": {"resourcesPerNode": asked}}), None)
+    assert _fields(causes) == [f"spec.trainer.resourcesPerNode.{sort}" for sort in ("limits", "requests")]
+    assert all("names no resource" in cause.message and len(cause.message) < 150 for cause in causes)
+
+
 @pytest.mark.parametrize(
     ("uri", "told"),
     [
