@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from millstream.backup.unpacking import unpack
 from millstream.errors import ClientError
 
 FORMAT = 1
@@ -204,7 +205,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _unpack(source: Path, target: Path) -> None:
     try:
         with tarfile.open(source) as tar:
-            tar.extractall(target, filter="data")
+            unpack(tar, target, links=False)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise ClientError(f"{source} is damaged or no backup: {error}") from error
 

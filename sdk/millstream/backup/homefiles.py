@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from millstream.backup.archive import Reader, Writer, inside
+from millstream.backup.unpacking import unpack
 from millstream.errors import ClientError
 from millstream.home import SYSTEM_NAMESPACE, Home
 
@@ -81,5 +82,8 @@ def put_claims_back(reader: Reader, home: Home, claims: dict[str, int]) -> None:
     for claim in claims:
         folder = inside(home.path / "data", claim)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tarfile.open(reader.path(f"claims/{claim}.tar")) as tar:
-            tar.extractall(folder, filter="tar")
+        try:
+            with tarfile.open(reader.path(f"claims/{claim}.tar")) as tar:
+                unpack(tar, folder, links=True)
+        except tarfile.TarError as error:
+            raise ClientError(f"the archive's files of claim {claim} cannot be unpacked: {error}") from error
