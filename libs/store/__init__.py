@@ -7,7 +7,7 @@ from libs.store.outbox import Outbox
 from libs.store.reader import Reader
 from libs.store.statements import brief
 from libs.store.store import Store
-from libs.store.tables import ChangeRow, Inbox, LeaseRow, Meta, Object
+from libs.store.tables import ChangeRow, Inbox, Key, LeaseRow, Meta, Object
 from libs.store.together import FellApart
 from libs.store.trim import trim
 from libs.store.unit import UnitOfWork
@@ -22,6 +22,7 @@ __all__ = [
     "Feed",
     "FellApart",
     "Inbox",
+    "Key",
     "Leader",
     "Lease",
     "LeaseRow",

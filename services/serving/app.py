@@ -57,14 +57,14 @@ def build() -> App:
 
 
 def _needs(ports: Ports, uow: UnitOfWork) -> Needs:
-    return Needs(SqlVersions(uow.session), StoredServices(ports.resources.view(uow), INFERENCESERVICE))
+    return Needs(SqlVersions(uow), StoredServices(ports.resources.view(uow), INFERENCESERVICE))
 
 
 def _reconcilers(ports: Ports) -> Sequence[Reconciler]:
     async def lookup(model: str, version: str | None) -> KnownVersion | None:
         async with ports.store.read() as reader:
             await reader.last_seq()  # takes the snapshot before the session's first query
-            return await SqlVersions(reader.session).get(model, version)
+            return await SqlVersions(reader).get(model, version)
 
     return (Predictors.of(lookup, surroundings(ports.settings)),)
 

@@ -98,7 +98,7 @@ def build() -> App:
 
     def needs(ports: Ports, uow: UnitOfWork) -> Needs:
         jobs = StoredJobs(ports.resources.view(uow), [TRAINJOB, *LEGACY_KINDS.values()])
-        return Needs(jobs, SqlVersions(uow.session))
+        return Needs(jobs, SqlVersions(uow))
 
     return App(
         manifest=load(Path(__file__).parent),

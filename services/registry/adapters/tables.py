@@ -7,10 +7,9 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Boolean, Column, Integer, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from libs.store import Key
+
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up only in INTEGER columns
-
-
-Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class RecordRow(SQLModel, table=True):

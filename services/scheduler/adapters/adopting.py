@@ -21,7 +21,13 @@ DONE = "DELETE FROM scheduler_workloads WHERE phase = 'Admitted'"
 
 
 async def adopt(store: Store, clock: Clock, ids: Ids) -> int:
-    """How many were taken over; all in one transaction, so that another replica, or the next start, finds none."""
+    """How many were taken over; all in one transaction, so that another replica, or the next start, finds none.
+
+    It is asked from time to time, and after the first time there are none: then nobody has to wait for it to write.
+    """
+    async with store.read() as reader:
+        if not await reader.rows(RUNNING):
+            return 0
     async with store.write() as uow:
         rows = await uow.rows(RUNNING)
         for row in rows:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel, col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
+from libs.store import Key, Reader
 from services.serving.domain.predictor import KnownVersion
-
-Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class KnownVersionRow(SQLModel, table=True):
@@ -22,22 +20,22 @@ class KnownVersionRow(SQLModel, table=True):
 
 
 class SqlVersions:
-    """The Versions port on the session of one transaction."""
+    """The Versions port in one transaction; a session is begun only by who asks it for something."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
 
     async def put(self, known: KnownVersion) -> None:
         row = KnownVersionRow(
             model=known.model, version=known.version, number=known.number, uri=known.uri, format=known.format
         )
-        await self._session.merge(row)
-        await self._session.flush()
+        await self._reader.session.merge(row)
+        await self._reader.session.flush()
 
     async def get(self, model: str, version: str | None) -> KnownVersion | None:
         query = select(KnownVersionRow).where(KnownVersionRow.model == model)
         if version is not None:
             query = query.where(KnownVersionRow.version == version)
         newest_first = query.order_by(col(KnownVersionRow.number).desc()).limit(1)
-        row = (await self._session.exec(newest_first)).first()
+        row = (await self._reader.session.exec(newest_first)).first()
         return None if row is None else KnownVersion(**row.model_dump())

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel, col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from libs.store import Store
+from libs.store import Key, Store, UnitOfWork
 from services.trainer.domain.registered import Version
-
-Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class ModelVersionRow(SQLModel, table=True):
@@ -23,14 +20,14 @@ class ModelVersionRow(SQLModel, table=True):
 
 
 class SqlVersions:
-    """The Versions port on the session of one transaction."""
+    """The Versions port in one transaction; a session is begun only by who asks it for something."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
 
     async def put(self, known: Version) -> None:
-        await self._session.merge(ModelVersionRow(**vars(known)))
-        await self._session.flush()
+        await self._uow.session.merge(ModelVersionRow(**vars(known)))
+        await self._uow.session.flush()
 
 
 async def versions_of(store: Store, model: str) -> Sequence[Version]:
