@@ -17,8 +17,9 @@ Key = tuple[Kind, str, str]
 EVERY_S, FIRST_S = 1.0, 0.1
 AT_ONCE = 50
 """So many in one transaction: a commit for each of thousands of queues would keep others waiting longer."""
-SHARE = 20
-"""Looking over many workloads takes at most one part in so many of the time."""
+SHARE, LONGEST_S = 20, 5.0
+"""Looking over many workloads takes at most one part in so many of the time. Waiting for the store is not looking: a
+slow disk would keep the next status back for many times as long as it was slow."""
 
 
 class Statuses:
@@ -31,15 +32,16 @@ class Statuses:
         self._told.clear()
         clock, seen = self._ports.clock, -1
         while True:
-            began = clock.monotonic()
+            took = 0.0
             if self._loop.shelf is not None and self._loop.moved != seen:
-                seen = self._loop.moved
-                await self._tell()
+                seen, began = self._loop.moved, clock.monotonic()
+                wanted = self._wanted()
+                took = clock.monotonic() - began
+                await self._tell(wanted)
             pause = EVERY_S if seen >= 0 else FIRST_S
-            await clock.sleep(max(pause, SHARE * (clock.monotonic() - began)))
+            await clock.sleep(max(pause, min(LONGEST_S, SHARE * took)))
 
-    async def _tell(self) -> None:
-        wanted = self._wanted()
+    async def _tell(self, wanted: dict[Key, tuple[Object, Told | None]]) -> None:
         news = [(key, told) for key, told in wanted.items() if self._told.get(key) != told]
         for at in range(0, len(news), AT_ONCE):
             async with self._ports.store.write() as uow:

@@ -1,5 +1,6 @@
 """Kueue's kinds at work: quotas of queues, preemption and resumption, shared quota, checks, what is refused."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,22 @@ async def test_a_queue_shows_who_waits_and_that_a_flavor_is_missing(rig: Rig):
         return numbers == (1, 1, 1)
 
     await comes_true(counted)
+
+
+async def test_a_status_that_waited_for_a_slow_disk_does_not_keep_the_next_one_back(rig: Rig):
+    async def waiting(number: int) -> bool:
+        status = (await rig.get("clusterqueues", "q")).get("status") or {}
+        return status.get("pendingWorkloads") == number
+
+    await rig.queue("q", "0")
+    await comes_true(lambda: waiting(0))
+    await rig.say(submit("a", queue="q"))
+    await rig.hear("a")
+    async with rig.service.ports.store.write():
+        await asyncio.sleep(1.5)
+    await comes_true(lambda: waiting(1))
+    await rig.say(submit("b", queue="q"))
+    await comes_true(lambda: waiting(2), timeout_s=5.0)
 
 
 async def test_a_pod_set_asks_for_its_place_in_the_words_of_kueue(rig: Rig):
