@@ -1,0 +1,1 @@
+"""States and decisions of pipelines: pure functions over frozen values."""
