@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from millstream.cli import backup, events, explain, figures, objects, platform
+from millstream.cli import backup, events, explain, figures, objects, pipelines, platform
 from millstream.errors import ClientError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(explain.explain)
 for command in (backup.backup, backup.restore):
     app.command()(command)
 app.add_typer(events.app, name="events")
+app.add_typer(pipelines.app, name="pipeline")
 
 
 @app.command()

@@ -1,0 +1,160 @@
+"""`millstream pipeline`: run a pipeline's file, look at runs, stop them and take them up again."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from millstream.cli.options import Home, Namespace, connect
+from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
+
+app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
+
+RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
+COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY}
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="A Python file with a @dsl.pipeline, or what kfp compiled from one")],
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="A run parameter, name=value")] = None,
+    name: Annotated[str, typer.Option("--name", help="The run's name [the pipeline's and the time]")] = "",
+    experiment: Annotated[str, typer.Option("--experiment", help="The experiment it belongs to")] = "Default",
+    pipeline: Annotated[str, typer.Option("--pipeline", help="Which one, when the file defines several")] = "",
+    python: Annotated[str, typer.Option("--python", help="The Python that has kfp, to compile a .py file")] = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
+    namespace: Namespace = "default",
+    home: Home = None,
+) -> None:
+    """Run a pipeline without uploading it; Ctrl-C stops looking, not the run."""
+    from millstream.pipelines import files, parameters, runs
+
+    compiled = files.read(file, pipeline, python)
+    values = parameters.parameters(param or [], compiled.spec)
+    title = name or f"{compiled.name} {datetime.now():%Y-%m-%d %H-%M-%S}"
+    with connect(home) as client:
+        where = runs.experiment(client, experiment, namespace)
+        made = runs.submit(client, title, compiled.body, values, where)
+        out.print(f"run {made['run_id']} submitted: {title}", markup=False)
+        if wait:
+            _follow(client, made["run_id"])
+
+
+@app.command("list")
+def list_runs(
+    namespace: Namespace = "default",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many, newest first")] = 20,
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+    home: Home = None,
+) -> None:
+    """The newest runs."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.newest(client, namespace, limit)
+    if output == "json":
+        out.print_json(json.dumps(found))
+    elif not found:
+        out.print(f"no runs in {namespace}")
+    else:
+        rows = [[one["run_id"], one["display_name"], _state(one), _took(one)] for one in found]
+        out.print(plain_table(["RUN", "NAME", "STATE", "TOOK"], rows))
+
+
+@app.command()
+def show(
+    word: RunWord,
+    namespace: Namespace = "default",
+    output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
+    home: Home = None,
+) -> None:
+    """One run and its tasks."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, word, namespace)
+    if output == "json":
+        out.print_json(json.dumps(found))
+        return
+    out.print(f"{found['display_name']}  {_state(found)}  {_took(found)}")
+    _print_tasks(found)
+    _print_error(found)
+
+
+@app.command()
+def stop(word: RunWord, namespace: Namespace = "default", home: Home = None) -> None:
+    """End a run; what is finished of it stays."""
+    _act(word, namespace, home, "terminate", "is being stopped")
+
+
+@app.command()
+def retry(word: RunWord, namespace: Namespace = "default", home: Home = None) -> None:
+    """Take a failed or stopped run up again from the tasks that did not succeed."""
+    _act(word, namespace, home, "retry", "goes on from where it failed")
+
+
+def _act(word: str, namespace: str, home: Path | None, verb: str, told: str) -> None:
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, word, namespace)
+        runs.act(client, found["run_id"], verb)
+    out.print(f"run {found['run_id']} {told}", markup=False)
+
+
+def _follow(client: Any, run_id: str) -> None:
+    """A line for every change of a task; on a terminal and in a log alike."""
+    from millstream.pipelines import runs
+
+    told: dict[str, str] = {}
+    last: dict[str, Any] = {}
+    for last in runs.follow(client, run_id):
+        for task in runs.tasks(last):
+            state = str(task.get("state") or "")
+            if state not in ("", "PENDING") and told.get(task["task_id"]) != state:
+                told[task["task_id"]] = state
+                out.print(f"  {_state(task):<22} {task['display_name']}  {_took(task)}".rstrip())
+    out.print(f"{_state(last)} after {_took(last)}")
+    _print_error(last)
+    if last.get("state") != "SUCCEEDED":
+        sys.exit(1)
+
+
+def _print_tasks(run: dict[str, Any]) -> None:
+    from millstream.pipelines import runs
+
+    rows = [[one["display_name"], _state(one), _took(one), _error(one)] for one in runs.tasks(run)]
+    if rows:
+        out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
+
+
+def _print_error(run: dict[str, Any]) -> None:
+    if message := _error(run):
+        out.print(message, style=BAD, markup=False)
+
+
+def _error(one: dict[str, Any]) -> str:
+    return str((one.get("error") or {}).get("message") or "")
+
+
+def _state(one: dict[str, Any]) -> str:
+    state = str(one.get("state") or "PENDING")
+    colour = COLOURS.get(state)
+    return f"[{colour}]{state}[/]" if colour else state
+
+
+def _took(one: dict[str, Any]) -> str:
+    begin = _time(one.get("start_time") or one.get("created_at"))
+    end = _time(one.get("end_time") or one.get("finished_at"))
+    return f"{(end - begin).total_seconds():.1f} s" if begin and end else ""
+
+
+def _time(text: str | None) -> datetime | None:
+    """KFP's times of nothing are zero, not absent."""
+    found = datetime.fromisoformat(text) if text else None
+    return found if found and found.year > 1970 else None

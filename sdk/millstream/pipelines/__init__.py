@@ -1,0 +1,1 @@
+"""Pipelines from the terminal: compile a file, submit it, follow its run, or run it in this process."""

@@ -1,0 +1,93 @@
+"""Runs over KFP's own REST API: submit, find, follow; the same calls that kfp's client makes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from millstream.client import Client
+from millstream.errors import ClientError, NotThere
+
+API = "/apis/v2beta1"
+OVER = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
+LOOK_EVERY_S = 0.5
+PAGE = 100
+
+Run = dict[str, Any]
+
+
+def experiment(client: Client, name: str, namespace: str) -> str:
+    """The id of the experiment of this name, made if there is none."""
+    wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+    query = {"filter": wanted, "namespace": namespace}
+    found = client.request("GET", f"{API}/experiments", params=query).json().get("experiments") or []
+    if found:
+        return str(found[0]["experiment_id"])
+    body = {"display_name": name, "namespace": namespace}
+    return str(client.request("POST", f"{API}/experiments", json=body).json()["experiment_id"])
+
+
+def submit(
+    client: Client, name: str, body: Mapping[str, Any], parameters: Mapping[str, Any], experiment_id: str
+) -> Run:
+    """`body` is the compiled pipeline."""
+    sent = {
+        "display_name": name,
+        "experiment_id": experiment_id,
+        "pipeline_spec": body,
+        "runtime_config": {"parameters": dict(parameters)},
+    }
+    return dict(client.request("POST", f"{API}/runs", json=sent).json())
+
+
+def get(client: Client, run_id: str) -> Run:
+    return dict(client.request("GET", f"{API}/runs/{run_id}").json())
+
+
+def find(client: Client, word: str, namespace: str) -> Run:
+    """The run with this id, or the newest of this name. Raises NotThere."""
+    try:
+        return get(client, word)
+    except ClientError as error:
+        if error.code not in (400, 404):
+            raise
+    wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": word}]})
+    query = {"filter": wanted, "namespace": namespace, "sort_by": "created_at desc", "page_size": "1"}
+    found = client.request("GET", f"{API}/runs", params=query).json().get("runs") or []
+    if not found:
+        raise NotThere(f"no run has the id or the name {word!r} in {namespace}; see `millstream pipeline list`", 404)
+    return get(client, str(found[0]["run_id"]))
+
+
+def newest(client: Client, namespace: str, limit: int) -> list[Run]:
+    found: list[Run] = []
+    query = {"namespace": namespace, "sort_by": "created_at desc", "page_size": str(min(limit, PAGE))}
+    while True:
+        page = client.request("GET", f"{API}/runs", params=query).json()
+        found += page.get("runs") or []
+        if len(found) >= limit or not page.get("next_page_token"):
+            return found[:limit]
+        query["page_token"] = page["next_page_token"]
+
+
+def tasks(run: Run) -> list[dict[str, Any]]:
+    """Its tasks in the order in which they began."""
+    found = (run.get("run_details") or {}).get("task_details") or []
+    return sorted(found, key=lambda task: (task.get("start_time") or task.get("create_time") or "~", task["task_id"]))
+
+
+def follow(client: Client, run_id: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Run]:
+    """The run again and again until it is over; the last one is how it ended."""
+    while True:
+        run = get(client, run_id)
+        yield run
+        if run.get("state") in OVER:
+            return
+        sleep(LOOK_EVERY_S)
+
+
+def act(client: Client, run_id: str, verb: str) -> None:
+    """`terminate`, `retry`, `archive` or `unarchive`."""
+    client.request("POST", f"{API}/runs/{run_id}:{verb}")
