@@ -8,6 +8,9 @@ from libs.service.app import App
 from libs.service.manifest import load
 
 
+HERE = Path(__file__).parent
+
+
 def build() -> App:
     """The parts of the service; opens nothing."""
-    return App(manifest=load(Path(__file__).parent / "service.yaml"))
+    return App(manifest=load(HERE / "service.yaml"), migrations=HERE / "adapters" / "migrations")

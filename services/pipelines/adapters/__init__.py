@@ -1,0 +1,1 @@
+"""The ports of pipelines kept with libs: tables and their queries, pods, the loop that decides."""
