@@ -1,0 +1,1 @@
+"""What runs next, decided from a pipeline and the records of its run; nothing here starts, stores or waits."""

@@ -1,0 +1,109 @@
+"""What a machine is told and what it answers: observations, decisions and the facts of a run; values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from services.pipelines.domain.engine.records import Error, Outputs, State, TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """deadline_s  the run fails after so many seconds (None: never)
+    fail_fast   after a failure nothing more is begun, but what must always run; else all that can still run does
+    losses_max  how often an attempt without a result is made again at no cost to the user's retries
+    """
+
+    deadline_s: float | None = None
+    fail_fast: bool = False
+    losses_max: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run that was asked for. `parameters` are the root's, typed and complete (values.py: run_parameters)."""
+
+    id: str
+    namespace: str
+    name: str
+    root: str
+    parameters: Mapping[str, Any]
+    created_at: datetime
+    options: RunOptions = field(default_factory=RunOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The attempt's outputs, checked; `cached_from` is the uid of the task that had made them before."""
+
+    outputs: Outputs
+    cached_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`lost`: no result came for a cause of the infrastructure. `final`: another attempt would fail the same way."""
+
+    error: Error
+    lost: bool = False
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """The attempt's program runs."""
+
+    path: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepEnded:
+    """The attempt has a result; one of an older attempt, or a second one, changes nothing."""
+
+    path: str
+    attempt: int
+    outcome: Succeeded | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """A person wants the run to end now."""
+
+    reason: str = "terminated by request"
+
+
+Observation = StepStarted | StepEnded | Terminate
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store this: it is the new truth about one task."""
+
+    record: TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A step or an importer shall run now. Its Put has come before."""
+
+    record: TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The pod of this attempt is no longer wanted."""
+
+    record: TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The run is over. It comes last, and once."""
+
+    state: State
+    error: Error | None = None
+
+
+Decision = Put | Start | Stop | End
