@@ -1,0 +1,110 @@
+"""A run as it is kept, and what is asked for a new one; what becomes of it is decided by domain.engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+PENDING, RUNNING, CANCELING, PAUSED = "PENDING", "RUNNING", "CANCELING", "PAUSED"
+SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"
+ACTIVE = (PENDING, RUNNING, CANCELING, PAUSED)
+OVER = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
+
+AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever."""
+
+    cache: bool | None = None
+    timeout_s: float = 0.0
+    queue: str = ""
+    priority_class: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value not in (None, "", 0.0)}
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> RunOptions:
+        known = {name: value for name, value in told.items() if name in cls.__dataclass_fields__}
+        return cls(**known)
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """`spec` is the digest under which the catalog keeps the compiled pipeline, `parameters` are checked and typed by
+    domain.ir.values. Without a `root` the run gets the one of its namespace and id."""
+
+    namespace: str
+    name: str
+    spec: str
+    pipeline_name: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    experiment_id: str = ""
+    description: str = ""
+    service_account: str = ""
+    pipeline_id: str = ""
+    version_id: str = ""
+    recurring_run_id: str = ""
+    root: str = ""
+    scheduled_ms: int | None = None
+    options: RunOptions = RunOptions()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Times are milliseconds since the epoch, `finished_ms` None while it goes on; `history` are (ms, state) in order.
+
+    `error` is a sentence for people, empty where nothing failed.
+    """
+
+    id: str
+    namespace: str
+    name: str
+    spec: str
+    pipeline_name: str
+    state: str
+    storage_state: str
+    parameters: Mapping[str, Any]
+    experiment_id: str
+    description: str
+    service_account: str
+    pipeline_id: str
+    version_id: str
+    recurring_run_id: str
+    root: str
+    options: RunOptions
+    error: str
+    history: tuple[tuple[int, str], ...]
+    created_ms: int
+    scheduled_ms: int
+    finished_ms: int | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in OVER
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a task made or imported, as it is kept: `kind` is its schema title, `digest` sha256:<hex> or empty."""
+
+    id: str
+    namespace: str
+    run_id: str
+    task_uid: str
+    name: str
+    kind: str
+    uri: str
+    digest: str
+    size: int
+    metadata: Mapping[str, Any]
+    created_ms: int
+
+
+def task_uid(run_id: str, path: str) -> str:
+    """The same for the same task of the same run, whoever asks and whenever."""
+    return str(uuid5(UUID(run_id), path))
