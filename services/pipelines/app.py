@@ -7,7 +7,6 @@ from pathlib import Path
 from libs.service.app import App
 from libs.service.manifest import load
 
-
 HERE = Path(__file__).parent
 
 

@@ -1,0 +1,122 @@
+"""The Catalog port on the session of one transaction.
+
+A write transaction is alone in its database, so a name that was free a moment ago still is: duplicates are found by
+looking, and the tables' constraints only stand guard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlmodel import SQLModel, col, delete, exists, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from libs.base.errors import AlreadyExists
+from services.pipelines.adapters.listing import Columns, listed
+from services.pipelines.adapters.tables_catalog import ExperimentRow, PipelineRow, RecurringRunRow, SpecRow, VersionRow
+from services.pipelines.adapters.tables_runs import RunRow
+from services.pipelines.domain.catalog import documents, keys
+from services.pipelines.domain.catalog.documents import Document
+from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
+from services.pipelines.domain.catalog.paging import Page
+
+T = TypeVar("T", Pipeline, Version, Experiment, RecurringRun)
+_JSON = ("tags", "trigger", "runtime_config")
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[T]):
+    """`parent` is the column that a name is unique in, with the word for people; None where names may repeat."""
+
+    item: type[T]
+    table: type[SQLModel]
+    columns: Columns
+    word: str
+    parent: str | None
+
+
+PIPELINES = _Kind(Pipeline, PipelineRow, keys.PIPELINE, "pipeline", "namespace")
+VERSIONS = _Kind(Version, VersionRow, keys.VERSION, "version of the pipeline", "pipeline_id")
+EXPERIMENTS = _Kind(Experiment, ExperimentRow, keys.EXPERIMENT, "experiment", "namespace")
+RECURRING = _Kind(RecurringRun, RecurringRunRow, keys.RECURRING_RUN, "recurring run", None)
+
+
+class SqlShelf(Generic[T]):
+    """One table; every call sees what earlier calls of the same transaction wrote."""
+
+    def __init__(self, session: AsyncSession, kind: _Kind[T]) -> None:
+        self._session, self._kind = session, kind
+
+    async def get(self, id: str) -> T | None:
+        row = await self._session.get(self._kind.table, id)
+        return None if row is None else self._item(row)
+
+    async def find(self, parent: str, name: str) -> T | None:
+        assert self._kind.parent is not None
+        column = col(getattr(self._kind.table, self._kind.parent))
+        named = col(getattr(self._kind.table, "name"))  # noqa: B009  any of the tables
+        row = (await self._session.exec(select(self._kind.table).where(column == parent, named == name))).first()
+        return None if row is None else self._item(row)
+
+    async def add(self, item: T) -> T:
+        parent = self._kind.parent
+        if parent is not None and await self.find(getattr(item, parent), item.name) is not None:
+            raise AlreadyExists(f"a {self._kind.word} named {item.name!r} already exists in {getattr(item, parent)!r}")
+        self._session.add(self._kind.table(**_flat(item)))
+        await self._session.flush()
+        return item
+
+    async def put(self, item: T) -> T:
+        row = await self._session.get(self._kind.table, item.id)
+        assert row is not None
+        for name, value in _flat(item).items():
+            setattr(row, name, value)
+        await self._session.flush()
+        return item
+
+    async def delete(self, id: str) -> None:
+        row = await self._session.get(self._kind.table, id)
+        if row is not None:
+            await self._session.delete(row)
+            await self._session.flush()
+
+    async def list(self, page: Page, **within: str) -> tuple[Sequence[T], str, int]:
+        rows, token, total = await listed(self._session, self._kind.table, self._kind.columns, page, **within)
+        return [self._item(row) for row in rows], token, total
+
+    def _item(self, row: SQLModel) -> T:
+        told = row.model_dump()
+        return self._kind.item(**{name: json.loads(v) if name in _JSON else v for name, v in told.items()})
+
+
+class SqlCatalog:
+    """All shelves of one transaction, and the compiled pipelines that what is on them refers to."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+        self.pipelines = SqlShelf(session, PIPELINES)
+        self.versions = SqlShelf(session, VERSIONS)
+        self.experiments = SqlShelf(session, EXPERIMENTS)
+        self.recurring = SqlShelf(session, RECURRING)
+
+    async def keep(self, document: Document) -> str:
+        digest = document.digest
+        if await self._session.get(SpecRow, digest) is None:
+            self._session.add(SpecRow(digest=digest, body=document.text()))
+            await self._session.flush()
+        return digest
+
+    async def document(self, digest: str) -> Document | None:
+        row = await self._session.get(SpecRow, digest)
+        return None if row is None else documents.stored(row.body)
+
+    async def sweep(self, digest: str) -> None:
+        used = [exists().where(col(table.spec) == digest) for table in (VersionRow, RecurringRunRow, RunRow)]
+        await self._session.exec(delete(SpecRow).where(col(SpecRow.digest) == digest, *(~each for each in used)))
+
+
+def _flat(item: Any) -> dict[str, Any]:
+    return {name: json.dumps(value) if name in _JSON else value for name, value in asdict(item).items()}

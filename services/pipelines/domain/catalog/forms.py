@@ -1,0 +1,120 @@
+"""What clients send to KFP's REST API, field by field; unknown fields are ignored, as its own server ignores them.
+
+Names are those of the API in snake_case; camelCase, which protobuf's JSON also allows, is understood.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic.alias_generators import to_camel
+
+NAME_MAX = 253
+TEXT_MAX = 65_535
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL cannot keep NUL in text, nor anybody half of a character."""
+    if "\x00" in text:
+        raise ValueError("must not contain NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must not contain half of a character") from None
+    return text
+
+
+Text = Annotated[StrictStr, Field(max_length=TEXT_MAX), AfterValidator(_storable)]
+Name = Annotated[StrictStr, Field(max_length=NAME_MAX), AfterValidator(_storable)]
+Tags = Annotated[dict[Name, Name], Field(max_length=50)]
+
+
+class Form(BaseModel):
+    """An explicit null means "not given"."""
+
+    model_config = ConfigDict(extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+
+class Url(Form):
+    pipeline_url: Text | None = None
+
+
+class PipelineForm(Form):
+    display_name: Name | None = None
+    name: Name | None = None
+    description: Text | None = None
+    namespace: Name | None = None
+    tags: Tags | None = None
+
+
+class VersionForm(Form):
+    display_name: Name | None = None
+    name: Name | None = None
+    description: Text | None = None
+    pipeline_spec: Any = None
+    package_url: Url | None = None
+    code_source_url: Text | None = None
+    tags: Tags | None = None
+
+
+class PipelineAndVersionForm(Form):
+    pipeline: PipelineForm
+    pipeline_version: VersionForm
+
+
+class ExperimentForm(Form):
+    display_name: Name | None = None
+    description: Text | None = None
+    namespace: Name | None = None
+
+
+class Reference(Form):
+    pipeline_id: Name | None = None
+    pipeline_version_id: Name | None = None
+
+
+class RuntimeConfig(Form):
+    parameters: dict[str, Any] | None = None
+    pipeline_root: Text | None = None
+
+
+class Source(Form):
+    """Which pipeline: a version that was uploaded, or the whole of it."""
+
+    pipeline_version_id: Name | None = None
+    pipeline_version_reference: Reference | None = None
+    pipeline_spec: Any = None
+
+
+class RunForm(Source):
+    experiment_id: Name | None = None
+    display_name: Name | None = None
+    description: Text | None = None
+    runtime_config: RuntimeConfig | None = None
+    service_account: Name | None = None
+
+
+class CronSchedule(Form):
+    cron: Text | None = None
+    start_time: Text | None = None
+    end_time: Text | None = None
+
+
+class PeriodicSchedule(Form):
+    interval_second: StrictStr | int | None = None
+    start_time: Text | None = None
+    end_time: Text | None = None
+
+
+class Trigger(Form):
+    cron_schedule: CronSchedule | None = None
+    periodic_schedule: PeriodicSchedule | None = None
+
+
+class RecurringRunForm(RunForm):
+    trigger: Trigger | None = None
+    max_concurrency: StrictStr | int | None = None
+    mode: StrictStr | int | None = None
+    no_catchup: StrictBool | None = None
+    namespace: Name | None = None
