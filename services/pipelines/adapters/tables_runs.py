@@ -49,7 +49,8 @@ class RunRow(SQLModel, table=True):
 
 
 class TaskRow(SQLModel, table=True):
-    """`body` is the engine's record of the task; the columns beside it are for who looks a task up."""
+    """`body` is the engine's record of the task; the columns beside it are for who looks a task up. `cache` says why
+    its outputs were taken from the cache, or why not."""
 
     __tablename__ = "pipeline_tasks"
     __table_args__ = (UniqueConstraint("run_id", "path"), Index("pipeline_tasks_of_run", "run_id", "number"))
@@ -60,6 +61,7 @@ class TaskRow(SQLModel, table=True):
     number: int = Field(sa_column=Column(BigInteger, nullable=False))
     state: str = Field(sa_column=Column(Key, nullable=False))
     attempt: int = Field(sa_column=Column(BigInteger, nullable=False))
+    cache: str = Field(sa_column=Column(Text, nullable=False))
     body: str = Field(sa_column=Column(Text, nullable=False))
 
 

@@ -64,6 +64,7 @@ def _tasks() -> None:
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("state", KEY, nullable=False),
         sa.Column("attempt", sa.BigInteger, nullable=False),
+        sa.Column("cache", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
         sa.UniqueConstraint("run_id", "path"),
     )

@@ -1,0 +1,160 @@
+"""What the pipelines service says about runs, their tasks and what they made, version 1: only optional fields are ever
+added here.
+
+`uid` is the id that KFP's API calls run_id, task_id and so on; `name` is what people see.
+"""
+
+from typing import ClassVar
+
+from pydantic import AwareDatetime, Field
+
+from contracts.messages import Event, Name, ObjectEvent, Uid, Value
+
+
+class RunCreated(ObjectEvent):
+    """A run was accepted. `spec` is the digest of the compiled pipeline."""
+
+    type: ClassVar[str] = "pipelines.run.created.v1"
+    pipeline: str = Field(default="", examples=["digits-training"])
+    pipeline_id: str = ""
+    version_id: str = ""
+    experiment_id: str = ""
+    recurring_run_id: str = ""
+    spec: str = Field(default="", examples=["sha256:9f86d081884c7d65"])
+
+
+class RunStarted(ObjectEvent):
+    """Its first tasks are about to run."""
+
+    type: ClassVar[str] = "pipelines.run.started.v1"
+
+
+class RunSucceeded(ObjectEvent):
+    """All that had to run did, and well."""
+
+    type: ClassVar[str] = "pipelines.run.succeeded.v1"
+    pipeline: str = Field(default="", examples=["digits-training"])
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class RunFailed(ObjectEvent):
+    """The run is over without success; `message` is a sentence for people."""
+
+    type: ClassVar[str] = "pipelines.run.failed.v1"
+    pipeline: str = Field(default="", examples=["digits-training"])
+    message: str = ""
+    started_at: AwareDatetime | None = None
+    finished_at: AwareDatetime | None = None
+
+
+class RunCanceled(ObjectEvent):
+    """The run was ended by request."""
+
+    type: ClassVar[str] = "pipelines.run.canceled.v1"
+    pipeline: str = Field(default="", examples=["digits-training"])
+
+
+class RunTerminating(ObjectEvent):
+    """Somebody asked for the end of the run; its steps are being stopped."""
+
+    type: ClassVar[str] = "pipelines.run.terminating.v1"
+
+
+class RunRetried(ObjectEvent):
+    """A run that was over goes on from what had failed."""
+
+    type: ClassVar[str] = "pipelines.run.retried.v1"
+
+
+class RunArchived(ObjectEvent):
+    """The run is kept, out of sight."""
+
+    type: ClassVar[str] = "pipelines.run.archived.v1"
+
+
+class RunUnarchived(ObjectEvent):
+    """An archived run is back in sight."""
+
+    type: ClassVar[str] = "pipelines.run.unarchived.v1"
+
+
+class RunDeleted(ObjectEvent):
+    """The run is gone. What it stored in the bucket stays."""
+
+    type: ClassVar[str] = "pipelines.run.deleted.v1"
+
+
+class TaskPlace(Value):
+    """Which task of a run a fact is about: `path` is its place in the run, `attempt` counts from 1."""
+
+    run: Uid
+    path: str = Field(examples=["root/for-loop-1/3/train"])
+    attempt: int = Field(default=1, ge=1)
+
+
+class TaskStarted(TaskPlace, ObjectEvent):
+    """An attempt of a step is about to run."""
+
+    type: ClassVar[str] = "pipelines.task.started.v1"
+
+
+class TaskSucceeded(TaskPlace, ObjectEvent):
+    """The task is done. `cached_from` is the uid of the task whose outputs these are, where it did not run itself."""
+
+    type: ClassVar[str] = "pipelines.task.succeeded.v1"
+    cached_from: str = ""
+    cache: str = Field(default="", examples=["miss: input rows changed (10 -> 20)"])
+
+
+class TaskFailed(TaskPlace, ObjectEvent):
+    """The task is over without success."""
+
+    type: ClassVar[str] = "pipelines.task.failed.v1"
+    message: str = ""
+
+
+class TaskRetried(TaskPlace, ObjectEvent):
+    """An attempt ended without success and another follows. `lost` says that it was no fault of the program."""
+
+    type: ClassVar[str] = "pipelines.task.retried.v1"
+    message: str = ""
+    lost: bool = False
+
+
+class TaskSkipped(TaskPlace, ObjectEvent):
+    """The task does not run, for the one-word `reason`."""
+
+    type: ClassVar[str] = "pipelines.task.skipped.v1"
+    reason: str = Field(default="", examples=["ConditionFalse"])
+
+
+class TaskCanceled(TaskPlace, ObjectEvent):
+    """The task was stopped before its end, or never began, since the run was ended."""
+
+    type: ClassVar[str] = "pipelines.task.canceled.v1"
+
+
+class ArtifactRef(Value):
+    """An artifact as a task read it; `uid` is empty where it is none of the platform's own."""
+
+    name: Name
+    uri: str = Field(min_length=1, examples=["s3://millstream/pipelines/team-a/run/train/1/model"])
+    uid: str = ""
+    digest: str = Field(default="", examples=["sha256:9f86d081884c7d65"])
+
+
+class ArtifactCreated(Event):
+    """A task wrote or imported an artifact, out of `inputs`. `kind` is its schema title."""
+
+    type: ClassVar[str] = "pipelines.artifact.created.v1"
+    uid: Uid
+    name: Name
+    kind: Name = Field(examples=["system.Model"])
+    uri: str = Field(min_length=1, examples=["s3://millstream/pipelines/team-a/run/train/1/model"])
+    digest: str = Field(default="", examples=["sha256:9f86d081884c7d65"])
+    size: int = Field(default=0, ge=0)
+    run: Uid
+    task: Uid
+    task_name: Name = Field(examples=["train"])
+    inputs: tuple[ArtifactRef, ...] = ()
