@@ -205,7 +205,9 @@ class TaskRecord:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        times = {name: _time(said.get(name)) for name in ("created_at", "started_at", "ended_at", "retry_at")}
+        times: dict[str, Any] = {
+            name: _time(said.get(name)) for name in ("created_at", "started_at", "ended_at", "retry_at")
+        }
         plain = ("path", "uid", "parent", "name", "display_name", "component", "iteration", "attempt")
         more = ("failures", "losses", "reason", "waiting", "cached_from")
         return cls(
