@@ -3,11 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+from libs.base.clock import Clock
+from libs.base.ids import Ids
+from services.pipelines.domain.catalog.documents import Document
+from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
+from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.runs import Artifact, NewRun, Run
 from services.pipelines.domain.steps.values import StepOrder, StepResult
+
+
+T = TypeVar("T")
+
+
+class Shelf(Protocol[T]):
+    """The items of one sort inside one transaction; a parent is a version's pipeline, a namespace for the others."""
+
+    async def get(self, id: str) -> T | None: ...
+
+    async def find(self, parent: str, name: str) -> T | None: ...
+
+    async def add(self, item: T) -> T:
+        """Raises AlreadyExists where its name is taken."""
+        ...
+
+    async def put(self, item: T) -> T: ...
+
+    async def delete(self, id: str) -> None: ...
+
+    async def list(self, page: Page, **within: str) -> tuple[Sequence[T], str, int]:
+        """The items of a page, the token of the next one ("" at the end), and how many there are in all."""
+        ...
+
+
+class Catalog(Protocol):
+    """What is kept beside runs, inside one transaction."""
+
+    @property
+    def pipelines(self) -> Shelf[Pipeline]: ...
+
+    @property
+    def versions(self) -> Shelf[Version]: ...
+
+    @property
+    def experiments(self) -> Shelf[Experiment]: ...
+
+    @property
+    def recurring(self) -> Shelf[RecurringRun]: ...
+
+    async def keep(self, document: Document) -> str:
+        """Stores a compiled pipeline, once; its digest."""
+        ...
+
+    async def document(self, digest: str) -> Document | None: ...
+
+    async def sweep(self, digest: str) -> None:
+        """Forgets a compiled pipeline to which nothing refers any more."""
+        ...
+
+
+class RunList(Protocol):
+    """Runs as lists show them."""
+
+    async def list(self, page: Page, **within: str) -> tuple[Sequence[Run], str, int]:
+        """As `Shelf.list`."""
+        ...
 
 
 class Runs(Protocol):
@@ -57,3 +120,17 @@ class StepDesk(Protocol):
         """Returns when the result is committed: True if this attempt's result is recorded, now or before; False when
         another attempt counts by now, or the run no longer wants it: the pod may end, its words change nothing."""
         ...
+
+
+@dataclass
+class Needs:
+    """What a request to the API gets beside its message; all of one transaction."""
+
+    catalog: Catalog
+    runs: Runs
+    run_list: RunList
+    clock: Clock
+    ids: Ids
+
+    def now_ms(self) -> int:
+        return int(self.clock.now().timestamp() * 1000)

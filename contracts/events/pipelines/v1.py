@@ -158,3 +158,95 @@ class ArtifactCreated(Event):
     task: Uid
     task_name: Name = Field(examples=["train"])
     inputs: tuple[ArtifactRef, ...] = ()
+
+
+class PipelineCreated(ObjectEvent):
+    """A name under which versions are kept; `name` is unique in its namespace."""
+
+    type: ClassVar[str] = "pipelines.pipeline.created.v1"
+
+
+class PipelineUpdated(ObjectEvent):
+    """What people read about it was changed."""
+
+    type: ClassVar[str] = "pipelines.pipeline.updated.v1"
+
+
+class PipelineDeleted(ObjectEvent):
+    """It is gone with all its versions; runs of them stay."""
+
+    type: ClassVar[str] = "pipelines.pipeline.deleted.v1"
+
+
+class VersionFact(ObjectEvent):
+    """What facts about a version share. `pipeline` is the pipeline's uid."""
+
+    pipeline: Uid
+
+
+class PipelineVersionCreated(VersionFact):
+    """A version can be run. `spec` is the digest of the compiled pipeline."""
+
+    type: ClassVar[str] = "pipelines.pipelineversion.created.v1"
+    spec: str = Field(default="", examples=["sha256:9f86d081884c7d65"])
+
+
+class PipelineVersionUpdated(VersionFact):
+    """What people read about it was changed."""
+
+    type: ClassVar[str] = "pipelines.pipelineversion.updated.v1"
+
+
+class PipelineVersionDeleted(VersionFact):
+    """It is gone; its runs stay."""
+
+    type: ClassVar[str] = "pipelines.pipelineversion.deleted.v1"
+
+
+class ExperimentCreated(ObjectEvent):
+    """Runs can be grouped under this name."""
+
+    type: ClassVar[str] = "pipelines.experiment.created.v1"
+
+
+class ExperimentArchived(ObjectEvent):
+    """It is kept, out of sight, and its recurring runs start nothing any more."""
+
+    type: ClassVar[str] = "pipelines.experiment.archived.v1"
+
+
+class ExperimentUnarchived(ObjectEvent):
+    """An archived experiment takes runs again; what was disabled stays so."""
+
+    type: ClassVar[str] = "pipelines.experiment.unarchived.v1"
+
+
+class ExperimentDeleted(ObjectEvent):
+    """It is gone; its runs stay."""
+
+    type: ClassVar[str] = "pipelines.experiment.deleted.v1"
+
+
+class RecurringRunCreated(ObjectEvent):
+    """Runs are to be started by a schedule."""
+
+    type: ClassVar[str] = "pipelines.recurringrun.created.v1"
+
+
+class RecurringRunEnabled(ObjectEvent):
+    """The schedule counts from now on."""
+
+    type: ClassVar[str] = "pipelines.recurringrun.enabled.v1"
+
+
+class RecurringRunDisabled(ObjectEvent):
+    """The schedule starts nothing any more. `message` says why, where nobody asked for it."""
+
+    type: ClassVar[str] = "pipelines.recurringrun.disabled.v1"
+    message: str = ""
+
+
+class RecurringRunDeleted(ObjectEvent):
+    """It is gone; the runs that it started stay."""
+
+    type: ClassVar[str] = "pipelines.recurringrun.deleted.v1"

@@ -51,7 +51,7 @@ class Document:
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(self.text().encode()).hexdigest()
+        return "sha256:" + hashlib.sha256(self.text().encode()).hexdigest()
 
     @property
     def name(self) -> str:
