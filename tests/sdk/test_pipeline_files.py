@@ -35,7 +35,7 @@ def test_a_second_document_is_what_the_pipeline_asks_of_kubernetes() -> None:
 
 @pytest.mark.parametrize("text", ["", "- a", "kind: Pod", f"{SPEC}\n---\nkind: Pod", f"{SPEC}\n---\n{SPEC}", "a: ["])
 def test_what_kfp_did_not_compile_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ClientError, match="odd.yaml"):
+    with pytest.raises(ClientError, match=r"odd\.yaml"):
         files.parse(text, "odd.yaml")
 
 

@@ -1,11 +1,12 @@
 """Compiles one pipeline of a Python file with the user's own kfp; runs in the user's interpreter, so kfp and the
-standard library alone may be imported.
+standard library alone may be imported. kfp is imported by its name: the platform's environment never has it.
 
 python _compile.py FILE.py NAME TARGET.yaml     NAME may be empty when the file defines one pipeline
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 import types
@@ -34,9 +35,8 @@ def loaded(path: str) -> types.ModuleType:
 
 def pipelines_of(module: types.ModuleType) -> dict[str, object]:
     """What `@dsl.pipeline` made in this module, by its Python name; what it imported from elsewhere counts last."""
-    from kfp.dsl.graph_component import GraphComponent
-
-    found = {name: value for name, value in vars(module).items() if isinstance(value, GraphComponent)}
+    kind = importlib.import_module("kfp.dsl.graph_component").GraphComponent
+    found = {name: value for name, value in vars(module).items() if isinstance(value, kind)}
     own = {
         name: value
         for name, value in found.items()
@@ -60,7 +60,7 @@ def chosen(found: dict[str, object], name: str, path: str) -> object:
 
 def main(path: str, name: str, target: str) -> None:
     try:
-        from kfp import compiler
+        compiler = importlib.import_module("kfp.compiler")
     except ImportError:
         refuse(f"{sys.executable} has no kfp: `pip install kfp` there, or say --python with one that has it")
     pipeline = chosen(pipelines_of(loaded(path)), name, path)
