@@ -1,0 +1,43 @@
+"""Where a step's files lie inside its pod, and its artifacts in the bucket; as kfp's own executor expects them."""
+
+import re
+
+MOUNT = "/s3"
+"""kfp's executor reads and writes `s3://bucket/key` at /s3/bucket/key; an emptyDir is mounted there."""
+OWN = f"{MOUNT}/.millstream"
+"""The launcher's own corner: no bucket's name begins with a dot."""
+SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def local_path(uri: str) -> str:
+    """The path at which kfp's executor expects the bytes of a URI."""
+    for scheme, folder in SCHEMES.items():
+        if uri.startswith(scheme):
+            return folder + uri.removeprefix(scheme)
+    return uri
+
+
+def parameter_file(name: str) -> str:
+    return f"{OWN}/outputs/{_safe(name)}"
+
+
+def executor_output() -> str:
+    """The file in which kfp's executor leaves what a function returned."""
+    return f"{OWN}/executor_output.json"
+
+
+def attempt_root(run_root: str, path: str, attempt: int) -> str:
+    """The prefix of one attempt's outputs. `path` is the record's, which begins with the run's own `root/`."""
+    parts = [_safe(part) for part in path.removeprefix("root/").split("/")]
+    return "/".join([run_root.rstrip("/"), *parts, str(attempt)])
+
+
+def artifact_uri(root: str, name: str) -> str:
+    return f"{root}/{_safe(name)}"
+
+
+def _safe(segment: str) -> str:
+    """A segment that every object store and file system reads the same; never `.` or `..`."""
+    cleaned = _UNSAFE.sub("_", segment)
+    return cleaned if cleaned.strip(".") else f"_{cleaned}"

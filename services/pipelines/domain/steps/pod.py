@@ -1,0 +1,156 @@
+"""The pod of one attempt of one step: one container that begins with the launcher; nothing is started here.
+
+Its name is the attempt's own, so starting an attempt twice makes one pod.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import sha256
+
+from services.pipelines.domain.steps.attached import Attached, attached
+from services.pipelines.domain.steps.naming import label_value, pod_name
+from services.pipelines.domain.steps.places import MOUNT
+from services.pipelines.domain.steps.tokens import namespace_key
+from services.pipelines.domain.steps.values import Json, StepOrder
+
+RUN, TASK, ATTEMPT, NAME = (
+    "millstream.dev/run",
+    "millstream.dev/task",
+    "millstream.dev/attempt",
+    "millstream.dev/task-name",
+)
+MANAGED_BY, MANAGER = "app.kubernetes.io/managed-by", "millstream-pipelines"
+KFP_RUN = "pipeline/runid"
+"""KFP's own label, by which people and tools find the pods of a run."""
+KEYS = "pipeline-steps"
+"""The Secret with the namespace's key."""
+CACHE = "pipeline-environments"
+"""The claim in which a namespace's environments are kept where the place of installation shares one."""
+LAUNCHER = "/var/run/millstream/launcher"
+CACHE_MOUNT = "/var/run/millstream/environments"
+CONTAINER = "main"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What all pods of an installation are told. `url` is the pipelines service as pods reach it, `gateway` the
+    platform's API for components that speak to it, `launcher` the bytes of the launcher. With `shares_environments`
+    every namespace has a claim that all of its pods can write."""
+
+    url: str
+    gateway: str
+    launcher: bytes
+    shares_environments: bool = False
+    service_account: str = ""
+
+    @property
+    def launcher_name(self) -> str:
+        """The ConfigMap's name: a new release brings another one, and pods of the old one keep theirs."""
+        return f"pipeline-launcher-{sha256(self.launcher).hexdigest()[:12]}"
+
+
+def pod(order: StepOrder, site: Site, service_account: str = "") -> Json:
+    """`service_account` is what the run asked for."""
+    extra = attached(order.platform)
+    spec = {
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 10,
+        "containers": [_container(order, site, extra)],
+        "volumes": [*_volumes(site), *extra.volumes],
+        **extra.spec,
+    }
+    if account := service_account or site.service_account:
+        spec["serviceAccountName"] = account
+    labels = {
+        **extra.labels,
+        MANAGED_BY: MANAGER,
+        RUN: order.run_id,
+        KFP_RUN: order.run_id,
+        TASK: order.uid,
+        ATTEMPT: str(order.attempt),
+        NAME: label_value(order.name),
+    }
+    name = pod_name(order.run_id, order.name, order.path, order.attempt)
+    metadata = {"name": name, "namespace": order.namespace, "labels": labels}
+    if extra.annotations:
+        metadata["annotations"] = extra.annotations
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def _container(order: StepOrder, site: Site, extra: Attached) -> Json:
+    found: Json = {
+        "name": CONTAINER,
+        "image": order.image,
+        "command": ["python3", f"{LAUNCHER}/launcher.pyz"],
+        "env": [*_env(order, site), *({"name": name, "value": value} for name, value in order.env), *extra.env],
+        "volumeMounts": [
+            {"name": "millstream-files", "mountPath": MOUNT},
+            {"name": "millstream-launcher", "mountPath": LAUNCHER, "readOnly": True},
+            *([{"name": "millstream-environments", "mountPath": CACHE_MOUNT}] if site.shares_environments else []),
+            *extra.mounts,
+        ],
+        **extra.container,
+    }
+    return {**found, "resources": order.resources} if order.resources else found
+
+
+def _env(order: StepOrder, site: Site) -> list[Json]:
+    """The launcher's own variables, which it takes away before the step's program begins, and KFP's."""
+    key: Json = {"secretKeyRef": {"name": KEYS, "key": "key"}}
+    step = f"{site.url}/pipelines/v1/steps/{order.namespace}/{order.uid}/{order.attempt}"
+    own: list[Json] = [
+        {"name": "MILLSTREAM_STEP_URL", "value": step},
+        {"name": "MILLSTREAM_STEP_KEY", "valueFrom": key},
+        {"name": "MILLSTREAM_STEP_ROOT", "value": MOUNT},
+    ]
+    if site.shares_environments:
+        own.append({"name": "MILLSTREAM_STEP_CACHE", "value": CACHE_MOUNT})
+    fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid", "NAMESPACE": "metadata.namespace"}
+    named = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
+    told = {"KFP_RUN_ID": order.run_id, "MILLSTREAM_URL": site.gateway}
+    return [*own, *named, *({"name": name, "value": value} for name, value in told.items())]
+
+
+def _volumes(site: Site) -> list[Json]:
+    launcher = {"name": site.launcher_name, "items": [{"key": "launcher.pyz", "path": "launcher.pyz"}]}
+    found: list[Json] = [
+        {"name": "millstream-files", "emptyDir": {}},
+        {"name": "millstream-launcher", "configMap": launcher},
+    ]
+    if site.shares_environments:
+        found.append({"name": "millstream-environments", "persistentVolumeClaim": {"claimName": CACHE}})
+    return found
+
+
+def namespace_objects(namespace: str, site: Site, secret: bytes) -> list[Json]:
+    """What must be in a namespace before its first step's pod; the same at every call. `secret` is the service's."""
+    marks = {MANAGED_BY: MANAGER}
+    key = namespace_key(secret, namespace)
+    found: list[Json] = [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": KEYS, "namespace": namespace, "labels": marks},
+            "data": {"key": b64encode(key.encode()).decode()},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": site.launcher_name, "namespace": namespace, "labels": marks},
+            "binaryData": {"launcher.pyz": b64encode(site.launcher).decode()},
+        },
+    ]
+    if site.shares_environments:
+        claim = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "20Gi"}}}
+        found.append(
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": CACHE, "namespace": namespace, "labels": marks},
+                "spec": claim,
+            }
+        )
+    return found

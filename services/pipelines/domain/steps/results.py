@@ -1,0 +1,125 @@
+"""What is made of an attempt's answer: outputs of the promised types, or why it failed. A step's word is checked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from services.pipelines.domain.engine.records import Artifact, Error, Outputs
+from services.pipelines.domain.engine.words import Failed, Succeeded
+from services.pipelines.domain.steps.values import ArtifactSlot, StepOrder, StepResult, StoredArtifact
+
+LOG = "executor-logs"
+"""The output under which the kept end of a step's output is found, as in KFP."""
+TEXT_BYTES_MAX = 1 << 20
+"""Of one output parameter: it is stored with the task and handed on in requests; larger things are artifacts."""
+INTERNAL, INVALID = 13, 3
+
+
+class BadOutput(ValueError):
+    """An output that is not what the component promised."""
+
+
+def outcome(order: StepOrder, result: StepResult) -> Succeeded | Failed:
+    """What the engine is told. A failed attempt may be tried again as the user's retries say; so may one whose outputs
+    are not as promised."""
+    if not result.succeeded:
+        return Failed(Error(result.error or f"the step ended with exit code {result.exit_code}", INTERNAL, "Failed"))
+    try:
+        return Succeeded(Outputs(_parameters(order, result), artifacts(order, result)))
+    except BadOutput as error:
+        return Failed(Error(f"the step ran, but {error}", INVALID, "BadOutput"))
+
+
+def _parameters(order: StepOrder, result: StepResult) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, kind in order.parameters.items():
+        if result.values.get(name) is not None:
+            found[name] = _checked(name, kind, result.values[name])
+        elif name in result.files:
+            found[name] = _checked(name, kind, _read(name, kind, result.files[name]))
+        elif name not in order.optional_parameters:
+            raise BadOutput(f"output parameter {name!r} was not written; return it, or write its file")
+    return found
+
+
+def _read(name: str, kind: str, text: str) -> Any:
+    """A file's text as a value of the type; the type is checked afterwards."""
+    if kind == "STRING":
+        return text
+    if kind == "BOOLEAN" and text.strip().lower() in ("true", "false", "1", "0", "t", "f"):
+        return text.strip().lower() in ("true", "1", "t")
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise BadOutput(f"output parameter {name!r} is {kind}, and its file holds {_short(text)}") from None
+
+
+def _checked(name: str, kind: str, value: Any) -> Any:
+    if len(json.dumps(value)) > TEXT_BYTES_MAX:
+        raise BadOutput(f"output parameter {name!r} is larger than {TEXT_BYTES_MAX} bytes; make it an artifact")
+    found = typed(kind, value)
+    if found is None:
+        raise BadOutput(f"output parameter {name!r} is {kind}, and the step gave {_short(value)}")
+    return found
+
+
+def typed(kind: str, value: Any) -> Any:
+    """The value if it is of a type of the IR (a whole float is an integer as well), else None."""
+    if kind in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return None
+        if kind == "NUMBER_DOUBLE":
+            return float(value)
+        return int(value) if value == int(value) else None
+    wanted: Mapping[str, type] = {"STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
+    return value if isinstance(value, wanted.get(kind, object)) else None
+
+
+def artifacts(order: StepOrder, result: StepResult) -> dict[str, tuple[Artifact, ...]]:
+    """Every promised artifact, also one that nothing was written to: its URI is handed on as KFP does."""
+    found = {slot.name: tuple(_artifacts(order, slot, result)) for slot in order.artifacts}
+    if log := log_of(order, result):
+        found[LOG] = (log,)
+    return found
+
+
+def log_of(order: StepOrder, result: StepResult) -> Artifact | None:
+    """The kept output of an attempt, also of a failed one."""
+    return _artifact(order, ArtifactSlot(LOG, f"{order.root}/{LOG}"), result.log) if result.log else None
+
+
+def _artifacts(order: StepOrder, slot: ArtifactSlot, result: StepResult) -> list[Artifact]:
+    many = result.artifacts.get(slot.name)
+    if many is None:
+        return [Artifact(slot.name, slot.uri, slot.schema_title, slot.schema_version)]
+    return [_artifact(order, slot, each) for each in many]
+
+
+def _artifact(order: StepOrder, slot: ArtifactSlot, said: StoredArtifact) -> Artifact:
+    if is_foreign(said.uri, order):
+        raise BadOutput(f"output artifact {slot.name!r} names {said.uri}, which is not of namespace {order.namespace}")
+    return Artifact(
+        name=said.name,
+        uri=said.uri,
+        schema_title=slot.schema_title,
+        schema_version=slot.schema_version,
+        metadata=said.metadata,
+        digest=said.digest,
+        size=said.size,
+    )
+
+
+def is_foreign(uri: str, order: StepOrder) -> bool:
+    """Whether it lies in the platform's bucket, but outside of the namespace's part of it."""
+    bucket = urlsplit(order.root).netloc
+    ours = f"s3://{bucket}/pipelines/{order.namespace}/"
+    return uri.startswith(f"s3://{bucket}/") and (not uri.startswith(ours) or "/../" in f"{uri}/")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
