@@ -15,7 +15,6 @@ from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.runs import Artifact, NewRun, Run
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 
-
 T = TypeVar("T")
 
 

@@ -178,26 +178,26 @@ class PipelineDeleted(ObjectEvent):
     type: ClassVar[str] = "pipelines.pipeline.deleted.v1"
 
 
-class VersionFact(ObjectEvent):
-    """What facts about a version share. `pipeline` is the pipeline's uid."""
+class VersionOf(Value):
+    """The pipeline that a fact about a version belongs to."""
 
     pipeline: Uid
 
 
-class PipelineVersionCreated(VersionFact):
+class PipelineVersionCreated(VersionOf, ObjectEvent):
     """A version can be run. `spec` is the digest of the compiled pipeline."""
 
     type: ClassVar[str] = "pipelines.pipelineversion.created.v1"
     spec: str = Field(default="", examples=["sha256:9f86d081884c7d65"])
 
 
-class PipelineVersionUpdated(VersionFact):
+class PipelineVersionUpdated(VersionOf, ObjectEvent):
     """What people read about it was changed."""
 
     type: ClassVar[str] = "pipelines.pipelineversion.updated.v1"
 
 
-class PipelineVersionDeleted(VersionFact):
+class PipelineVersionDeleted(VersionOf, ObjectEvent):
     """It is gone; its runs stay."""
 
     type: ClassVar[str] = "pipelines.pipelineversion.deleted.v1"

@@ -48,7 +48,8 @@ class SqlShelf(Generic[T]):
     """One table; every call sees what earlier calls of the same transaction wrote."""
 
     def __init__(self, session: AsyncSession, kind: _Kind[T]) -> None:
-        self._session, self._kind = session, kind
+        self._session = session
+        self._kind: _Kind[T] = kind
 
     async def get(self, id: str) -> T | None:
         row = await self._session.get(self._kind.table, id)
@@ -89,7 +90,8 @@ class SqlShelf(Generic[T]):
 
     def _item(self, row: SQLModel) -> T:
         told = row.model_dump()
-        return self._kind.item(**{name: json.loads(v) if name in _JSON else v for name, v in told.items()})
+        item: T = self._kind.item(**{name: json.loads(v) if name in _JSON else v for name, v in told.items()})
+        return item
 
 
 class SqlCatalog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, tuple_
+from sqlalchemy import func, tuple_
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -37,13 +37,13 @@ async def listed(
     return rows[: page.size], page.token(0 if value is None else value, getattr(last, "id")), total  # noqa: B009
 
 
-def _column(table: type[SQLModel], name: str) -> ColumnElement[Any]:
+def _column(table: type[SQLModel], name: str) -> Any:
     """A time that has not come counts as the epoch, as the API shows it."""
-    column = col(getattr(table, name))
-    return func.coalesce(column, 0) if column.nullable else column  # type: ignore[attr-defined]
+    column: Any = col(getattr(table, name))
+    return func.coalesce(column, 0) if column.nullable else column
 
 
-def _holds(column: ColumnElement[Any], asked: Predicate) -> ColumnElement[bool]:
+def _holds(column: Any, asked: Predicate) -> Any:
     value: Any = asked.value
     match asked.operation:
         case "EQUALS":
