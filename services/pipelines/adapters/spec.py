@@ -4,6 +4,7 @@ This is the one place that knows the package kfp-pipeline-spec. A field that it 
 it, the pipeline would mean something else.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,9 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from kfp.pipeline_spec import pipeline_spec_pb2 as pb
 
+from services.pipelines.domain.ir.model import Pipeline
 from services.pipelines.domain.ir.problems import Problem, SpecError
+from services.pipelines.domain.ir.reading import read
 
 DEEPEST = 100
 
@@ -24,6 +27,12 @@ def canonical(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
     deployment = _through(found.get("deploymentSpec", {}), pb.PipelineDeploymentConfig(), "deploymentSpec")
     platforms = _through(platform, pb.PlatformSpec(), "platform_spec")
     return {**found, "deploymentSpec": deployment}, platforms
+
+
+def pipeline_of(body: str) -> Pipeline:
+    """The pipeline of a stored body: the JSON `{"pipeline_spec": ..., "platform_spec": ...}` of what `canonical` gave."""
+    spec, platform = parted(json.loads(body))
+    return read(spec, platform)
 
 
 def parted(document: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -1,6 +1,7 @@
 """Whether a task fits where it stands: all that it names is there, of a type that can be handed on, and nothing that
 its component needs is missing. Constants get the type that the component gives them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,11 @@ HANDS_ON = {
     ParamType.STRUCT: {ParamType.LIST},
     ParamType.FINAL_STATUS: {ParamType.STRUCT},
 }
+
+PLACEHOLDER = "{{$"
+LOOP_ITEM = re.compile(r"(-loop-item|loop-item-param-\d+)(-subvar-.+)?$")
+"""KFP's compilers (2.17 too) let a task that stands outside a loop hand on items of that loop, which are nowhere yet.
+Nobody misses them there: the loop has them from its own items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Wiring:
         takes = self.faces.inputs[task.component]
         with self.problems.at("inputs"):
             parameters = self._parameters(task, takes)
-            self._artifacts(task, takes)
+            self._artifacts(task)
             self._missing(task, takes)
         self._iterator(task, takes)
         self._condition(task, takes)
@@ -74,18 +80,24 @@ class Wiring:
                 self.problems.add(f"there is no task {name!r} beside this one", "dependentTasks")
 
     def _parameters(self, task: Task, takes: Interface) -> dict[str, ParamSource]:
+        """A task may be given more than its component takes: placeholders of its settings name it."""
         wired: dict[str, ParamSource] = {}
         for name, each in task.parameters.items():
+            spec = takes.parameters.get(name)
+            if (spec is None or LOOP_ITEM.search(name)) and not self._there(each):
+                continue
             with self.problems.at("parameters", name):
-                spec = takes.parameters.get(name)
-                if spec is None:
-                    self._unknown(task, takes.parameters)
                 wired[name] = self._parameter(each, spec)
         return wired
 
-    def _unknown(self, task: Task, known: Mapping[str, object]) -> None:
-        has = ", ".join(sorted(known)) or "none"
-        self.problems.add(f"the component {task.component!r} has no such input (it has: {has})")
+    def _there(self, each: ParamSource) -> bool:
+        match each.source:
+            case FromInput(name):
+                return name in self.inputs.parameters
+            case FromTask(task, output) if task in self.tasks:
+                gives = self.faces.outputs.get(self.tasks[task].component, Interface())
+                return output in gives.parameters
+        return True
 
     def _parameter(self, each: ParamSource, spec: ParamSpec | None) -> ParamSource:
         match each.source:
@@ -106,7 +118,7 @@ class Wiring:
         return each
 
     def _typed(self, value: object, each: ParamSource, spec: ParamSpec | None) -> object:
-        if spec is None or each.selector is not None or value is None:
+        if spec is None or each.selector is not None or value is None or PLACEHOLDER in str(value):
             return whole(value)
         try:
             value = constant(coerce(value, spec.type) if isinstance(value, str) else value, spec.type)
@@ -139,11 +151,9 @@ class Wiring:
             return None
         return ParamType.LIST if producer.iterator else gives.parameters[source.output].type
 
-    def _artifacts(self, task: Task, takes: Interface) -> None:
+    def _artifacts(self, task: Task) -> None:
         for name, source in task.artifacts.items():
             with self.problems.at("artifacts", name):
-                if name not in takes.artifacts:
-                    self._unknown(task, takes.artifacts)
                 if isinstance(source, FromTask):
                     self._producer(source, True)
                 elif source.name not in self.inputs.artifacts:
@@ -153,7 +163,12 @@ class Wiring:
         item = task.iterator.item_input if task.iterator else ""
         given = {*task.parameters, *task.artifacts, item}
         for name, spec in takes.parameters.items():
-            if name not in given and not spec.optional and spec.type not in GIVEN_BY_PLATFORM:
+            if (
+                name not in given
+                and not LOOP_ITEM.search(name)
+                and not spec.optional
+                and spec.type not in GIVEN_BY_PLATFORM
+            ):
                 self.problems.add(f"the component {task.component!r} needs it ({spec.type})", "parameters", name)
         for name, artifact in takes.artifacts.items():
             if name not in given and not artifact.optional:
