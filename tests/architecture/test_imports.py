@@ -15,6 +15,7 @@ NOT_IMPORTED = {
     "/migrations/": "Alembic runs these inside its own context",
     "demo/train": "a program inside a pod",
     "millstream/tune/": "a program inside a pod, in an environment of its own (requirements/llm.txt)",
+    "millstream/components/": "compiled by kfp, in a client's own environment",
     "/sitecustomize": "Python's own hook inside a pod: it is there to act on import",
 }
 

@@ -16,6 +16,7 @@ APART = (
     "tests/clients/programs/",  # each runs in a virtual environment of its own, tests/clients/requirements
     "tests/clients/jobs/",  # these, and the next, in those of the frameworks' images, requirements/
     "tests/frameworks/programs/",
+    "sdk/millstream/components/",  # steps of pipelines say their packages themselves
 )
 
 # Named and imported by nobody, and why.
