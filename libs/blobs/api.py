@@ -67,6 +67,10 @@ class Blobs(ABC):
         """A URL that reads the object for so long without further credentials."""
 
     @abstractmethod
+    def presign_put(self, key: str, *, expires_s: int = 3600) -> str:
+        """A URL that stores the object, by one PUT of all its bytes, for so long without further credentials."""
+
+    @abstractmethod
     def close(self) -> None:
         """Lets go of threads and connections."""
 

@@ -70,6 +70,11 @@ class S3Blobs(Blobs):
             found = self._client.presigned_get_object(self._bucket, check_key(key), timedelta(seconds=expires_s))
         return str(found)
 
+    def presign_put(self, key: str, *, expires_s: int = 3600) -> str:
+        with translated(f"{self._bucket}/{key}"):
+            found = self._client.presigned_put_object(self._bucket, check_key(key), timedelta(seconds=expires_s))
+        return str(found)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 

@@ -44,6 +44,9 @@ class FolderBlobs(Blobs):
     def presign(self, key: str, *, expires_s: int = 3600) -> str:
         return self._path(key).resolve().as_uri()
 
+    def presign_put(self, key: str, *, expires_s: int = 3600) -> str:
+        return self.presign(key, expires_s=expires_s)
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -51,6 +52,19 @@ class TestS3(BlobsSuite):
                 return bytes(answer.read())
 
         assert await asyncio.to_thread(read) == b"content"
+
+    async def test_a_presigned_url_stores_that_object_alone_without_credentials(self, blobs: Blobs) -> None:
+        await blobs.put("a/first", b"the bucket is there")
+        key = "a/b c+d%/\u00fc"
+
+        def store(url: str) -> int:
+            with urllib.request.urlopen(urllib.request.Request(url, data=b"content", method="PUT")) as answer:
+                return int(answer.status)
+
+        assert await asyncio.to_thread(store, blobs.presign_put(key, expires_s=60)) == 200
+        assert await blobs.get(key) == b"content"
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            await asyncio.to_thread(store, blobs.presign_put("a/b", expires_s=60).replace("/a/b?", "/a/other?"))
 
     async def test_wrong_keys_are_an_error(self, endpoint: Endpoint) -> None:
         stranger = S3Blobs(Endpoint(endpoint.url, "key", "wrong"), "millstream")

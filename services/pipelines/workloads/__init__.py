@@ -1,0 +1,1 @@
+"""Programs that run inside pods of pipelines; they know nothing of the service."""

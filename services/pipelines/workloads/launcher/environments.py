@@ -1,0 +1,174 @@
+"""Environments for steps that ask for packages: made by pip once, then used by every step that asks for the same.
+
+An environment is a layer over the image's own packages, which pip sees as outside of it and never touches. It appears
+under its key by one rename, so a crash leaves nothing half made; the door tells who makes it when several ask.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+from typing import Any
+
+from .door import Door, Refused, Wire, say
+from .transfers import store
+
+VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+SITE = f"lib/{VERSION}/site-packages"
+BELOW = "_millstream_below.pth"
+PATIENCE_S = 1800.0
+"""How long another step may take to make the environment that this one waits for."""
+
+
+class Unmade(Exception):
+    """pip failed; what it printed is in the step's output."""
+
+
+class Environment:
+    """A layer in use: `prefix` is this pod's own, `packages` are shared and only read."""
+
+    def __init__(self, prefix: str, packages: str) -> None:
+        self.prefix, self.packages = prefix, packages
+        self.python = f"{prefix}/bin/python"
+        self.sites = [f"{packages}/site"]
+
+    def variables(self, given: dict[str, str]) -> dict[str, str]:
+        """The given ones so that programs and `python3` are found here first."""
+        path = [f"{self.prefix}/bin", f"{self.packages}/bin", given.get("PATH", os.defpath)]
+        return {**given, "PATH": os.pathsep.join(path), "VIRTUAL_ENV": self.prefix}
+
+
+def own_sites() -> list[str]:
+    """The folders of packages that this interpreter looks into, those that only its start adds among them."""
+    return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
+
+
+def ready(
+    key: str, installs: list[list[str]], own: str, cache: str, door: Door, wire: Wire, output: Any
+) -> Environment:
+    """The environment of a key, made or fetched where it is not here yet. `own` is this pod's folder, `cache` one that
+    pods share, or "". Raises Unmade."""
+    folder = cache or f"{own}/environments"
+    os.makedirs(folder, exist_ok=True)
+    final, prefix = os.path.join(folder, key), f"{own}/env"
+    if not os.path.isdir(final):
+        with open(os.path.join(folder, f".{key}.lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of all pods of this machine one makes it
+            if not os.path.isdir(final):
+                _obtain(key, installs, prefix, final, door, wire, output)
+    if not os.path.isdir(prefix):
+        _layer(prefix, [f"{final}/site", *own_sites()])
+    return Environment(prefix, final)
+
+
+def _obtain(key: str, installs: list[list[str]], prefix: str, final: str, door: Door, wire: Wire, output: Any) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        told = door.tell(f"environments/{key}", {})
+        if told["state"] == "ready":
+            _fetch(told["url"], final, wire)
+            return
+        if told["state"] == "build" or time.monotonic() > ends:
+            _make(installs, prefix, final, output)
+            _share(key, final, door, wire)
+            return
+        time.sleep(float(told.get("seconds") or 1.0))
+
+
+def _make(installs: list[list[str]], prefix: str, final: str, output: Any) -> None:
+    """By pip, in this pod's own layer; then moved to where all look for it."""
+    shutil.rmtree(prefix, ignore_errors=True)
+    _layer(prefix, own_sites())
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "VIRTUAL_ENV": prefix}
+    for name in ("PYTHONUSERBASE", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"):
+        environment.pop(name, None)
+    for arguments in installs:
+        done = subprocess.run(
+            [f"{prefix}/bin/python", "-m", "pip", "install", *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output.write(done.stdout)
+        if done.returncode:
+            shutil.rmtree(prefix, ignore_errors=True)
+            lines = done.stdout.decode("utf-8", "replace").strip().splitlines()
+            errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+            raise Unmade(f"pip install {' '.join(arguments)} failed: {' '.join(errors)[:500]}")
+    beside = _beside(final)
+    os.makedirs(beside)
+    os.remove(f"{prefix}/{SITE}/{BELOW}")
+    shutil.move(f"{prefix}/{SITE}", f"{beside}/site")
+    os.makedirs(f"{beside}/bin")
+    for name in os.listdir(f"{prefix}/bin"):
+        if not name.startswith("python"):
+            shutil.move(f"{prefix}/bin/{name}", f"{beside}/bin/{name}")
+    shutil.rmtree(prefix)
+    _appear(beside, final)
+
+
+def _fetch(url: str, final: str, wire: Wire) -> None:
+    beside = _beside(final)
+    os.makedirs(beside)
+    packed = f"{beside}.tar"
+    try:
+        with open(packed, "w+b") as sink:
+            wire.ask("GET", url, sink=sink)
+        with tarfile.open(packed) as archive:
+            if hasattr(tarfile, "data_filter"):
+                archive.extractall(beside, filter="tar")
+            else:
+                archive.extractall(beside)
+    finally:
+        if os.path.exists(packed):
+            os.remove(packed)
+    _appear(beside, final)
+
+
+def _share(key: str, final: str, door: Door, wire: Wire) -> None:
+    """Into the bucket, for other machines; the step goes on without if that fails."""
+    packed = f"{_beside(final)}.tar"
+    try:
+        with tarfile.open(packed, "w") as archive:
+            for name in ("site", "bin"):
+                archive.add(os.path.join(final, name), name)
+        store(wire, door.tell(f"environments/{key}", {"made": True})["url"], packed)
+        door.tell(f"environments/{key}", {"stored": True})
+    except (OSError, Refused) as error:
+        say(f"the environment is not shared with other machines: {error}")
+    finally:
+        if os.path.exists(packed):
+            os.remove(packed)
+
+
+def _beside(final: str) -> str:
+    folder, name = os.path.split(final)
+    return os.path.join(folder, f".{name}.{os.environ.get('KFP_POD_UID') or os.getpid()}")
+
+
+def _appear(beside: str, final: str) -> None:
+    try:
+        os.rename(beside, final)
+    except OSError:
+        shutil.rmtree(beside, ignore_errors=True)
+        if not os.path.isdir(final):
+            raise
+
+
+def _layer(prefix: str, below: list[str]) -> None:
+    """What `python -m venv` makes, without pip and over folders of packages instead of an interpreter's own."""
+    os.makedirs(f"{prefix}/bin", exist_ok=True)
+    os.makedirs(f"{prefix}/{SITE}", exist_ok=True)
+    base = os.path.realpath(sys.executable)
+    for name in ("python", "python3", VERSION):
+        if not os.path.islink(f"{prefix}/bin/{name}"):
+            os.symlink(base, f"{prefix}/bin/{name}")
+    with open(f"{prefix}/pyvenv.cfg", "w") as file:
+        file.write(f"home = {os.path.dirname(base)}\ninclude-system-site-packages = true\n")
+    with open(f"{prefix}/{SITE}/{BELOW}", "w") as file:
+        file.writelines(f"import site; site.addsitedir({folder!r})\n" for folder in below)

@@ -1,0 +1,154 @@
+"""The launcher's story: take the order, fetch, run, store, report; then end as the step ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from datetime import datetime, timezone
+from typing import Any
+
+from . import functions
+from .answers import Answer, Unreadable, collected
+from .commands import Command, function, parted
+from .door import Door, Refused, Wire, say
+from .environments import Environment, Unmade, own_sites, ready
+from .kept import Kept
+from .packages import key_of, satisfied
+from .places import Places, parent_of
+from .program import Program
+from .transfers import Damaged, digest_of, fetch, store
+
+URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "ROOT", "CACHE"))
+SIGNED_FOR_S = 3000.0
+"""How long the URLs of an order are surely good."""
+NOT_WANTED = 3
+"""The exit code of an attempt that does not count (any more): it ran nothing."""
+
+
+def main() -> int:
+    """The exit code for the container."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_STEP_")}
+    wire = Wire()
+    door = Door(os.environ[URL], os.environ[KEY], wire)
+    try:
+        order = door.order()
+    except Refused as error:
+        say(f"the service does not want this attempt: {error}")
+        return NOT_WANTED
+    places = Places(os.environ.get(ROOT) or "/s3", order["bucket"])
+    os.makedirs(places.own, exist_ok=True)
+    step = Step(order, places, door, wire, environment, os.environ.get(CACHE) or "")
+    return step.run()
+
+
+class Step:
+    """One attempt, from the order to the report."""
+
+    def __init__(
+        self, order: dict[str, Any], places: Places, door: Door, wire: Wire, environment: dict[str, str], cache: str
+    ) -> None:
+        self._order, self._places, self._door, self._wire = order, places, door, wire
+        self._environment, self._cache = environment, cache
+        self._kept = Kept(f"{places.own}/log")
+        self._began, self._taken = _now(), time.monotonic()
+
+    def run(self) -> int:
+        answer, code, error = Answer(), 1, ""
+        try:
+            self._prepare()
+            code, stopped = self._execute()
+            if stopped and code != 0:
+                say("stopped by a signal: nothing is reported, so that the attempt does not count")
+                return 128 + signal.SIGTERM
+            error = self._why(code)
+            if code == 0:
+                answer = collected(self._order, self._places)
+        except (Damaged, Unmade, Unreadable) as problem:
+            error = str(problem)
+        except (Refused, OSError) as problem:
+            error = f"{type(problem).__name__}: {problem}"
+        if error:
+            say(error)
+            code = code or 1
+        self._report(answer, code, error)
+        return code & 0xFF if code >= 0 else 128 - code
+
+    def _prepare(self) -> None:
+        fetch(self._wire, self._places, self._order["inputs"])
+        for given in self._order["parameters"].values():
+            parent_of(self._places.file(given["file"]))
+        for slot in self._order["artifacts"]:
+            parent_of(self._places.path(slot["uri"]))
+
+    def _execute(self) -> tuple[int, bool]:
+        """The exit code, and whether a signal to the launcher ended it."""
+        command = parted([self._places.word(word) for word in self._order["command"]])
+        layer = self._environment_for(command)
+        variables = layer.variables(self._environment) if layer else self._environment
+        program = Program(self._kept)
+        known = function(command.rest)
+        if known is not None and functions.possible(layer):
+            code = program.run_function(lambda: functions.run(known, layer, variables))
+        else:
+            code = program.run_command(command.rest, variables)
+        return code, program.stopped
+
+    def _environment_for(self, command: Command) -> Environment | None:
+        if satisfied(command.installs):
+            return None
+        key = key_of(self._order["image"], command.installs, own_sites())
+        own = self._places.own
+        return ready(key, command.installs, own, self._cache, self._door, self._wire, self._kept)
+
+    def _why(self, code: int) -> str:
+        if code == 0:
+            return ""
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = ", most likely for want of memory" if name == "SIGKILL" else ""
+            return f"the step's program was ended by {name}{hint}"
+        self._kept.flush()
+        last = self._kept.last_line()
+        return f"the step's program ended with exit code {code}" + (f": {last}" if last else "")
+
+    def _report(self, answer: Answer, code: int, error: str) -> None:
+        """First all bytes, then the word: what is recorded is there."""
+        log: dict[str, Any] | None = None
+        files = dict(answer.files)
+        if self._kept.close():
+            digest, size = digest_of(self._kept.path)
+            log = {"name": "executor-logs", "uri": self._order["log"]["uri"], "size": size, "files": 1}
+            log["digest"] = f"sha256:{digest}"
+            files[log["uri"]] = self._kept.path
+        for uri, url in self._signed(list(files)).items():
+            store(self._wire, url, files[uri])
+        message = {
+            **answer.message,
+            "succeeded": code == 0,
+            "exitCode": code,
+            "error": error,
+            "log": log,
+            "startedAt": self._began,
+            "endedAt": _now(),
+        }
+        if not self._door.tell("result", message)["accepted"]:
+            say("another attempt counts by now: this one's result changes nothing")
+
+    def _signed(self, uris: list[str]) -> dict[str, str]:
+        """A URL to store each URI at: those of the order while they are good, the door's for the rest."""
+        slots = [self._order["log"], *self._order["artifacts"]]
+        known = {slot["uri"]: slot["url"] for slot in slots} if time.monotonic() - self._taken < SIGNED_FOR_S else {}
+        found = {uri: known[uri] for uri in uris if uri in known}
+        if missing := [uri for uri in uris if uri not in found]:
+            found.update(self._door.tell("uploads", {"uris": missing})["urls"])
+        return found
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

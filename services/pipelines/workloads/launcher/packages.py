@@ -1,0 +1,72 @@
+"""Whether what a pip install asks for is there already, and what an environment made for it is called."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+
+PLAIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*))?$")
+VALUED = ("--index-url", "-i", "--extra-index-url", "--trusted-host", "--find-links", "-f", "--target", "--prefix")
+HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--disable-pip-version-check")
+
+
+def satisfied(installs: list[list[str]]) -> bool:
+    """True when pip would find nothing to do."""
+    return all(_met(arguments) for arguments in installs)
+
+
+def _met(arguments: list[str]) -> bool:
+    skip = False
+    for word in arguments:
+        if skip:
+            skip = False
+        elif word in VALUED:
+            skip = True
+        elif word.startswith("-"):
+            if word not in HARMLESS and not word.startswith(tuple(f"{option}=" for option in VALUED)):
+                return False
+        elif not _there(word):
+            return False
+    return True
+
+
+def _there(requirement: str) -> bool:
+    if plain := PLAIN.match(requirement):
+        found = _version(plain.group(1))
+        return found is not None and plain.group(2) in (None, found)
+    try:
+        from pip._vendor.packaging.requirements import Requirement
+
+        asked = Requirement(requirement)
+    except Exception:  # a path, an address, or an image without pip: pip itself shall decide
+        return False
+    if asked.marker is not None and not asked.marker.evaluate():
+        return True
+    found = _version(asked.name)
+    return bool(found and not asked.extras and not asked.url and asked.specifier.contains(found, prereleases=True))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def key_of(image: str, installs: list[list[str]], sites: list[str]) -> str:
+    """The environment's name: the same for the same image, interpreter, packages below and requirements.
+
+    An image's name may mean other packages tomorrow, so what is installed in it counts too.
+    """
+    below = sorted(name for site in sites if os.path.isdir(site) for name in os.listdir(site) if _is_distribution(name))
+    parts = [image, sys.implementation.cache_tag, platform.machine(), platform.libc_ver(), installs, below]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def _is_distribution(name: str) -> bool:
+    return name.endswith((".dist-info", ".egg-info", ".egg-link"))

@@ -1,0 +1,55 @@
+"""Where the step's files really lie: /s3, or the folder that stands for it where no folder can be mounted."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+MOUNT = "/s3"
+
+
+class Places:
+    """`root` is what MILLSTREAM_STEP_ROOT says. Where it is not /s3, kfp's executor is given plain paths for the
+    bucket's URIs, and what it answers is turned back."""
+
+    def __init__(self, root: str, bucket: str) -> None:
+        self.root, self._bucket = root.rstrip("/"), bucket
+        self.moved = self.root != MOUNT
+
+    @property
+    def own(self) -> str:
+        return f"{self.root}/.millstream"
+
+    def path(self, uri: str) -> str:
+        """The local path of an artifact's bytes."""
+        for scheme, folder in (("s3://", f"{self.root}/"), ("gs://", "/gcs/"), ("minio://", "/minio/")):
+            if uri.startswith(scheme):
+                return folder + uri[len(scheme) :]
+        return self.file(uri)
+
+    def file(self, path: str) -> str:
+        """A path that the service told, as it is here."""
+        return self.root + path[len(MOUNT) :] if path.startswith(f"{MOUNT}/") else path
+
+    def word(self, text: str) -> str:
+        """A word of the command as it must read here."""
+        if not self.moved:
+            return text
+        for told in (f"{MOUNT}/.millstream/", f"{MOUNT}/{self._bucket}/"):
+            text = text.replace(told, self.file(told))
+        return text.replace(f"s3://{self._bucket}/", f"{self.root}/{self._bucket}/")
+
+    def uri(self, told: str) -> str:
+        """A URI that the step answered, as the service knows it."""
+        here = f"{self.root}/{self._bucket}/"
+        return f"s3://{self._bucket}/{told[len(here) :]}" if self.moved and told.startswith(here) else told
+
+
+def parent_of(path: str) -> str:
+    """The path, with all folders above it made."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    return path
+
+
+def list_of(told: Any) -> list[Any]:
+    return told if isinstance(told, list) else []

@@ -1,0 +1,73 @@
+"""Bytes between the pod and the bucket, by URLs that the door has signed, with their digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from .door import Wire
+from .places import Places, parent_of
+
+CHUNK_BYTES = 1 << 20
+
+
+class Damaged(Exception):
+    """An input's bytes are not those that its producer had stored."""
+
+
+def fetch(wire: Wire, places: Places, inputs: list[dict[str, Any]]) -> None:
+    """Every input's objects at the paths where the step looks for them."""
+    for given in inputs:
+        for each in given["objects"]:
+            path = parent_of(places.file(each["path"]))
+            with open(path, "w+b") as sink:
+                wire.ask("GET", each["url"], sink=sink)
+            wanted = given.get("digest") or ""
+            if wanted.startswith("sha256:") and digest_of(path)[0] != wanted[len("sha256:") :]:
+                raise Damaged(f"input {given['name']!r} at {given['uri']} is not what was stored: its digest differs")
+
+
+def digest_of(path: str) -> tuple[str, int]:
+    """SHA-256 in hexadecimal, and the size in bytes."""
+    found, size = hashlib.sha256(), 0
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            found.update(chunk)
+            size += len(chunk)
+    return found.hexdigest(), size
+
+
+def files_below(folder: str) -> Iterator[str]:
+    """Relative paths of all files in a folder, in order; links to folders are not followed."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(place, name)
+            if os.path.isfile(path):
+                yield os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """What is told of the bytes at a path, and (file, URI) of each file to be stored; nothing where nothing is.
+
+    A folder's digest is that of its files' names and digests, marked as such: its bytes lie in many objects.
+    """
+    if os.path.isfile(path):
+        digest, size = digest_of(path)
+        return {"digest": f"sha256:{digest}", "size": size, "files": 1}, [(path, uri)]
+    if not os.path.isdir(path):
+        return {}, []
+    whole, total, stored = hashlib.sha256(), 0, []
+    for name in files_below(path):
+        digest, size = digest_of(os.path.join(path, name))
+        whole.update(f"{digest}  {name}\n".encode())
+        total += size
+        stored.append((os.path.join(path, name), f"{uri}/{name}"))
+    return {"digest": f"sha256-tree:{whole.hexdigest()}", "size": total, "files": len(stored)}, stored
+
+
+def store(wire: Wire, url: str, path: str) -> None:
+    with open(path, "rb") as file:
+        wire.ask("PUT", url, body=file)
