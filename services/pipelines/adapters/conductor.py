@@ -1,0 +1,333 @@
+"""The loop of the one replica that decides: what steps, people and time did comes in; records, pods and ends go out.
+
+It may be killed anywhere. What is committed stands; whoever leads next loads it, and starts the pods that are missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from libs.base.errors import MillstreamError, Unavailable
+from libs.service.app import Ports
+from libs.store import UnitOfWork, brief
+from services.pipelines.adapters import runs as wishes
+from services.pipelines.adapters.ledger import Ledger
+from services.pipelines.adapters.live import LiveRun, artifact_id, load
+from services.pipelines.adapters.pods import Pods, PodStart
+from services.pipelines.adapters.settling import Settled, settle
+from services.pipelines.adapters.specs import Specs
+from services.pipelines.domain import runs as words
+from services.pipelines.domain.ended import Ended
+from services.pipelines.domain.engine.records import Error, State
+from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
+from services.pipelines.domain.steps.results import LOG, log_of, outcome
+from services.pipelines.domain.steps.values import StepResult
+
+log = logging.getLogger(__name__)
+
+LEASE = "controller/pipelines"
+TERM = brief("SELECT generation FROM leases WHERE name = ?1")
+WISHES = brief("SELECT id, run_id, wish, body FROM pipeline_wishes ORDER BY id LIMIT 500")
+GRANTED = brief("DELETE FROM pipeline_wishes WHERE id = ?1")
+ACTIVE = "SELECT id FROM pipeline_runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING', 'PAUSED')"
+TOLD_MAX = 256
+"""Results in one transaction."""
+LOOK_S = 1.0
+"""How long it sleeps at most: results that another replica's door took lie in the store without a sound."""
+LAZY_S = 0.5
+"""How long that a step runs may wait to be recorded: most that are short have ended by then."""
+INTERNAL = 13
+RESULT = "result"
+"""A wish whose body is a result that another replica's door took."""
+
+
+class NotLeading(MillstreamError):
+    """Another replica leads by now: what this one would decide rests on what it has not seen."""
+
+
+@dataclass
+class Told:
+    """What is known of an attempt: its result, that its pod ended without one, or (neither) that it runs. `heard` is
+    told whether it counts, once that is committed."""
+
+    uid: str
+    attempt: int
+    result: StepResult | None = None
+    ended: Ended | None = None
+    heard: asyncio.Future[bool] | None = None
+
+
+class Conductor:
+    """`pods` are told what to start and stop, after the commit."""
+
+    def __init__(self, ports: Ports, specs: Specs, pods: Callable[[Conductor], Pods], bucket: str) -> None:
+        self._ports, self._store, self._clock = ports, ports.store, ports.clock
+        self._specs, self._bucket = specs, bucket
+        self.pods = pods(self)
+        self._live: dict[str, LiveRun] = {}
+        self._steps: dict[str, tuple[str, str]] = {}
+        """Of each step that was started: its run and its path."""
+        self._told: deque[Told] = deque()
+        self._bell = asyncio.Event()
+        self._lazy_at: float | None = None
+        self._seq = 0
+        self._term = 0
+        self.leading = False
+
+    @property
+    def live(self) -> dict[str, LiveRun]:
+        """The runs that go on; only while it leads."""
+        return self._live
+
+    def hear(self, told: Told) -> None:
+        """Takes note; what is urgent is looked at right away."""
+        self._told.append(told)
+        if told.result is None and told.ended is None:
+            self._lazy_at = self._lazy_at or self._clock.monotonic() + LAZY_S
+        else:
+            self._bell.set()
+
+    async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
+        """Returns when the result is committed, or was before; raises Unavailable when nobody can say."""
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.hear(Told(uid, attempt, result=result, heard=heard))
+        return await heard
+
+    async def run(self) -> None:
+        """1. take the runs that go on from the store, 2. take what came in, 3. decide and commit, 4. start and stop
+        pods, 5. sleep until the next."""
+        self._term = await self._generation()
+        try:
+            await self._load()
+            self.leading = True
+            while True:
+                self._bell.clear()
+                await self._turn()
+                if not self._told:
+                    await self._sleep()
+        finally:
+            self.leading = False
+            self._forget_all()
+
+    async def _load(self) -> None:
+        async with self._store.read() as reader:
+            self._seq = await reader.last_seq()
+            found = [str(id) for (id,) in await reader.rows(ACTIVE)]
+        async with self._store.write() as uow:
+            await self._check_term(uow)
+            for id in found:
+                await self._get(uow, id)
+
+    async def _turn(self) -> None:
+        told = [self._told.popleft() for _ in range(min(len(self._told), TOLD_MAX))]
+        if not self._told:
+            self._lazy_at = None
+        now = self._clock.now()
+        try:
+            async with self._store.write() as uow:
+                await self._check_term(uow)
+                ledger = Ledger(uow, self._ports, now)
+                touched = await self._wishes(uow)
+                counted = [await self._tell(ledger, one, touched) for one in told]
+                touched |= {id: live for id, live in self._live.items() if live.fresh or _is_due(live, now)}
+                done = [await self._settle(uow, ledger, live, now) for live in touched.values()]
+                self._seq = await uow.last_seq()
+        except BaseException as error:
+            self._refuse(told, error)
+            raise
+        for settled in done:
+            self._carry_out(settled)
+        for one, counts in zip(told, counted, strict=True):
+            if one.heard is not None and not one.heard.done():
+                one.heard.set_result(counts)
+
+    async def _wishes(self, uow: UnitOfWork) -> dict[str, LiveRun]:
+        """What people want, and what other replicas' doors took: the runs that are to be looked at."""
+        touched: dict[str, LiveRun] = {}
+        for number, id, wish, body in await uow.rows(WISHES):
+            await uow.later(GRANTED, number)
+            if wish == wishes.FORGET:
+                self._forget(id)
+                touched.pop(id, None)
+                self.pods.stop_run(id)
+                continue
+            live = await self._get(uow, id)
+            if live is None:
+                continue
+            if wish == RESULT:
+                uid, attempt, result = result_of(body)
+                await self._tell(Ledger(uow, self._ports, self._clock.now()), Told(uid, attempt, result), touched)
+            elif wish == wishes.TERMINATE:
+                live.machine.tell(Terminate())
+            elif wish == wishes.RETRY:
+                live.machine.retry()
+            touched[id] = live
+        return touched
+
+    async def _get(self, uow: UnitOfWork, id: str) -> LiveRun | None:
+        """The run as it is in the store by now, with the machine that knows its tasks."""
+        if id in self._live:
+            run = await wishes.ReadRuns(uow).get(id)
+            if run is None:
+                return None
+            self._live[id].run = run
+            return self._live[id]
+        try:
+            live = await load(uow, self._specs, id)
+        except MillstreamError as error:
+            await self._hopeless(uow, id, str(error))
+            return None
+        if live is not None and not live.run.is_over:
+            self._live[id] = live
+            if live.run.state == words.CANCELING:
+                live.machine.tell(Terminate())
+        return self._live.get(id)
+
+    async def _hopeless(self, uow: UnitOfWork, id: str, why: str) -> None:
+        log.error("run %s cannot go on: %s", id, why)
+        run = await wishes.ReadRuns(uow).get(id)
+        if run is not None and not run.is_over:
+            now_ms = int(self._clock.now().timestamp() * 1000)
+            await wishes.set_state(uow, run, words.FAILED, now_ms, f"the run cannot go on: {why}")
+
+    async def _tell(self, ledger: Ledger, told: Told, touched: dict[str, LiveRun]) -> bool:
+        """Whether it counts. What is known of an attempt already is the answer to who tells it again."""
+        live, path = self._where(told.uid)
+        if live is None:
+            return False
+        record = live.stored.get(path)
+        if not live.machine.expects(path, told.attempt):
+            return record is not None and record.attempt == told.attempt and record.state.over
+        if told.result is not None:
+            said = await self._outcome(ledger, live, path, told.result)
+            live.machine.tell(StepEnded(path, told.attempt, said))
+            self.pods.done(told.uid, told.attempt)
+        elif told.ended is not None:
+            live.machine.tell(StepEnded(path, told.attempt, told.ended.outcome))
+            self.pods.done(told.uid, told.attempt)
+        else:
+            live.machine.tell(StepStarted(path, told.attempt))
+        touched[live.run.id] = live
+        return True
+
+    def _where(self, uid: str) -> tuple[LiveRun | None, str]:
+        id, path = self._steps.get(uid, ("", ""))
+        return self._live.get(id), path
+
+    async def _outcome(self, ledger: Ledger, live: LiveRun, path: str, result: StepResult) -> Succeeded | Failed:
+        record = live.stored[path]
+        try:
+            told = live.order(record)
+            found, kept = outcome(told, result), log_of(told, result)
+        except Exception as error:
+            log.exception("the result of %s of run %s cannot be read", path, live.run.id)
+            return Failed(_internal(error))
+        if isinstance(found, Succeeded):
+            return Succeeded(live.identified(found.outputs, record))
+        if kept is not None:
+            await ledger.log(live, record, artifact_id(kept, record, LOG, 0))
+        return found
+
+    async def _settle(self, uow: UnitOfWork, ledger: Ledger, live: LiveRun, now: datetime) -> Settled:
+        """All that follows for one run, written. A run whose machine fails, fails: the others go on."""
+        if live.run.state == words.PENDING:
+            live.run = await ledger.begin(live.run)
+        try:
+            settled = await settle(uow, live, now, self._bucket)
+        except Exception as error:
+            log.exception("run %s cannot be decided about", live.run.id)
+            settled = Settled(live, end=End(State.FAILED, _internal(error)), broken=True)
+        for record in settled.changed.values():
+            await ledger.put(live, record, settled.kept.get(record.path))
+        for start in settled.starts:
+            if not start.again:
+                await ledger.started(live, start.record)
+        live.stored.update(settled.changed)
+        live.fresh = False
+        if settled.end is not None:
+            live.run = await ledger.end(live, settled.end)
+        return settled
+
+    def _carry_out(self, settled: Settled) -> None:
+        live = settled.live
+        for record in settled.stops:
+            self.pods.stop(record.uid, record.attempt)
+        if settled.broken:
+            self.pods.stop_run(live.run.id)
+        if settled.end is not None:
+            self._forget(live.run.id)
+            return
+        for start in settled.starts:
+            self._steps[start.record.uid] = (live.run.id, start.record.path)
+            self.pods.start(PodStart(start.order, live.run.service_account))
+
+    def _forget(self, id: str) -> None:
+        live = self._live.pop(id, None)
+        for record in live.stored.values() if live else ():
+            self._steps.pop(record.uid, None)
+
+    def _forget_all(self) -> None:
+        self._live.clear()
+        self._steps.clear()
+        self.pods.forget()
+        told = [self._told.popleft() for _ in range(len(self._told))]
+        self._refuse(told, Unavailable("this replica no longer leads"))
+
+    def _refuse(self, told: list[Told], error: BaseException) -> None:
+        for one in told:
+            if one.heard is not None and not one.heard.done():
+                one.heard.set_exception(Unavailable(f"the result could not be stored; send it again: {error!r}"))
+
+    async def _sleep(self) -> None:
+        """Until something was told, the store changed, or something is due."""
+        naps = [
+            asyncio.ensure_future(self._store.feed.wait_beyond(self._seq, self._patience())),
+            asyncio.ensure_future(self._bell.wait()),
+        ]
+        try:
+            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for nap in naps:
+                nap.cancel()
+
+    def _patience(self) -> float:
+        waits = [LOOK_S]
+        if self._lazy_at is not None:
+            waits.append(self._lazy_at - self._clock.monotonic())
+        now = self._clock.now()
+        waits += [(due - now).total_seconds() for live in self._live.values() if (due := live.machine.due())]
+        return max(0.001, min(waits))
+
+    async def _generation(self) -> int:
+        async with self._store.write() as uow:
+            return await _term_of(uow)
+
+    async def _check_term(self, uow: UnitOfWork) -> None:
+        if await _term_of(uow) != self._term:
+            raise NotLeading(f"the lease {LEASE} is another's by now")
+
+
+def _is_due(live: LiveRun, now: datetime) -> bool:
+    due = live.machine.due()
+    return due is not None and due <= now
+
+
+def _internal(error: Exception) -> Error:
+    return Error(f"internal error: {error!r}", INTERNAL, "Internal")
+
+
+def result_of(body: str) -> tuple[str, int, StepResult]:
+    """What a RESULT wish holds."""
+    told = json.loads(body)
+    return str(told["uid"]), int(told["attempt"]), StepResult.from_json(told["result"])
+
+
+async def _term_of(uow: UnitOfWork) -> int:
+    found = await uow.rows(TERM, LEASE)
+    return int(found[0][0]) if found else 0

@@ -1,0 +1,103 @@
+"""A run in the memory of the replica that leads: its machine, and how its tasks stand in the store; writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid5
+
+from libs.store import Reader
+from services.pipelines.adapters.runs import TASKS, ReadRuns
+from services.pipelines.adapters.specs import Specs
+from services.pipelines.domain.engine.machine import Machine
+from services.pipelines.domain.engine.records import Artifact, Outputs, TaskRecord
+from services.pipelines.domain.engine.words import RunFacts, RunOptions
+from services.pipelines.domain.ir.model import Pipeline, Task
+from services.pipelines.domain.runs import Run
+from services.pipelines.domain.steps.order import order
+from services.pipelines.domain.steps.values import StepOrder
+
+
+@dataclass
+class LiveRun:
+    """`stored` are the records as they are committed, `numbers` their places in the run's order, `caches` why their
+    outputs came from the cache or not."""
+
+    run: Run
+    pipeline: Pipeline
+    facts: RunFacts
+    machine: Machine
+    stored: dict[str, TaskRecord]
+    numbers: dict[str, int]
+    caches: dict[str, str] = field(default_factory=dict)
+    fresh: bool = True
+    """It was loaded and not yet advanced: what was started before may have no pod."""
+
+    def number(self, path: str) -> int:
+        return self.numbers.setdefault(path, len(self.numbers))
+
+    def order(self, record: TaskRecord) -> StepOrder:
+        """Raises ValueError for placeholders and quantities that mean nothing."""
+        return order(self.pipeline, record, self.facts)
+
+    def task(self, record: TaskRecord, changed: Mapping[str, TaskRecord]) -> Task | None:
+        """The task that the record is of; of an iteration, the one that is iterated."""
+        parent = changed.get(record.parent) or self.stored.get(record.parent)
+        if parent is None:
+            return None
+        dag = self.pipeline.components[parent.component].dag
+        if dag is not None and record.name in dag.tasks:
+            return dag.tasks[record.name]
+        return self.task(parent, changed)
+
+    def identified(self, outputs: Outputs, record: TaskRecord) -> Outputs:
+        """The outputs with an id for every artifact that has none, the same however often an attempt is told."""
+        return replace(
+            outputs,
+            artifacts={
+                name: tuple(artifact_id(one, record, name, place) for place, one in enumerate(many))
+                for name, many in outputs.artifacts.items()
+            },
+        )
+
+
+def artifact_id(made: Artifact, record: TaskRecord, name: str, place: int) -> Artifact:
+    if made.id:
+        return made
+    return replace(made, id=str(uuid5(UUID(record.uid), f"{record.attempt}/{name}/{place}")))
+
+
+async def load(reader: Reader, specs: Specs, id: str) -> LiveRun | None:
+    """None for a run that is not there. Raises SpecError or NotFound where its pipeline cannot be read."""
+    run = await ReadRuns(reader).get(id)
+    if run is None:
+        return None
+    pipeline = await specs.of(reader, run.spec)
+    rows = await reader.rows(TASKS, id)
+    records = [TaskRecord.from_json(json.loads(body)) for body, _ in rows]
+    stored = {record.path: record for record in records}
+    facts = facts_of(run)
+    return LiveRun(
+        run=run,
+        pipeline=pipeline,
+        facts=facts,
+        machine=Machine.load(pipeline, facts, records),
+        stored=stored,
+        numbers={record.path: number for number, record in enumerate(records)},
+        caches={record.path: str(why) for record, (_, why) in zip(records, rows, strict=True)},
+    )
+
+
+def facts_of(run: Run) -> RunFacts:
+    """What engine and steps are told of a run."""
+    return RunFacts(
+        id=run.id,
+        namespace=run.namespace,
+        name=run.name,
+        root=run.root,
+        parameters=run.parameters,
+        created_at=datetime.fromtimestamp(run.created_ms / 1000, UTC),
+        options=RunOptions(deadline_s=run.options.timeout_s or None),
+    )

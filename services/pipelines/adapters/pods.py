@@ -1,0 +1,215 @@
+"""The pods of steps: made, watched, stopped and cleared away; it decides nothing about what becomes of a step.
+
+Pods are named after their attempt, so that making one twice makes one. What the cluster refuses for now is tried again;
+what it refuses for good is told as the end of the attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from libs.base import Clock
+from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
+from libs.cluster import POD, Cluster
+from services.pipelines.domain.ended import Ended, ended, is_running, key_of, refused
+from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
+from services.pipelines.domain.steps.values import StepOrder
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, int]
+Object = dict[str, Any]
+AT_ONCE = 16
+"""Calls to the cluster under way at a time."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+LOOK_S = 5.0
+
+
+@dataclass(frozen=True)
+class PodStart:
+    """An attempt that shall run now; `service_account` is what its run asked for."""
+
+    order: StepOrder
+    service_account: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.order.uid, self.order.attempt
+
+
+@dataclass
+class Seen:
+    """A pod as the cluster told of it last; `gone_by` is when an ended one is cleared away."""
+
+    namespace: str
+    name: str
+    run_id: str
+    over: bool = False
+    gone_by: float | None = None
+
+
+class Pods:
+    """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
+    mount is in a namespace; `heard` is told of an attempt's pod that runs (None) or has ended."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Clock,
+        site: Site,
+        ensure: Callable[[str], Awaitable[None]],
+        heard: Callable[[str, int, Ended | None], None],
+        *,
+        limit: int,
+        keep_failed_s: float,
+    ) -> None:
+        self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
+        self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
+        self._waiting: deque[PodStart] = deque()
+        self._stopped: set[Key] = set()
+        self._busy: set[Key] = set()
+        self._seen: dict[Key, Seen] = {}
+        self._bell = asyncio.Event()
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def start(self, wanted: PodStart) -> None:
+        self._stopped.discard(wanted.key)
+        self._waiting.append(wanted)
+        self._bell.set()
+
+    def stop(self, uid: str, attempt: int) -> None:
+        """Its pod goes, whether there is one or not yet."""
+        self._stopped.add((uid, attempt))
+        self._busy.discard((uid, attempt))
+        if seen := self._seen.get((uid, attempt)):
+            self._call(self._delete(seen))
+        self._bell.set()
+
+    def stop_run(self, id: str) -> None:
+        """All pods of a run go."""
+        for wanted in self._waiting:
+            if wanted.order.run_id == id:
+                self._stopped.add(wanted.key)
+        for key, seen in self._seen.items():
+            if seen.run_id == id:
+                self.stop(*key)
+
+    def done(self, uid: str, attempt: int) -> None:
+        """The attempt is settled: its pod is about to end, and the next may begin."""
+        self._busy.discard((uid, attempt))
+        self._bell.set()
+
+    def forget(self) -> None:
+        """This replica no longer leads."""
+        self._waiting.clear()
+        self._busy.clear()
+        self._stopped.clear()
+        self._seen.clear()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"waiting": len(self._waiting), "running": len(self._busy)}
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            tasks.create_task(self._sweep())
+            tasks.create_task(self._dispatch())
+
+    async def _dispatch(self) -> None:
+        while True:
+            self._bell.clear()
+            while self._waiting and len(self._busy) < self._limit and len(self._calls) < AT_ONCE:
+                wanted = self._waiting.popleft()
+                if wanted.key not in self._stopped:
+                    self._busy.add(wanted.key)
+                    self._call(self._make(wanted))
+            await self._bell.wait()
+
+    def _call(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._calls.add(task)
+        task.add_done_callback(self._called)
+
+    def _called(self, task: asyncio.Task[None]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a call about a step's pod failed", exc_info=error)
+        self._bell.set()
+
+    async def _make(self, wanted: PodStart) -> None:
+        pause = FIRST_PAUSE_S
+        while wanted.key not in self._stopped:
+            try:
+                await self._ensure(wanted.order.namespace)
+                await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
+                break
+            except AlreadyExists:
+                break
+            except (BadRequest, Invalid, NotFound) as error:
+                self._heard(*wanted.key, refused(error.message))
+                return
+            except ApiError as error:
+                log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+        if wanted.key in self._stopped:
+            made = pod(wanted.order, self._site, wanted.service_account)["metadata"]
+            await self._delete(Seen(made["namespace"], made["name"], wanted.order.run_id))
+
+    async def _delete(self, seen: Seen) -> None:
+        with suppress(ApiError):
+            await self._cluster.delete(POD, seen.namespace, seen.name)
+
+    async def _watch(self) -> None:
+        async for kind, obj in self._cluster.watch(POD, labels=f"{MANAGED_BY}={MANAGER}"):
+            key = key_of(obj) if obj else None
+            if key is None:
+                continue
+            if kind == "DELETED":
+                self._seen.pop(key, None)
+                self._stopped.discard(key)
+                self._tell(key, ended(obj, gone=True))
+            else:
+                self._look(key, obj)
+
+    def _look(self, key: Key, obj: Object) -> None:
+        meta = obj["metadata"]
+        seen = self._seen.setdefault(
+            key, Seen(meta["namespace"], meta["name"], (meta.get("labels") or {}).get(RUN) or "")
+        )
+        found = ended(obj)
+        if found is None:
+            if key not in self._busy and key not in self._stopped:
+                self._busy.add(key)
+            if is_running(obj):
+                self._heard(*key, None)
+            return
+        if not seen.over:
+            seen.over = True
+            keep = 0.0 if found.well else self._keep_failed_s
+            seen.gone_by = self._clock.monotonic() + keep
+            self._tell(key, found)
+            if not keep:
+                self._call(self._delete(seen))
+
+    def _tell(self, key: Key, found: Ended | None) -> None:
+        self._busy.discard(key)
+        self._bell.set()
+        if found is not None:
+            self._heard(*key, found)
+
+    async def _sweep(self) -> None:
+        """Clears away what has ended and been kept long enough; a call that failed is made again."""
+        while True:
+            await self._clock.sleep(LOOK_S)
+            now = self._clock.monotonic()
+            due = [seen for seen in self._seen.values() if seen.gone_by is not None and seen.gone_by <= now]
+            for seen in due[:AT_ONCE]:
+                await self._delete(seen)

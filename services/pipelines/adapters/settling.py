@@ -1,0 +1,130 @@
+"""One run's decisions until nothing more follows: steps that need no pod (imported, cached, impossible) end at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from libs.store import UnitOfWork
+from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
+from services.pipelines.adapters.live import LiveRun
+from services.pipelines.domain.cache import Fingerprint, explain, fingerprint
+from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
+from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, Stop, Succeeded
+from services.pipelines.domain.importing import imported
+from services.pipelines.domain.steps.values import StepOrder
+
+HIT = "hit: everything that its outputs follow from is as it was"
+OFF = "off: the run asks for no caching"
+INVALID_ARGUMENT = 3
+
+
+@dataclass(frozen=True)
+class StartNow:
+    """A step that gets a pod. `again`: it was started before, by who may have been killed over it."""
+
+    record: TaskRecord
+    order: StepOrder
+    again: bool = False
+
+
+@dataclass
+class Settled:
+    """What is to be written and done. `kept` are the fingerprints, by path, under which outputs are kept; `broken` that
+    nothing could be decided."""
+
+    live: LiveRun
+    changed: dict[str, TaskRecord] = field(default_factory=dict)
+    starts: list[StartNow] = field(default_factory=list)
+    stops: list[TaskRecord] = field(default_factory=list)
+    kept: dict[str, Fingerprint] = field(default_factory=dict)
+    end: End | None = None
+    broken: bool = False
+
+
+async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> Settled:
+    settled = Settled(live)
+    again = live.machine.active() if live.fresh else []
+    round_ = await _round(uow, settled, [Start(record) for record in again], bucket, again=True)
+    while True:
+        round_ += await _round(uow, settled, live.machine.advance(now), bucket, again=False)
+        if not round_:
+            break
+        for ended in round_:
+            live.machine.tell(ended)
+        round_ = []
+    for record in settled.changed.values():
+        if _ran_well(record) and (made := _fingerprint(settled, record)) is not None:
+            settled.kept[record.path] = made
+    return settled
+
+
+def _ran_well(record: TaskRecord) -> bool:
+    return record.kind == Kind.STEP and record.state == State.SUCCEEDED and not record.cached_from
+
+
+async def _round(
+    uow: UnitOfWork, settled: Settled, decisions: list[Put | Start | Stop | End], bucket: str, again: bool
+) -> list[StepEnded]:
+    """Sorts decisions; answers what ended without a pod."""
+    ended: list[StepEnded] = []
+    for decision in decisions:
+        match decision:
+            case Put(record):
+                settled.changed[record.path] = record
+            case Stop(record):
+                settled.starts = [one for one in settled.starts if one.record.path != record.path]
+                settled.stops.append(record)
+            case End():
+                settled.end = decision
+            case Start(record):
+                found = await _start(uow, settled, record, bucket)
+                if isinstance(found, StepOrder):
+                    settled.starts.append(StartNow(record, found, again))
+                else:
+                    ended.append(StepEnded(record.path, record.attempt, found))
+    return ended
+
+
+async def _start(uow: UnitOfWork, settled: Settled, record: TaskRecord, bucket: str) -> StepOrder | Succeeded | Failed:
+    """What its pod is to do, or what it comes to without one."""
+    live = settled.live
+    if record.kind == Kind.IMPORTER:
+        found = imported(live.pipeline, record, live.run.namespace, bucket)
+        return Succeeded(live.identified(found.outputs, record)) if isinstance(found, Succeeded) else found
+    try:
+        order = live.order(record)
+    except (ValueError, KeyError) as error:
+        return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
+    return await _kept(uow, settled, record, order) or order
+
+
+async def _kept(uow: UnitOfWork, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
+    """The outputs that are kept under the step's fingerprint; why not is noted."""
+    live = settled.live
+    task = live.task(record, settled.changed)
+    if task is None or not task.caching.enabled:
+        return None
+    if live.run.options.cache is False:
+        live.caches[record.path] = OFF
+        return None
+    made = fingerprint(live.pipeline, record, order, task)
+    found = await uow.rows(FIND_CACHE, live.run.namespace, made.key)
+    if found:
+        live.caches[record.path] = HIT
+        uid, outputs = found[0]
+        return Succeeded(Outputs.from_json(json.loads(outputs)), cached_from=str(uid))
+    newest = await uow.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
+    live.caches[record.path] = explain(made.parts, json.loads(newest[0][0]) if newest else None)
+    return None
+
+
+def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
+    """What its outputs are kept under; None where the author wants none kept. Who only does not want to be given old
+    ones (`options.cache`) still leaves them for others."""
+    live = settled.live
+    task = live.task(record, settled.changed)
+    if task is None or not task.caching.enabled:
+        return None
+    return fingerprint(live.pipeline, record, live.order(record), task)
