@@ -15,7 +15,8 @@ from sqlmodel import SQLModel, col, delete, exists, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from libs.base.errors import AlreadyExists
-from services.pipelines.adapters.listing import Columns, listed
+from libs.store import Reader
+from services.pipelines.adapters.listing import Columns, listed, settled
 from services.pipelines.adapters.tables_catalog import ExperimentRow, PipelineRow, RecurringRunRow, SpecRow, VersionRow
 from services.pipelines.adapters.tables_runs import RunRow
 from services.pipelines.domain.catalog import documents, keys
@@ -97,8 +98,9 @@ class SqlShelf(Generic[T]):
 class SqlCatalog:
     """All shelves of one transaction, and the compiled pipelines that what is on them refers to."""
 
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
+    def __init__(self, reader: Reader) -> None:
+        session = reader.session
+        self._reader, self._session = reader, session
         self.pipelines = SqlShelf(session, PIPELINES)
         self.versions = SqlShelf(session, VERSIONS)
         self.experiments = SqlShelf(session, EXPERIMENTS)
@@ -116,6 +118,7 @@ class SqlCatalog:
         return None if row is None else documents.stored(row.body)
 
     async def sweep(self, digest: str) -> None:
+        await settled(self._reader)
         used = [exists().where(col(table.spec) == digest) for table in (VersionRow, RecurringRunRow, RunRow)]
         await self._session.exec(delete(SpecRow).where(col(SpecRow.digest) == digest, *(~each for each in used)))
 

@@ -9,12 +9,19 @@ from sqlalchemy import func, tuple_
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from libs.store import Reader, UnitOfWork
 from services.pipelines.domain.catalog.filters import Predicate
 from services.pipelines.domain.catalog.paging import Page
 
 R = TypeVar("R", bound=SQLModel)
 Columns = Mapping[str, str]
 """From the API's keys to the table's columns."""
+
+
+async def settled(reader: Reader) -> None:
+    """What was written past the session is sent, so that the session sees it."""
+    if isinstance(reader, UnitOfWork):
+        await reader.flush()
 
 
 async def listed(

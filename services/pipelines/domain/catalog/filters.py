@@ -60,7 +60,7 @@ def _predicate(row: Any, where: str, known: Mapping[str, type]) -> Predicate:
     if not isinstance(row, dict):
         raise BadRequest(f"{where}: {row!r} is not an object")
     fields = {_snake(name): value for name, value in row.items()}
-    key, operation = fields.get("key"), _operation(fields.get("operation"), where)
+    key, operation = str(fields.get("key")), _operation(fields.get("operation"), where)
     if key not in known:
         raise BadRequest(f"{where}.key: {key!r} is not one of {', '.join(sorted(known))}")
     names = MANY if operation == "IN" else ONE

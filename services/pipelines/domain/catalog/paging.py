@@ -65,6 +65,6 @@ def _after(token: str, asked: tuple[str, bool, str], kind: type) -> tuple[Value,
         raise BadRequest("page_token: not one that this server gave") from None
     if tuple(of) != asked:
         raise BadRequest("page_token: it belongs to a list with another sort_by or filter")
-    if type(value) is not kind or type(id) is not str or "\x00" in f"{value}{id}":
+    if not isinstance(value, str | int) or type(value) is not kind or type(id) is not str or "\x00" in f"{value}{id}":
         raise BadRequest("page_token: not one that this server gave")
     return value, id

@@ -1,0 +1,90 @@
+"""One form for all routes of KFP's API: who asks, pages, and refusals as gRPC's gateway words them.
+
+The codes are gRPC's (google.rpc.Code), the details google.rpc.BadRequest where single fields are at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from libs.base.errors import AlreadyExists, ApiError, Cause, Conflict, Invalid, error_from_status
+from services.pipelines.domain.catalog.keys import Keys, types
+from services.pipelines.domain.catalog.paging import Page, page
+
+PREFIX = "/apis/v2beta1"
+INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION = 3, 5, 6, 7, 9
+_GRPC = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 9, 413: 3, 415: 3, 422: 3, 429: 8, 501: 12, 503: 14}
+_HTTP = {405: 501, 413: 413, 422: 400}
+"""What the gateway of gRPC answers for codes of HTTP that it does not have itself."""
+
+
+def refusal(error: ApiError) -> Response:
+    """`{"error", "code", "message", "details"}`."""
+    code = ALREADY_EXISTS if isinstance(error, AlreadyExists) else _GRPC.get(error.code, 13)
+    status = 400 if isinstance(error, Conflict) else _HTTP.get(error.code, error.code)
+    violations = [{"field": cause.field, "description": cause.message} for cause in error.causes if cause.field]
+    details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "field_violations": violations}]
+    body = {"error": error.message, "code": code, "message": error.message, "details": details if violations else []}
+    return JSONResponse(body, status)
+
+
+def _invalid(error: RequestValidationError) -> ApiError:
+    found = error.errors()
+    if any(each["type"] == "json_invalid" for each in found):
+        return Invalid(f"the body is not JSON: {found[0].get('ctx', {}).get('error', found[0]['msg'])}")
+    causes = [Cause(".".join(str(part) for part in each["loc"][1:]), str(each["msg"])) for each in found]
+    return Invalid(causes=causes)
+
+
+class Route(APIRoute):
+    """Refusals in KFP's own form, whoever finds the fault."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except ApiError as error:
+                return refusal(error)
+            except RequestValidationError as error:
+                return refusal(_invalid(error))
+            except HTTPException as error:
+                return refusal(error_from_status({"code": error.status_code, "message": str(error.detail)}))
+
+        return answer
+
+
+def router() -> APIRouter:
+    return APIRouter(prefix=PREFIX, route_class=Route, tags=["pipelines"])
+
+
+def _user(request: Request) -> Any:
+    return request.state.user
+
+
+User = Annotated[Any, Depends(_user)]
+Token = Annotated[str, Query(max_length=8192)]
+Named = Annotated[str, Query(max_length=253)]
+
+
+def paging(keys: Keys) -> Any:
+    """The parameters that all lists take; `keys` are what this one can be sorted and filtered by."""
+    known = types(keys)
+
+    def asked(
+        page_size: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+        page_token: Token = "",
+        sort_by: Named = "",
+        filter: Annotated[str, Query(max_length=70_000)] = "",
+    ) -> Page:
+        return page(page_size, page_token, sort_by, filter, known)
+
+    return Depends(asked)

@@ -1,0 +1,99 @@
+"""A run as KFP's REST API shows it, with its tasks as task_details; reads records and decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from libs.base.clock import rfc3339
+from services.pipelines.domain.catalog.items import shown_time
+from services.pipelines.domain.engine.records import Artifact, TaskRecord, Values
+from services.pipelines.domain.runs import FAILED, Run
+from services.pipelines.domain.steps.naming import pod_name
+
+Object = dict[str, Any]
+_INTERNAL, _CANCELED = 13, 1
+
+
+def shown(run: Run, document: Object | None = None, tasks: Sequence[TaskRecord] | None = None) -> Object:
+    """`document` is the compiled pipeline, told where no version is referred to; lists leave it and `tasks` out."""
+    return {
+        "run_id": run.id,
+        "display_name": run.name,
+        "experiment_id": run.experiment_id,
+        "storage_state": run.storage_state,
+        "created_at": shown_time(run.created_ms),
+        "scheduled_at": shown_time(run.scheduled_ms),
+        "finished_at": shown_time(run.finished_ms),
+        "state": run.state,
+        "runtime_config": {"parameters": dict(run.parameters), "pipeline_root": run.root},
+        "state_history": [{"update_time": shown_time(at), "state": state} for at, state in run.history],
+        **_source(run, document),
+        **_given(
+            description=run.description, service_account=run.service_account, recurring_run_id=run.recurring_run_id
+        ),
+        **({"error": _error(run)} if run.error else {}),
+        **({"run_details": {"task_details": details(run, tasks)}} if tasks is not None else {}),
+    }
+
+
+def details(run: Run, tasks: Sequence[TaskRecord]) -> list[Object]:
+    """One for every task, graphs and loops included; parents name their children."""
+    uids = {task.path: task.uid for task in tasks}
+    children: dict[str, list[TaskRecord]] = {}
+    for task in tasks:
+        children.setdefault(task.parent, []).append(task)
+    return [_detail(run, task, uids, children.get(task.path, ())) for task in tasks]
+
+
+def _detail(run: Run, task: TaskRecord, uids: Mapping[str, str], children: Sequence[TaskRecord]) -> Object:
+    pod = pod_name(run.id, task.name, task.path, task.attempt) if _has_pod(task) else ""
+    return {
+        "run_id": run.id,
+        "task_id": task.uid,
+        "display_name": task.display_name or task.name,
+        "create_time": _time(task.created_at),
+        "start_time": _time(task.started_at),
+        "end_time": _time(task.ended_at),
+        "state": str(task.state),
+        "execution_id": task.uid,
+        "inputs": _ids(task.inputs),
+        "outputs": _ids(task.outputs),
+        "state_history": [{"update_time": rfc3339(at), "state": str(state)} for state, at in task.history],
+        "child_tasks": [{"task_id": child.uid} for child in children],
+        **_given(parent_task_id=uids.get(task.parent), pod_name=pod),
+        **({"executor_detail": {"main_job": pod}} if pod else {}),
+        **({"error": {"code": task.error.code, "message": task.error.message, "details": []}} if task.error else {}),
+    }
+
+
+def _has_pod(task: TaskRecord) -> bool:
+    return task.kind == "step" and task.started_at is not None and not task.cached_from
+
+
+def _ids(values: Values) -> Object:
+    return {name: {"artifact_ids": _named(artifacts)} for name, artifacts in values.artifacts.items()}
+
+
+def _named(artifacts: Sequence[Artifact]) -> list[str]:
+    return [each.id for each in artifacts if each.id]
+
+
+def _source(run: Run, document: Object | None) -> Object:
+    if run.version_id:
+        reference = _given(pipeline_id=run.pipeline_id, pipeline_version_id=run.version_id)
+        return {"pipeline_version_reference": reference}
+    return {} if document is None else {"pipeline_spec": document}
+
+
+def _error(run: Run) -> Object:
+    return {"code": _INTERNAL if run.state == FAILED else _CANCELED, "message": run.error, "details": []}
+
+
+def _time(at: datetime | None) -> str:
+    return shown_time(0) if at is None else rfc3339(at)
+
+
+def _given(**named: Any) -> Object:
+    return {name: value for name, value in named.items() if value}

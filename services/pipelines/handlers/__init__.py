@@ -1,0 +1,1 @@
+"""What is done for one request, one transaction each; it must not assume how it came or where things are kept."""
