@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
@@ -17,6 +18,7 @@ from libs.service.pipeline import say
 from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
+from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.run_list import SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.handlers.desk import Means
@@ -46,6 +48,9 @@ def build() -> App:
     return App(
         manifest=load(HERE / "service.yaml"),
         settings=PipelinesSettings,
+        kinds=(PIPELINERUN,),
+        command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
+        reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=_routers,
         authorize=_authorize,
         migrations=HERE / "adapters" / "migrations",

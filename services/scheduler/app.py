@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.commands.scheduling.v1 import FinishWorkload, FireTrigger, ReportWorkload, SubmitWorkload
+from contracts.events.pipelines.v1 import (
+    PipelineRunDeleted,
+    PipelineRunFailed,
+    PipelineRunRejected,
+    PipelineRunSucceeded,
+)
 from contracts.events.serving.v1 import (
     InferenceServiceDeleted,
     InferenceServiceFailed,
@@ -58,6 +64,10 @@ ENDINGS = (
     InferenceServiceFailed,
     InferenceServiceRejected,
     InferenceServiceDeleted,
+    PipelineRunSucceeded,
+    PipelineRunFailed,
+    PipelineRunRejected,
+    PipelineRunDeleted,
 )
 """How what a trigger made can end, or come as far as it gets."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
-from contracts.messages import Event, Name, ObjectEvent, Uid, Value
+from contracts.messages import AppliedEvent, Event, Name, ObjectEvent, RejectedEvent, Uid, Value
 
 
 class RunCreated(ObjectEvent):
@@ -250,3 +250,45 @@ class RecurringRunDeleted(ObjectEvent):
     """It is gone; the runs that it started stay."""
 
     type: ClassVar[str] = "pipelines.recurringrun.deleted.v1"
+
+
+class PipelineRunStarted(ObjectEvent):
+    """A PipelineRun has become a run; `run_id` is KFP's name for it."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.started.v1"
+    run_id: Uid
+
+
+class PipelineRunSucceeded(ObjectEvent):
+    """The run of a PipelineRun is over, and well."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.succeeded.v1"
+    run_id: Uid
+
+
+class PipelineRunFailed(ObjectEvent):
+    """The PipelineRun is over without success. `reason` is one CamelCase word, `message` a sentence for people; without
+    `run_id` no run was begun."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.failed.v1"
+    reason: str = Field(examples=["RunFailed"])
+    message: str = ""
+    run_id: Uid | None = None
+
+
+class PipelineRunDeleted(ObjectEvent):
+    """The object is gone. Also the answer to a delete command."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.deleted.v1"
+
+
+class PipelineRunApplied(AppliedEvent):
+    """The answer to an apply command that was carried out."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.applied.v1"
+
+
+class PipelineRunRejected(RejectedEvent):
+    """The answer to an apply or delete command that was refused."""
+
+    type: ClassVar[str] = "pipelines.pipelinerun.rejected.v1"

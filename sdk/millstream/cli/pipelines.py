@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
+
+if TYPE_CHECKING:
+    from millstream.pipelines.files import Compiled
+    from millstream.pipelines.inprocess import Place
+    from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
 
@@ -28,14 +34,23 @@ def run(
     pipeline: Annotated[str, typer.Option("--pipeline", help="Which one, when the file defines several")] = "",
     python: Annotated[str, typer.Option("--python", help="The Python that has kfp, to compile a .py file")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
+    in_process: Annotated[bool, typer.Option("--in-process", help="Run here, without the platform: debug it")] = False,
+    pdb: Annotated[bool, typer.Option("--pdb", help="With --in-process: stop in the debugger where it fails")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="With --in-process: where files are kept [a temporary one]")
+    ] = None,
     namespace: Namespace = "default",
     home: Home = None,
 ) -> None:
     """Run a pipeline without uploading it; Ctrl-C stops looking, not the run."""
     from millstream.pipelines import files, parameters, runs
+    from millstream.pipelines.inprocess import Place
 
     compiled = files.read(file, pipeline, python)
     values = parameters.parameters(param or [], compiled.spec)
+    if in_process:
+        _run_here(compiled, values, Place(_folder(folder), files.interpreter(python), _source(file), pdb))
+        return
     title = name or f"{compiled.name} {datetime.now():%Y-%m-%d %H-%M-%S}"
     with connect(home) as client:
         where = runs.experiment(client, experiment, namespace)
@@ -43,6 +58,32 @@ def run(
         out.print(f"run {made['run_id']} submitted: {title}", markup=False)
         if wait:
             _follow(client, made["run_id"])
+
+
+def _run_here(compiled: Compiled, values: dict[str, Any], place: Place) -> None:
+    from millstream.pipelines import inprocess
+
+    def tell(task: TaskRecord) -> None:
+        if task.state != "PENDING":
+            out.print(f"  {_state({'state': str(task.state)}):<22} {task.path.removeprefix('root/')}")
+
+    end, _ = inprocess.run(compiled, values, place, tell)
+    out.print(f"{_state({'state': str(end.state)})}; files in {place.folder}")
+    if end.error:
+        out.print(end.error.message, style=BAD, markup=False)
+    if end.state != "SUCCEEDED":
+        sys.exit(1)
+
+
+def _folder(wanted: Path | None) -> Path:
+    if wanted is None:
+        return Path(tempfile.mkdtemp(prefix="millstream-pipeline-"))
+    wanted.mkdir(parents=True, exist_ok=True)
+    return wanted
+
+
+def _source(file: Path) -> Path | None:
+    return file if file.suffix == ".py" else None
 
 
 @app.command("list")

@@ -80,7 +80,7 @@ class SqlRuns(ReadRuns):
         self._uow, self._clock, self._ids, self._say, self._home = uow, clock, ids, say, home
 
     async def create(self, new: NewRun) -> Run:
-        now, id = self._now(), self._ids.uid()
+        now, id = self._now(), new.id or self._ids.uid()
         run = Run(
             id=id,
             namespace=new.namespace,

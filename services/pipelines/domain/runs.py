@@ -36,7 +36,7 @@ class RunOptions:
 @dataclass(frozen=True)
 class NewRun:
     """`spec` is the digest under which the catalog keeps the compiled pipeline, `parameters` are checked and typed by
-    domain.ir.values. Without a `root` the run gets the one of its namespace and id."""
+    domain.ir.values. Without a `root` the run gets the one of its namespace and id, without an `id` a fresh one."""
 
     namespace: str
     name: str
@@ -52,6 +52,7 @@ class NewRun:
     root: str = ""
     scheduled_ms: int | None = None
     options: RunOptions = RunOptions()
+    id: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
 from contracts.commands.serving.v1 import ApplyInferenceService
 from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob, DeleteLegacyJob, DeleteTrainJob
 from contracts.messages import ApplyCommand, DeleteCommand
@@ -72,6 +73,12 @@ def _inferenceservice() -> type[BaseModel]:
     return InferenceService
 
 
+def _pipelinerun() -> type[BaseModel]:
+    from contracts.kinds.pipelinerun import PipelineRun
+
+    return PipelineRun
+
+
 def _legacy(kind: str) -> type[BaseModel]:
     from contracts.kinds import legacyjob
 
@@ -84,6 +91,9 @@ TARGETS: Mapping[tuple[str, str], Target] = {
     ("trainer.kubeflow.org/v1alpha1", "TrainJob"): Target("trainjobs", _trainjob, ApplyTrainJob, DeleteTrainJob, 50),
     ("serving.kserve.io/v1beta1", "InferenceService"): Target(
         "inferenceservices", _inferenceservice, ApplyInferenceService
+    ),
+    ("millstream.dev/v1alpha1", "PipelineRun"): Target(
+        "pipelineruns", _pipelinerun, ApplyPipelineRun, DeletePipelineRun, 253
     ),
     **{
         ("kubeflow.org/v1", kind): Target(

@@ -1,0 +1,190 @@
+"""Runs a pipeline on this machine without the platform: the same engine decides, and one process of the user's own
+interpreter calls the functions one after another, so that a debugger works in them. Nothing is kept but the files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from millstream.errors import ClientError
+from millstream.pipelines import _functions
+from millstream.pipelines.files import Compiled
+
+if TYPE_CHECKING:
+    from services.pipelines.domain.engine.machine import Machine
+    from services.pipelines.domain.engine.records import TaskRecord
+    from services.pipelines.domain.engine.words import End, Failed, RunFacts, Succeeded
+    from services.pipelines.domain.ir.model import Pipeline
+    from services.pipelines.domain.steps.values import StepOrder
+
+NAMESPACE = "default"
+NAMED = "--function_to_execute"
+Tell = Callable[["TaskRecord"], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it runs: `folder` takes all files, `python` is the interpreter with kfp, `source` the user's file if there
+    is one; `debug` stops where a function fails."""
+
+    folder: Path
+    python: str
+    source: Path | None = None
+    debug: bool = False
+
+
+def run(compiled: Compiled, parameters: Mapping[str, Any], place: Place, tell: Tell) -> tuple[End, list[TaskRecord]]:
+    """How it ended and all its tasks. Raises ClientError for a pipeline that is wrong, or that needs more than this."""
+    from services.pipelines.adapters.spec import canonical
+    from services.pipelines.domain.engine.words import RunFacts
+    from services.pipelines.domain.ir.problems import SpecError
+    from services.pipelines.domain.ir.reading import read
+    from services.pipelines.domain.ir.values import run_parameters
+
+    try:
+        pipeline = read(*canonical(compiled.body))
+        values = run_parameters(pipeline.root, parameters)
+    except SpecError as error:
+        raise ClientError(str(error)) from error
+    _check(pipeline)
+    root = str(place.folder.resolve() / "outputs")
+    facts = RunFacts("in-process", NAMESPACE, compiled.name, root, values, datetime.now(UTC))
+    with _caller(place) as caller:
+        return _drive(pipeline, facts, caller, tell)
+
+
+def _check(pipeline: Pipeline) -> None:
+    """Only Python functions: a container's program wants its image."""
+    from services.pipelines.domain.ir.model import ContainerExecutor
+
+    for executor in pipeline.executors.values():
+        if isinstance(executor, ContainerExecutor) and NAMED not in executor.args:
+            raise ClientError(
+                f"{executor.name}: a container component needs its image {executor.image!r}; run without --in-process"
+            )
+
+
+def _drive(pipeline: Pipeline, facts: RunFacts, caller: Caller, tell: Tell) -> tuple[End, list[TaskRecord]]:
+    from services.pipelines.domain.engine.machine import Machine
+    from services.pipelines.domain.engine.words import End, Put, Start, StepEnded
+
+    machine = Machine.load(pipeline, facts, ())
+    while True:
+        decisions = machine.advance(datetime.now(UTC))
+        for decision in decisions:
+            if isinstance(decision, Put):
+                tell(decision.record)
+            elif isinstance(decision, End):
+                return decision, machine.records
+        started = [decision.record for decision in decisions if isinstance(decision, Start)]
+        for record in started:
+            machine.tell(StepEnded(record.path, record.attempt, _outcome(pipeline, record, facts, caller)))
+        if not started:
+            _sleep(machine)
+
+
+def _sleep(machine: Machine) -> None:
+    due = machine.due()
+    if due is None:
+        raise ClientError("the pipeline waits for something that does not come: please report this")
+    time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+
+
+def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Caller) -> Succeeded | Failed:
+    from services.pipelines.domain.engine.records import Error, Kind
+    from services.pipelines.domain.engine.words import Failed
+    from services.pipelines.domain.importing import imported
+    from services.pipelines.domain.steps import results
+    from services.pipelines.domain.steps.order import order
+
+    if record.kind is Kind.IMPORTER:
+        return imported(pipeline, record, facts.namespace, "")
+    try:
+        made = order(pipeline, record, facts)
+    except ValueError as error:
+        return Failed(Error(str(error), 3, "BadTask"), final=True)
+    return results.outcome(made, caller.call(made))
+
+
+class Caller:
+    """The process with the user's functions, over a pair of pipes."""
+
+    def __init__(self, orders: IO[str], answers: IO[str], folder: Path) -> None:
+        self._orders, self._answers, self._folder = orders, answers, folder
+
+    def call(self, order: StepOrder) -> Any:
+        from services.pipelines.domain.steps.values import StepResult, StoredArtifact
+
+        folder = self._folder / "steps" / order.uid / str(order.attempt)
+        folder.mkdir(parents=True, exist_ok=True)
+        for slot in order.artifacts:
+            Path(slot.uri).parent.mkdir(parents=True, exist_ok=True)
+        answer = self._ask(
+            {
+                "function": order.command[order.command.index(NAMED) + 1],
+                "source": _source(order.command),
+                "folder": str(folder),
+                "env": dict(order.env),
+                "executor_input": _at(folder, order.executor_input),
+            }
+        )
+        if not answer["ok"]:
+            return StepResult(False, 1, answer["error"])
+        output = answer["output"]
+        artifacts = {
+            name: tuple(StoredArtifact(one["name"], one["uri"], metadata=one.get("metadata") or {}) for one in many)
+            for name, found in (output.get("artifacts") or {}).items()
+            if (many := found.get("artifacts") or [])
+        }
+        return StepResult(True, values=output.get("parameterValues") or {}, artifacts=artifacts)
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        with suppress(BrokenPipeError):
+            self._orders.write(json.dumps(request) + "\n")
+            self._orders.flush()
+        line = self._answers.readline()
+        if not line:
+            raise ClientError("the Python process with the pipeline's functions ended; the run ends here")
+        return dict(json.loads(line))
+
+
+def _source(command: Sequence[str]) -> str:
+    """The program that kfp compiled: the longest word of the command."""
+    return max(command[: command.index(NAMED)], key=len)
+
+
+def _at(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
+    """The executor's input with its own files in this step's folder: there is no pod whose root they could be at."""
+    outputs = told["outputs"]
+    parameters = {name: {"outputFile": str(folder / f"parameter-{name}")} for name in outputs["parameters"]}
+    return {**told, "outputs": {**outputs, "parameters": parameters, "outputFile": str(folder / "output.json")}}
+
+
+@contextmanager
+def _caller(place: Place) -> Iterator[Caller]:
+    """Ctrl-C and the terminal are the functions' as long as they run."""
+    read_orders, write_orders = os.pipe()
+    read_answers, write_answers = os.pipe()
+    source = [str(place.source)] if place.source else []
+    command = [place.python, _functions.__file__, str(read_orders), str(write_answers), str(int(place.debug)), *source]
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(
+            command, pass_fds=(read_orders, write_answers), preexec_fn=lambda: signal.signal(signal.SIGINT, before)
+        )
+        os.close(read_orders)
+        os.close(write_answers)
+        with os.fdopen(write_orders, "w") as orders, os.fdopen(read_answers) as answers:
+            yield Caller(orders, answers, place.folder)
+        process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)

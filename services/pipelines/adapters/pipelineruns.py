@@ -1,0 +1,160 @@
+"""Makes each PipelineRun a run, once, and keeps its status at what the run says; the run's id is the object's uid, so a
+crash between the two makes no second one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
+from libs.base import BadRequest, Conflict, Invalid, NotFound
+from libs.resources.kinds import Admission, Column, Kind, Right
+from libs.resources.reconcile import Context, Key, Owned, Requeue
+from services.pipelines.domain import pipelinerun as pure
+from services.pipelines.domain.catalog import documents, forms
+from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.runs import NewRun, Run, RunOptions
+from services.pipelines.handlers import experiments, sources
+from services.pipelines.handlers.desk import Means, Say, there
+from services.pipelines.ports import Needs
+
+Object = dict[str, Any]
+LOOK_S = 1.0
+"""How often a run that goes on is looked at: it lies in the same store, so it costs one row."""
+
+
+def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
+    return pure.check(obj, old)
+
+
+def _rights(obj: Object, old: Object | None) -> frozenset[Right]:
+    """The service makes its pods, and must not lend that right to who may not."""
+    field = pure.lends(obj.get("spec") or {})
+    where = obj["metadata"].get("namespace", "")
+    return frozenset({Right("create", "", "v1", "pods", where, because=f"spec.{field}")} if field else ())
+
+
+PIPELINERUN = Kind(
+    group=GROUP,
+    version=VERSION,
+    kind="PipelineRun",
+    plural="pipelineruns",
+    singular="pipelinerun",
+    model=PipelineRun,
+    short_names=("plr",),
+    categories=("all", "millstream"),
+    columns=(
+        Column("State", "string", ".status.state"),
+        Column("Run", "string", ".status.runId", priority=1),
+        Column("Started", "date", ".status.startTime"),
+        Column("Completed", "date", ".status.completionTime"),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    ),
+    finalizer="millstream.dev/workloads",
+    admit=_admit,
+    rights=_rights,
+    events=pure.events,
+    description="PipelineRun is one run of a pipeline that was uploaded, or that it brings along as kfp compiled it.",
+)
+
+
+@dataclass(frozen=True)
+class PipelineRuns:
+    """The reconciler of PipelineRuns, over the same desks as KFP's API."""
+
+    means: Means
+    kind: Kind = PIPELINERUN
+    owned: tuple[Owned, ...] = ()
+
+    async def reconcile(self, key: Key, ctx: Context) -> Requeue | None:
+        obj = await ctx.resources.find(self.kind, key.namespace, key.name)
+        if obj is None:
+            return None
+        if obj["metadata"].get("deletionTimestamp"):
+            return await self._end(obj, ctx)
+        if pure.is_over(obj):
+            return None
+        try:
+            after = pure.status(obj, await self._run(obj))
+        except (BadRequest, Invalid, NotFound, Conflict) as error:
+            after = pure.refused(obj, error.message)
+        return await self._write(obj, after, ctx)
+
+    async def _write(self, obj: Object, after: Object, ctx: Context) -> Requeue | None:
+        after = pure.dated(after, ctx.clock.now())
+        if after != obj.get("status"):
+            meta = obj["metadata"]
+            where = (self.kind, meta["namespace"], meta["name"])
+            said = pure.said(obj, after)
+            await ctx.resources.update_status(*where, after, expect_rv=meta["resourceVersion"], events=said)
+        return None if pure.is_over({"status": after}) else Requeue(LOOK_S)
+
+    async def _end(self, obj: Object, ctx: Context) -> Requeue | None:
+        """A run that goes on is stopped first; what it was stays in the list of runs."""
+        meta = obj["metadata"]
+        async with self.means.begin() as (needs, _):
+            run = await needs.runs.get(meta["uid"])
+            if run is not None and not run.is_over:
+                await needs.runs.terminate(run.id)
+                return Requeue(LOOK_S)
+        await ctx.resources.remove_finalizer(self.kind, meta["namespace"], meta["name"], str(self.kind.finalizer))
+        return None
+
+    async def _run(self, obj: Object) -> Run:
+        async with self.means.look() as needs:
+            run = await needs.runs.get(obj["metadata"]["uid"])
+        return run or await self._begin(obj)
+
+    async def _begin(self, obj: Object) -> Run:
+        """Raises ApiError for what can be no run."""
+        meta, spec = obj["metadata"], obj["spec"]
+        space = meta["namespace"]
+        source = await self._source(space, spec)
+        config = forms.RuntimeConfig(parameters=spec.get("parameters"), pipeline_root=spec.get("pipelineRoot"))
+        values = sources.parameters(self.means, source.compiled, config, space)
+        async with self.means.begin() as (needs, say):
+            if found := await needs.runs.get(meta["uid"]):
+                return found
+            experiment = await _experiment(needs, say, space, spec.get("experiment") or experiments.DEFAULT)
+            made = NewRun(
+                namespace=space,
+                name=spec.get("displayName") or meta["name"],
+                spec=await needs.catalog.keep(source.document),
+                pipeline_name=source.compiled.name,
+                parameters=values,
+                experiment_id=experiment.id,
+                service_account=spec.get("serviceAccountName") or "",
+                pipeline_id=source.pipeline.id if source.pipeline else "",
+                version_id=source.version.id if source.version else "",
+                root=sources.root(source.compiled, config),
+                options=RunOptions(cache=spec.get("caching"), timeout_s=float(spec.get("timeoutSeconds") or 0)),
+                id=meta["uid"],
+            )
+            return await needs.runs.create(made)
+
+    async def _source(self, namespace: str, spec: Object) -> sources.Chosen:
+        if spec.get("pipelineSpec"):
+            told = {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}
+            return sources.Chosen(*await self.means.check(documents.from_json(told), "spec"))
+        name, wanted = spec["pipelineRef"]["name"], spec["pipelineRef"].get("version")
+        async with self.means.look() as needs:
+            pipeline = there(await needs.catalog.pipelines.find(namespace, name), "pipeline", name)
+            version = await _version(needs, pipeline.id, wanted)
+            document = there(await needs.catalog.document(version.spec), "compiled pipeline", version.spec)
+        return sources.Chosen(*await self.means.check(document), pipeline, version)
+
+
+async def _version(needs: Needs, pipeline_id: str, name: str | None) -> Any:
+    if name:
+        return there(await needs.catalog.versions.find(pipeline_id, name), "pipeline version", name)
+    newest, _, _ = await needs.catalog.versions.list(Page(1, descending=True), pipeline_id=pipeline_id)
+    return there(next(iter(newest), None), "pipeline version", "latest")
+
+
+async def _experiment(needs: Needs, say: Say, namespace: str, name: str) -> Experiment:
+    """Made if there is none of this name. Raises Conflict for one that is archived."""
+    found = await needs.catalog.experiments.find(namespace, name) or await experiments.new(needs, say, namespace, name)
+    if found.storage_state == ARCHIVED:
+        raise Conflict(f"spec.experiment: {name!r} is archived; unarchive it, or choose another")
+    return found
