@@ -1,47 +1,170 @@
-"""The machine of one run: told what happened, it answers what to store, start and stop; it does none of it itself."""
+"""The machine of one run: told what happened, it answers what to store, start and stop; it does none of it itself.
 
+A task gets a record when it is decided (begun or left out), parents before children. All else that is kept are counters
+which `load` makes again from the records: whatever part of an `advance` was stored before a crash, the machine that is
+loaded afterwards goes on from there. One step costs the same in a run of ten tasks and of ten thousand: nothing looks
+through all tasks but the loading, the end and a halt of the whole run.
+"""
+
+from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
-from services.pipelines.domain.engine.records import TaskRecord
-from services.pipelines.domain.engine.words import Decision, Observation, RunFacts
-from services.pipelines.domain.ir.model import Pipeline
+from libs.base.clock import span
+from services.pipelines.domain.engine.again import take_up
+from services.pipelines.domain.engine.book import Book
+from services.pipelines.domain.engine.records import Error, State, TaskRecord
+from services.pipelines.domain.engine.restoring import restored
+from services.pipelines.domain.engine.words import (
+    Decision,
+    End,
+    Failed,
+    Observation,
+    RunFacts,
+    Start,
+    StepEnded,
+    StepStarted,
+    Stop,
+    Succeeded,
+    Terminate,
+)
+from services.pipelines.domain.ir.model import ROOT, Pipeline
+
+CANCELLED, DEADLINE_EXCEEDED = 1, 4
 
 
 class Machine:
     """`load`, then `advance` once; after that `tell` and `advance` for ever. One thread at a time."""
 
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._progress = restored(book)
+        self._inbox: deque[Observation] = deque()
+        self._retry = False
+
     @classmethod
     def load(cls, pipeline: Pipeline, run: RunFacts, records: Iterable[TaskRecord] = ()) -> Self:
         """A machine that knows what is recorded: it decides as the one that lived through it."""
-        raise NotImplementedError
+        return cls(Book(pipeline, run, records))
 
     def tell(self, seen: Observation) -> None:
         """Takes note; the next `advance` draws the conclusions."""
-        raise NotImplementedError
+        self._inbox.append(seen)
+
+    def retry(self) -> None:
+        """Takes a failed or canceled run up again: all that failed, was canceled or left out for it waits anew. The
+        next `advance` tells of it; a run that goes on or has succeeded is left as it is."""
+        self._retry = True
 
     def advance(self, now: datetime) -> list[Decision]:
         """All that follows from what was told and from the time; store it in one transaction, then act."""
-        raise NotImplementedError
+        self._book.turn(now)
+        if self._retry:
+            self._retry = False
+            take_up(self._book)
+            self._progress = restored(self._book)
+        if self._book.get(ROOT) is None:
+            self._progress.begin_run()
+        while self._inbox:
+            self._hear(self._inbox.popleft())
+        deadline = self._deadline()
+        if deadline is not None and now >= deadline:
+            limit = self._book.run.options.deadline_s
+            self._halt(State.FAILED, Error(f"the run took longer than {limit:g} s", DEADLINE_EXCEEDED, "Deadline"))
+        self._progress.wake(now)
+        self._progress.settle()
+        return self._book.out
 
     def due(self) -> datetime | None:
         """When to call `advance` again though nothing was told: a retry that waits, the run's deadline."""
-        raise NotImplementedError
-
-    def retry(self) -> None:
-        """Takes a failed or canceled run up again: all that failed, was canceled or left out for it waits anew."""
-        raise NotImplementedError
+        waiting = self._progress.retries[:1]
+        times = [self._deadline(), *(at for at, _ in waiting)]
+        return min((at for at in times if at is not None), default=None)
 
     def expects(self, path: str, attempt: int) -> bool:
         """Whether a result of this attempt would change anything."""
-        raise NotImplementedError
+        record = self._book.get(path)
+        return record is not None and record.active and record.attempt == attempt
 
     def active(self) -> list[TaskRecord]:
-        """The steps that should have a pod now: whoever takes a run over starts those that have none."""
-        raise NotImplementedError
+        """The steps and importers that should run now: whoever takes a run over starts those that do not."""
+        return [record for record in self._book.all.values() if record.active]
+
+    def record(self, path: str) -> TaskRecord | None:
+        return self._book.all.get(path)
 
     @property
     def records(self) -> list[TaskRecord]:
         """All records as they stand."""
-        raise NotImplementedError
+        return list(self._book.all.values())
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left to decide, unless the run is taken up again."""
+        root = self._book.get(ROOT)
+        return root is not None and root.over
+
+    def _deadline(self) -> datetime | None:
+        limit, root = self._book.run.options.deadline_s, self._book.get(ROOT)
+        if limit is None or root is None or root.over or root.started_at is None:
+            return None
+        return root.started_at + span(limit)
+
+    def _hear(self, seen: Observation) -> None:
+        if isinstance(seen, Terminate):
+            self._halt(State.CANCELED, Error(seen.reason, CANCELLED, "Terminated"))
+            return
+        record = self._book.get(seen.path)
+        if record is None or not self.expects(seen.path, seen.attempt):
+            return
+        if isinstance(seen, StepStarted):
+            if record.state is State.PENDING:
+                self._book.change(record, State.RUNNING, started_at=self._book.now)
+        else:
+            self._ended(record, seen)
+
+    def _ended(self, record: TaskRecord, seen: StepEnded) -> None:
+        record = replace(record, started_at=record.started_at or self._book.now)
+        match seen.outcome:
+            case Succeeded(outputs, cached_from):
+                reason = "Cached" if cached_from else ""
+                done = {"outputs": outputs, "cached_from": cached_from, "reason": reason, "error": None}
+                self._progress.close(record, State.SUCCEEDED, **done)
+            case Failed() as failed:
+                self._failed(record, failed)
+
+    def _failed(self, record: TaskRecord, failed: Failed) -> None:
+        """Another attempt if the infrastructure was to blame and has not been too often, or if the user has retries."""
+        task = self._book.task_of(record)
+        retry = task.retry if task else None
+        if failed.lost and record.losses < self._book.run.options.losses_max:
+            self._try_again(replace(record, losses=record.losses + 1, reason="Lost"), failed.error, 0.0)
+        elif retry is not None and not failed.final and record.failures < retry.max_retries:
+            failures = record.failures + 1
+            self._try_again(replace(record, failures=failures, reason="Retry"), failed.error, retry.wait_s(failures))
+        else:
+            self._progress.close(record, State.FAILED, error=failed.error)
+
+    def _try_again(self, record: TaskRecord, error: Error, wait_s: float) -> None:
+        again = replace(record, attempt=record.attempt + 1, error=error, started_at=None)
+        if wait_s > 0:
+            at = self._book.now + span(wait_s)
+            self._progress.again_at(self._book.change(again, State.PENDING, retry_at=at))
+        else:
+            self._book.out.append(Start(self._book.change(again, State.PENDING)))
+
+    def _halt(self, state: State, error: Error) -> None:
+        """Ends everything that goes on, inner tasks before the graphs they stand in, the run last."""
+        root = self._book.get(ROOT)
+        if root is None or root.over:
+            return
+        self._progress.drop()
+        going_on = [record for record in self._book.all.values() if record.parent and not record.over]
+        for record in sorted(going_on, key=lambda record: -record.path.count("/")):
+            canceled = self._book.change(record, State.CANCELED, reason=error.reason, waiting=False)
+            if record.active:
+                self._book.out.append(Stop(canceled))
+        self._book.change(root, state, error=error, reason=error.reason)
+        self._book.out.append(End(state, error))

@@ -44,18 +44,20 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Why something failed; `code` is a code of gRPC, as in KFP's answers."""
+    """Why something failed; `code` is a code of gRPC, as in KFP's answers. `path` is the task where it happened, of an
+    error that a graph or a loop has from inside."""
 
     message: str
     code: int = 13
     reason: str = ""
+    path: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": self.message, "reason": self.reason}
+        return {"code": self.code, "message": self.message, "reason": self.reason, "path": self.path}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        return cls(said["message"], said.get("code", 13), said.get("reason", ""))
+        return cls(said["message"], said.get("code", 13), said.get("reason", ""), said.get("path", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,69 @@
+"""A failed or canceled run taken up again: what succeeded stays; what did not, and all after it, waits anew."""
+
+from services.pipelines.domain.engine.book import Book
+from services.pipelines.domain.engine.records import Kind, State, TaskRecord, Values
+from services.pipelines.domain.ir.model import ROOT
+
+UNDONE = (State.FAILED, State.CANCELED)
+
+
+def take_up(book: Book) -> None:
+    """Changes the records of a run that is over and did not succeed; any other is left as it is."""
+    root = book.get(ROOT)
+    if root is not None and root.state in UNDONE:
+        _resume(book, root)
+
+
+def _resume(book: Book, record: TaskRecord) -> None:
+    """A graph or a loop goes on; what is inside and has succeeded is kept."""
+    children = book.children(record)
+    book.change(record, State.RUNNING, ended_at=None, error=None, reason="Retry", started_at=book.now)
+    if record.kind is Kind.LOOP:
+        for child in children:
+            if child.state in UNDONE:
+                _take_up_one(book, child)
+    else:
+        _resume_graph(book, record, children)
+
+
+def _resume_graph(book: Book, record: TaskRecord, children: list[TaskRecord]) -> None:
+    """Whatever comes after a task that is done anew is done anew too, exit tasks as well: its inputs may be others."""
+    tasks = book.dag_of(record).tasks
+    anew: set[str] = set()
+    for child in children:
+        if not anew.isdisjoint(tasks[child.name].upstream):
+            _forget(book, child)
+        elif child.state in UNDONE:
+            _take_up_one(book, child)
+        elif child.reason == "FailFast":
+            _forget(book, child)
+        else:
+            continue
+        anew.add(child.name)
+
+
+def _take_up_one(book: Book, record: TaskRecord) -> None:
+    if record.kind in (Kind.DAG, Kind.LOOP) and record.started_at is not None:
+        _resume(book, record)
+    else:
+        _forget(book, record)
+
+
+def _forget(book: Book, record: TaskRecord) -> None:
+    """It waits for its upstream again, and all that is inside with it."""
+    for child in book.children(record):
+        _forget(book, child)
+    book.change(
+        record,
+        State.PENDING,
+        waiting=True,
+        failures=0,
+        losses=0,
+        outputs=Values(),
+        error=None,
+        reason="Retry",
+        cached_from="",
+        started_at=None,
+        ended_at=None,
+        retry_at=None,
+    )
