@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from libs.base.clock import Clock
 from libs.base.ids import Ids
@@ -118,6 +118,22 @@ class StepDesk(Protocol):
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
         """Returns when the result is committed: True if this attempt's result is recorded, now or before; False when
         another attempt counts by now, or the run no longer wants it: the pod may end, its words change nothing."""
+        ...
+
+
+class StepFiles(Protocol):
+    """Signed URLs for what a step reads and writes; only the step door asks for them."""
+
+    async def told(self, order: StepOrder) -> dict[str, Any]:
+        """The order as its launcher reads it."""
+        ...
+
+    def uploads(self, order: StepOrder, uris: Sequence[str]) -> dict[str, str]:
+        """A URL to store each URI at. Raises Forbidden for what does not lie below the attempt's own root."""
+        ...
+
+    async def environment(self, order: StepOrder, name: str, *, made: bool, stored: bool) -> dict[str, Any]:
+        """Who makes the environment of this name: ready with a URL, to be built by who asks, or to be waited for."""
         ...
 
 

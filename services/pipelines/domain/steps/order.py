@@ -46,8 +46,14 @@ def order(pipeline: Pipeline, record: TaskRecord, run: RunFacts) -> StepOrder:
         env=tuple((name, scope.resolve(value)) for name, value in executor.env),
         resources=resources(executor.resources, scope),
         platform=resolved(pipeline.kubernetes.get(executor.name) or {}, scope),
+        digests=_digests(record),
         root=root,
     )
+
+
+def _digests(record: TaskRecord) -> dict[str, str]:
+    given = (each for many in record.inputs.artifacts.values() for each in many)
+    return {each.uri: each.digest for each in given if each.digest.startswith("sha256:")}
 
 
 def facts(run: RunFacts, record: TaskRecord, pipeline: Pipeline) -> dict[str, str]:
@@ -61,6 +67,7 @@ def facts(run: RunFacts, record: TaskRecord, pipeline: Pipeline) -> dict[str, st
         "pipeline_task_name": record.name,
         "pipeline_task_uuid": record.uid,
         "pipeline_root": run.root,
+        "workspace_path": places.WORKSPACE,
         "pipeline_name": pipeline.name,
         "outputs.output_file": places.executor_output(),
         "outputs.output_metadata_uri": places.executor_output(),

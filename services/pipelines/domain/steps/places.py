@@ -6,6 +6,8 @@ MOUNT = "/s3"
 """kfp's executor reads and writes `s3://bucket/key` at /s3/bucket/key; an emptyDir is mounted there."""
 OWN = f"{MOUNT}/.millstream"
 """The launcher's own corner: no bucket's name begins with a dot."""
+WORKSPACE = "/kfp-workspace"
+"""Where the volume that the steps of a run share is mounted, if the pipeline asks for one."""
 SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 

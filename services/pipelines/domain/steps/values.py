@@ -51,6 +51,8 @@ class StepOrder:
     env: tuple[tuple[str, str], ...] = ()
     resources: Json = field(default_factory=dict)
     platform: Json = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the input artifacts that are one file, by URI: their bytes are checked on arrival."""
     root: str = ""
     """The prefix below which this attempt alone may write, an s3:// URI without a trailing slash."""
 

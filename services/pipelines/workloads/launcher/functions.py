@@ -90,7 +90,7 @@ def _guarded() -> int:
 
 def _leave(code: int) -> None:
     try:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
     finally:
         for stream in (sys.stdout, sys.stderr):

@@ -1,0 +1,101 @@
+"""Signed URLs for what a step reads and writes in the platform's bucket; the door to it is the step door alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from libs.base import Clock
+from libs.base.errors import BadRequest, Forbidden
+from libs.blobs import Blobs
+from services.pipelines.adapters.making import Making
+from services.pipelines.domain.steps.places import local_path
+from services.pipelines.domain.steps.results import LOG, is_foreign
+from services.pipelines.domain.steps.values import StepOrder
+
+FILES_MAX = 10_000
+"""Of one artifact that is a folder."""
+HERE = "pipelines/.here"
+"""An object that is put so that the bucket exists before somebody with a signed URL writes to it."""
+
+
+class SignedFiles:
+    """The StepFiles port. `bucket` is the name of what `blobs` reads and writes."""
+
+    def __init__(self, blobs: Blobs, bucket: str, clock: Clock) -> None:
+        self._blobs, self._bucket = blobs, bucket
+        self._making = Making(blobs, clock)
+        self._is_there = False
+
+    async def told(self, order: StepOrder) -> dict[str, Any]:
+        if not self._is_there:
+            await self._blobs.put(HERE, b"")
+            self._is_there = True
+        given = order.executor_input["inputs"]["artifacts"]
+        inputs = [await self._input(order, name, one) for name, all_ in given.items() for one in all_["artifacts"]]
+        log = f"{order.root}/{LOG}"
+        return {
+            "image": order.image,
+            "command": list(order.command),
+            "root": order.root,
+            "bucket": self._bucket,
+            "outputFile": order.executor_input["outputs"]["outputFile"],
+            "inputs": inputs,
+            "parameters": {
+                name: {"type": order.parameters[name], "file": one["outputFile"]}
+                for name, one in order.executor_input["outputs"]["parameters"].items()
+            },
+            "artifacts": [
+                {"name": one.name, "uri": one.uri, "schemaTitle": one.schema_title, "url": self._put(one.uri)}
+                for one in order.artifacts
+            ],
+            "log": {"uri": log, "url": self._put(log)},
+        }
+
+    def uploads(self, order: StepOrder, uris: Sequence[str]) -> dict[str, str]:
+        for uri in uris:
+            if not uri.startswith(f"{order.root}/") or "/../" in f"{uri}/":
+                raise Forbidden(f"{uri} does not lie below {order.root}, where this attempt may write")
+        return {uri: self._put(uri) for uri in uris}
+
+    async def environment(self, order: StepOrder, name: str, *, made: bool, stored: bool) -> dict[str, Any]:
+        if not name.isalnum() or len(name) > 64:
+            raise BadRequest(f"{name!r} names no environment")
+        key = f"pipelines/{order.namespace}/.environments/{name}.tar"
+        if stored:
+            self._making.ended(key)
+            return {}
+        if made:
+            return {"url": self._blobs.presign_put(key)}
+        return await self._making.ask(key, f"{order.uid}/{order.attempt}")
+
+    async def _input(self, order: StepOrder, name: str, artifact: dict[str, Any]) -> dict[str, Any]:
+        uri = artifact["uri"]
+        return {
+            "name": name,
+            "uri": uri,
+            "objects": await self._objects(order, name, uri),
+            "digest": order.digests.get(uri, ""),
+        }
+
+    async def _objects(self, order: StepOrder, name: str, uri: str) -> list[dict[str, str]]:
+        """What lies at the URI now: one object, or all below it. A store elsewhere is none of ours."""
+        if not uri.startswith(f"s3://{self._bucket}/"):
+            return []
+        if is_foreign(uri, order):
+            raise Forbidden(f"input {name!r} at {uri} is not of namespace {order.namespace}")
+        key = self._key(uri)
+        if uri in order.digests or await self._blobs.stat(key) is not None:
+            return [{"path": local_path(uri), "url": self._blobs.presign(key)}]
+        below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX)
+        return [
+            {"path": f"{local_path(uri).rstrip('/')}/{each.key[len(key.rstrip('/')) + 1 :]}",
+             "url": self._blobs.presign(each.key)}
+            for each in below
+        ]  # fmt: skip
+
+    def _put(self, uri: str) -> str:
+        return self._blobs.presign_put(self._key(uri))
+
+    def _key(self, uri: str) -> str:
+        return uri.removeprefix(f"s3://{self._bucket}/")
