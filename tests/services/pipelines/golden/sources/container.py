@@ -1,4 +1,4 @@
-"""Components that are any program in a container: every placeholder, joined text, arguments only when an input is given."""
+"""Components that are any program in a container: every placeholder, joined text, arguments that depend on inputs."""
 
 from typing import Optional
 

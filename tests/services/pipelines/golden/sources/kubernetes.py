@@ -1,4 +1,4 @@
-"""The Kubernetes document: secrets, config maps, volumes, tolerations, selectors, affinity, labels, contexts, timeouts."""
+"""The Kubernetes document: secrets, config maps, volumes, tolerations, selectors, labels, timeouts."""
 
 from kfp import dsl, kubernetes
 

@@ -1,4 +1,4 @@
-"""The Kubernetes document of later releases: names out of inputs and outputs, objects as JSON, affinity, empty folders."""
+"""The Kubernetes document of later releases: names out of inputs, objects as JSON, affinity."""
 
 from kfp import dsl, kubernetes
 

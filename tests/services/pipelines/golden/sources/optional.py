@@ -1,4 +1,4 @@
-"""Inputs that may be left out: of components, of pipelines, parameters without a default, artifacts that nobody gives."""
+"""Inputs that may be left out: of components, of pipelines, also artifacts that nobody gives."""
 
 from typing import Optional
 
