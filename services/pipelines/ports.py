@@ -59,6 +59,11 @@ class Catalog(Protocol):
 
     async def document(self, digest: str) -> Document | None: ...
 
+    async def due(self, now_ms: int, limit: int) -> Sequence[RecurringRun]:
+        """Recurring runs that are to start a run by now and have no more active ones than they may, those that wait
+        longest first."""
+        ...
+
     async def sweep(self, digest: str) -> None:
         """Forgets a compiled pipeline to which nothing refers any more."""
         ...

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy import func
 from sqlmodel import SQLModel, col, delete, exists, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -23,6 +24,7 @@ from services.pipelines.domain.catalog import documents, keys
 from services.pipelines.domain.catalog.documents import Document
 from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
 from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.runs import ACTIVE
 
 T = TypeVar("T", Pipeline, Version, Experiment, RecurringRun)
 _JSON = ("tags", "trigger", "runtime_config")
@@ -54,14 +56,14 @@ class SqlShelf(Generic[T]):
 
     async def get(self, id: str) -> T | None:
         row = await self._session.get(self._kind.table, id)
-        return None if row is None else self._item(row)
+        return None if row is None else self.item(row)
 
     async def find(self, parent: str, name: str) -> T | None:
         assert self._kind.parent is not None
         column = col(getattr(self._kind.table, self._kind.parent))
         named = col(getattr(self._kind.table, "name"))  # noqa: B009  any of the tables
         row = (await self._session.exec(select(self._kind.table).where(column == parent, named == name))).first()
-        return None if row is None else self._item(row)
+        return None if row is None else self.item(row)
 
     async def add(self, item: T) -> T:
         parent = self._kind.parent
@@ -87,9 +89,9 @@ class SqlShelf(Generic[T]):
 
     async def list(self, page: Page, **within: str) -> tuple[Sequence[T], str, int]:
         rows, token, total = await listed(self._session, self._kind.table, self._kind.columns, page, **within)
-        return [self._item(row) for row in rows], token, total
+        return [self.item(row) for row in rows], token, total
 
-    def _item(self, row: SQLModel) -> T:
+    def item(self, row: SQLModel) -> T:
         told = row.model_dump()
         item: T = self._kind.item(**{name: json.loads(v) if name in _JSON else v for name, v in told.items()})
         return item
@@ -116,6 +118,13 @@ class SqlCatalog:
     async def document(self, digest: str) -> Document | None:
         row = await self._session.get(SpecRow, digest)
         return None if row is None else documents.stored(row.body)
+
+    async def due(self, now_ms: int, limit: int) -> Sequence[RecurringRun]:
+        due, mine = col(RecurringRunRow.due_ms), col(RunRow.recurring_run_id) == RecurringRunRow.id
+        active = select(func.count()).select_from(RunRow).where(mine, col(RunRow.state).in_(ACTIVE)).scalar_subquery()
+        query = select(RecurringRunRow).where(due <= now_ms, active < RecurringRunRow.max_concurrency)
+        query = query.order_by(due, col(RecurringRunRow.id)).limit(limit)
+        return [self.recurring.item(row) for row in await self._session.exec(query)]
 
     async def sweep(self, digest: str) -> None:
         await settled(self._reader)

@@ -7,11 +7,12 @@ from typing import Any
 from fastapi import APIRouter
 
 from libs.base.errors import BadRequest
-from services.pipelines.api.v2beta1 import experiments, pipelines, runs
+from services.pipelines.api.v2beta1 import experiments, pipelines, recurring, runs
 from services.pipelines.api.v2beta1.route import Named, User, router
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.experiments import Experiments
 from services.pipelines.handlers.pipelines import Pipelines
+from services.pipelines.handlers.recurring import Recurring
 from services.pipelines.handlers.runs import Runs
 
 VERBS = ("create", "get", "list", "update", "delete", "archive", "unarchive", "terminate", "retry", "enable", "disable")
@@ -23,6 +24,7 @@ def rest(means: Means) -> APIRouter:
     pipelines.add_to(made, Pipelines(means))
     experiments.add_to(made, Experiments(means))
     runs.add_to(made, Runs(means))
+    recurring.add_to(made, Recurring(means))
     return made
 
 

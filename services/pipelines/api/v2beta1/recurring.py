@@ -1,0 +1,42 @@
+"""RecurringRunService of KFP's API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from services.pipelines.api.v2beta1.route import Named, User, paging
+from services.pipelines.domain.catalog import forms, keys
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.handlers.recurring import Recurring
+
+PAGING = paging(keys.RECURRING_RUN)
+
+
+def add_to(made: APIRouter, desk: Recurring) -> None:
+    @made.post("/recurringruns")
+    async def create(user: User, body: forms.RecurringRunForm) -> dict[str, Any]:
+        return await desk.create(user, body)
+
+    @made.get("/recurringruns")
+    async def list_recurring(
+        user: User, namespace: Named = "", experiment_id: Named = "", page: Page = PAGING
+    ) -> dict[str, Any]:
+        return await desk.list(user, namespace, experiment_id, page)
+
+    @made.get("/recurringruns/{id}")
+    async def get(user: User, id: str) -> dict[str, Any]:
+        return await desk.get(user, id)
+
+    @made.delete("/recurringruns/{id}")
+    async def delete(user: User, id: str) -> dict[str, Any]:
+        return await desk.delete(user, id)
+
+    @made.post("/recurringruns/{id}:enable")
+    async def enable(user: User, id: str) -> dict[str, Any]:
+        return await desk.enable(user, id)
+
+    @made.post("/recurringruns/{id}:disable")
+    async def disable(user: User, id: str) -> dict[str, Any]:
+        return await desk.disable(user, id)

@@ -1,0 +1,103 @@
+"""Starts the runs of recurring runs that are due; exactly one for each moment of a schedule, whoever leads meanwhile.
+
+A recurring run whose pipeline can no longer be run is disabled with the reason, so that it does not fail for ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from libs.base.errors import ApiError, Unavailable
+from services.pipelines.domain.catalog import forms
+from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
+from services.pipelines.domain.runs import NewRun
+from services.pipelines.handlers import recurring, runs, sources
+from services.pipelines.handlers.desk import Means, Say
+from services.pipelines.handlers.sources import Chosen
+from services.pipelines.ports import Needs
+
+BATCH = 100
+
+
+@dataclass(frozen=True)
+class Clockwork:
+    means: Means
+
+    async def tick(self) -> int:
+        """Starts what is due, at most one run of each recurring run; how many were started."""
+        async with self.means.look() as needs:
+            due = await needs.catalog.due(needs.now_ms(), BATCH)
+        started = 0
+        for each in due:
+            started += await self._start(each)
+        return started
+
+    async def _start(self, found: RecurringRun) -> bool:
+        try:
+            source = await sources.chosen(self.means, None, await self._form(found))
+            return await self._run(found, source)
+        except Unavailable:
+            raise
+        except ApiError as error:
+            async with self.means.begin() as (needs, say):
+                now = await needs.catalog.recurring.get(found.id)
+                if now is not None and now.due_ms == found.due_ms:
+                    await recurring.disable(needs, say, now, f"its next run could not be started: {error.message}")
+            return False
+
+    async def _form(self, found: RecurringRun) -> forms.Source:
+        if not found.spec:
+            reference = forms.Reference(pipeline_id=found.pipeline_id, pipeline_version_id=found.version_id)
+            return forms.Source(pipeline_version_reference=reference)
+        async with self.means.look() as needs:
+            document = await needs.catalog.document(found.spec)
+        return forms.Source(pipeline_spec=document.shown() if document else None)
+
+    async def _run(self, found: RecurringRun, source: Chosen) -> bool:
+        """One transaction: the run, and the next moment. False if somebody else was faster."""
+        config = forms.RuntimeConfig.model_validate(found.runtime_config)
+        values = sources.parameters(self.means, source.compiled, config, found.namespace)
+        async with self.means.begin() as (needs, say):
+            now = await needs.catalog.recurring.get(found.id)
+            if now is None or now.status != ENABLED or now.due_ms is None or now.due_ms != found.due_ms:
+                return False
+            moment = _advance(now, needs.now_ms())
+            new = NewRun(
+                namespace=now.namespace,
+                name=f"{now.name} {datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H-%M-%S}",
+                spec=await needs.catalog.keep(source.document),
+                pipeline_name=source.compiled.name,
+                parameters=values,
+                experiment_id=await _experiment(needs, say, now),
+                service_account=now.service_account,
+                pipeline_id=source.pipeline.id if source.pipeline else "",
+                version_id=source.version.id if source.version else "",
+                recurring_run_id=now.id,
+                root=sources.root(source.compiled, config),
+                scheduled_ms=moment,
+            )
+            await needs.catalog.recurring.put(now)
+            await needs.runs.create(new)
+        return True
+
+
+def _advance(found: RecurringRun, now: int) -> int:
+    """The moment that the run is for; the next one is set. Without catching up, all that was missed but the latest is
+    left out."""
+    schedule, moment = recurring.schedule_of(found), found.due_ms or now
+    if found.no_catchup:
+        moment = schedule.latest(moment, now, found.created_ms)
+    found.last_ms, found.due_ms = moment, schedule.after(moment, found.created_ms)
+    return moment
+
+
+async def _experiment(needs: Needs, say: Say, found: RecurringRun) -> str:
+    """Its own; the default one where that is gone."""
+    if await needs.catalog.experiments.get(found.experiment_id) is None:
+        found.experiment_id = ""
+    experiment = await runs.placed(needs, say, found.namespace, found.experiment_id)
+    experiment.last_run_ms = needs.now_ms()
+    await needs.catalog.experiments.put(experiment)
+    found.experiment_id = experiment.id
+    return experiment.id

@@ -1,0 +1,157 @@
+"""Recurring runs as clients ask for them; whatever would fail at the first start is refused when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.events.pipelines import v1 as events
+from services.pipelines.domain.catalog import forms, schedules
+from services.pipelines.domain.catalog.items import DISABLED, ENABLED, RecurringRun
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.catalog.schedules import Schedule
+from services.pipelines.domain.ir.problems import Problem, SpecError
+from services.pipelines.handlers import runs, sources
+from services.pipelines.handlers.desk import Means, Object, Say, name_of, refused, there
+from services.pipelines.handlers.sources import Chosen
+from services.pipelines.ports import Needs
+
+PLURAL = "jobs"
+CONCURRENCY_MAX = 10
+_MODES = {"ENABLE": ENABLED, 1: ENABLED, None: ENABLED, "DISABLE": DISABLED, 2: DISABLED}
+
+
+@dataclass(frozen=True)
+class Recurring:
+    """Answers as KFP's API does; raises ApiError for whatever is refused."""
+
+    means: Means
+
+    async def create(self, user: Any, form: forms.RecurringRunForm) -> Object:
+        space = await runs.home_of(self.means, form.experiment_id) if form.experiment_id else None
+        space = space or self.means.space(form.namespace)
+        await self.means.allow(user, "create", PLURAL, space, "")
+        schedule, status, concurrency = _settings(form)
+        source = await sources.chosen(self.means, user, form)
+        config = form.runtime_config or forms.RuntimeConfig()
+        sources.parameters(self.means, source.compiled, config, space)
+        async with self.means.begin() as (needs, say):
+            experiment = await runs.placed(needs, say, space, form.experiment_id)
+            made = await _new(needs, form, source, (space, experiment.id))
+            made.status, made.max_concurrency = status, concurrency
+            made.due_ms = schedule.after(made.created_ms, made.created_ms) if status == ENABLED else None
+            await needs.catalog.recurring.add(made)
+            say(events.RecurringRunCreated(**about(made)))
+        return made.shown(source.document.shown())
+
+    async def get(self, user: Any, id: str) -> Object:
+        found = await self._fetched(user, "get", id)
+        async with self.means.look() as needs:
+            document = await needs.catalog.document(found.spec) if found.spec else None
+        return found.shown(document.shown() if document else None)
+
+    async def list(self, user: Any, namespace: str, experiment_id: str, page: Page) -> Object:
+        space = await runs.home_of(self.means, experiment_id) if experiment_id else self.means.space(namespace)
+        await self.means.allow(user, "list", PLURAL, space, "")
+        within = {"experiment_id": experiment_id} if experiment_id else {}
+        async with self.means.look() as needs:
+            items, token, total = await needs.catalog.recurring.list(page, namespace=space, **within)
+        return {"recurringRuns": [item.shown() for item in items], "total_size": total, "next_page_token": token}
+
+    async def enable(self, user: Any, id: str) -> Object:
+        """Goes on behind the last moment that it started a run for: what was missed is caught up with, unless it is
+        told not to."""
+        await self._fetched(user, "enable", id)
+        async with self.means.begin() as (needs, say):
+            found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
+            if found.status != ENABLED:
+                found.status, found.error, found.updated_ms = ENABLED, "", needs.now_ms()
+                found.due_ms = schedule_of(found).after(found.last_ms or found.created_ms, found.created_ms)
+                await needs.catalog.recurring.put(found)
+                say(events.RecurringRunEnabled(**about(found)))
+        return {}
+
+    async def disable(self, user: Any, id: str) -> Object:
+        """What it has started goes on."""
+        await self._fetched(user, "disable", id)
+        async with self.means.begin() as (needs, say):
+            found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
+            await disable(needs, say, found)
+        return {}
+
+    async def delete(self, user: Any, id: str) -> Object:
+        await self._fetched(user, "delete", id)
+        async with self.means.begin() as (needs, say):
+            found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
+            await needs.catalog.recurring.delete(id)
+            if found.spec:
+                await needs.catalog.sweep(found.spec)
+            say(events.RecurringRunDeleted(**about(found)))
+        return {}
+
+    async def _fetched(self, user: Any, verb: str, id: str) -> RecurringRun:
+        async with self.means.look() as needs:
+            found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
+        await self.means.allow(user, verb, PLURAL, found.namespace, found.name)
+        return found
+
+
+async def disable(needs: Needs, say: Say, found: RecurringRun, why: str = "") -> None:
+    """`why` is kept as its error, where nobody asked for it."""
+    if found.status == DISABLED:
+        return
+    found.status, found.due_ms, found.error, found.updated_ms = DISABLED, None, why, needs.now_ms()
+    await needs.catalog.recurring.put(found)
+    say(events.RecurringRunDisabled(**about(found), message=why))
+
+
+def schedule_of(found: RecurringRun) -> Schedule:
+    return schedules.schedule(forms.Trigger.model_validate(found.trigger))
+
+
+def about(found: RecurringRun) -> Mapping[str, Any]:
+    return {"namespace": found.namespace, "name": found.name, "uid": found.id}
+
+
+def _settings(form: forms.RecurringRunForm) -> tuple[Schedule, str, int]:
+    """Raises Invalid naming all that is wrong with them."""
+    problems: list[Problem] = []
+    found = Schedule()
+    try:
+        found = schedules.schedule(form.trigger)
+    except SpecError as error:
+        problems += error.problems
+    status = _MODES.get(form.mode, "")
+    if not status:
+        problems.append(Problem("mode", f"{form.mode!r} is neither ENABLE nor DISABLE"))
+    text = "1" if form.max_concurrency is None else str(form.max_concurrency)
+    concurrency = int(text) if text.isascii() and text.isdigit() and len(text) < 4 else 0
+    if not 1 <= concurrency <= CONCURRENCY_MAX:
+        problems.append(Problem("max_concurrency", f"{text} is not a number from 1 to {CONCURRENCY_MAX}"))
+    if problems:
+        raise refused(SpecError(problems))
+    return found, status, concurrency
+
+
+async def _new(needs: Needs, form: forms.RecurringRunForm, source: Chosen, place: tuple[str, str]) -> RecurringRun:
+    """`place` is the namespace and the experiment. A reference without a version stays one: each run takes the newest
+    of its time."""
+    now, (namespace, experiment_id) = needs.now_ms(), place
+    reference = form.pipeline_version_reference or forms.Reference()
+    return RecurringRun(
+        id=needs.ids.uid(),
+        namespace=namespace,
+        experiment_id=experiment_id,
+        name=name_of(form.display_name, source.compiled.name),
+        created_ms=now,
+        updated_ms=now,
+        trigger=schedules.shown(form.trigger or forms.Trigger()),
+        runtime_config=(form.runtime_config or forms.RuntimeConfig()).model_dump(exclude_none=True),
+        description=form.description or "",
+        pipeline_id=source.pipeline.id if source.pipeline else "",
+        version_id=reference.pipeline_version_id or form.pipeline_version_id or "",
+        spec="" if source.version else await needs.catalog.keep(source.document),
+        service_account=form.service_account or "",
+        no_catchup=bool(form.no_catchup),
+    )
