@@ -8,19 +8,31 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import Field
+
 from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
-from libs.service.app import App, Ports
+from libs.service.app import App, Ports, Work
 from libs.service.manifest import load
 from libs.service.pipeline import say
 from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
+from services.pipelines.adapters.conductor import Conductor, Told
+from services.pipelines.adapters.desk import Desk
+from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
+from services.pipelines.adapters.places import StepPlaces
+from services.pipelines.adapters.pods import Pods
 from services.pipelines.adapters.run_list import SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
+from services.pipelines.adapters.secret import TokenKey
+from services.pipelines.adapters.specs import Specs
+from services.pipelines.adapters.stepfiles import SignedFiles
+from services.pipelines.domain.ended import Ended
+from services.pipelines.domain.steps.pod import Site
 from services.pipelines.handlers.desk import Means
 from services.pipelines.ports import Needs
 
@@ -41,17 +53,35 @@ class PipelinesSettings(Settings):
     """`default_namespace` is where things go that name none: KFP's clients often do not."""
 
     default_namespace: str = "default"
+    pipelines_url: str = ""
+    """How steps' pods reach this service; by default its Service in the platform's namespace."""
+    gateway_url: str = ""
+    """How steps reach the platform's API."""
+    shares_environments: bool = False
+    """Whether all pods of a namespace can write one claim, in which what pip installed is kept."""
+    steps_max: int = Field(default=200, ge=1)
+    """How many steps may have a pod at a time; the others wait their turn."""
+    keep_failed_s: float = Field(default=3600.0, ge=0)
+    """How long the pods of failed steps stay to be looked at."""
 
 
 def build() -> App:
     """The parts of the service; opens nothing."""
+    parts: dict[int, Parts] = {}
+
+    def parts_of(ports: Ports) -> Parts:
+        if id(ports.store) not in parts:
+            parts[id(ports.store)] = Parts(ports)
+        return parts[id(ports.store)]
+
     return App(
         manifest=load(HERE / "service.yaml"),
         settings=PipelinesSettings,
         kinds=(PIPELINERUN,),
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
-        routers=_routers,
+        routers=lambda ports: _routers(ports, parts_of(ports)),
+        while_leading=lambda ports: parts_of(ports).loops(),
         authorize=_authorize,
         migrations=HERE / "adapters" / "migrations",
     )
@@ -71,10 +101,55 @@ def saying(ports: Ports, uow: UnitOfWork) -> Say:
     return tell
 
 
-def _routers(ports: Ports) -> Sequence[APIRouter]:
+class Parts:
+    """What carries runs through: the conductor, its pods, and the desk where steps report."""
+
+    def __init__(self, ports: Ports) -> None:
+        assert ports.cluster is not None and ports.blobs is not None
+        self._ports, self.specs, settings = ports, Specs(), ports.settings
+        self.key = TokenKey(ports.store, ports.ids.uid() + ports.ids.uid())
+        self._site = site(settings)
+        self._places = StepPlaces(ports.cluster, ports.clock, self.key.get, self._site)
+        self.files = SignedFiles(ports.blobs, settings.s3_bucket, ports.clock)
+        self.conductor = Conductor(ports, self.specs, self._pods, settings.s3_bucket)
+        self.desk = Desk(ports.store, self.specs, self.conductor)
+
+    def loops(self) -> Sequence[Work]:
+        return [self.conductor.run, self.conductor.pods.run]
+
+    def _pods(self, conductor: Conductor) -> Pods:
+        def heard(uid: str, attempt: int, ended: Ended | None) -> None:
+            conductor.hear(Told(uid, attempt, ended=ended))
+
+        ports, settings = self._ports, self._ports.settings
+        assert ports.cluster is not None
+        return Pods(
+            ports.cluster,
+            ports.clock,
+            self._site,
+            self._places.ensure,
+            heard,
+            limit=settings.steps_max,
+            keep_failed_s=settings.keep_failed_s,
+        )
+
+
+def site(settings: Any) -> Site:
+    """What steps' pods are told of the platform."""
+    home = f"{settings.namespace}.svc.cluster.local:8080"
+    return Site(
+        url=settings.pipelines_url or f"http://pipelines.{home}",
+        gateway=settings.gateway_url or f"http://gateway.{home}",
+        launcher=launcher(),
+        shares_environments=settings.shares_environments,
+    )
+
+
+def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
+    from services.pipelines.api import steps
     from services.pipelines.api.v2beta1.rest import rest
 
-    return [rest(means(ports))]
+    return [rest(means(ports)), steps.router(parts.desk, parts.files, parts.key.get)]
 
 
 def means(ports: Ports) -> Means:

@@ -25,7 +25,8 @@ class RunOptions:
     priority_class: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if value not in (None, "", 0.0)}
+        plain = RunOptions()
+        return {name: value for name, value in vars(self).items() if value != getattr(plain, name)}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> RunOptions:
