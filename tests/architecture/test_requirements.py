@@ -17,6 +17,8 @@ APART = (
     "tests/clients/jobs/",  # these, and the next, in those of the frameworks' images, requirements/
     "tests/frameworks/programs/",
     "sdk/millstream/components/",  # steps of pipelines say their packages themselves
+    "tests/services/pipelines/golden/",  # compiled by releases of kfp in environments of their own
+    "benchmarks/pipelining/peers/",  # each in its own environment, benchmarks/pipelining/requirements
 )
 
 # Named and imported by nobody, and why.

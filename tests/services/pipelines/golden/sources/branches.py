@@ -25,15 +25,6 @@ def show(picture: dsl.Input[dsl.Artifact]) -> str:
         return file.read()
 
 
-@dsl.pipeline(name="inner-choice")
-def inner(sides: int) -> str:
-    with dsl.If(sides == 1):
-        one = say(text="one")
-    with dsl.Else():
-        many = say(text="many")
-    return dsl.OneOf(one.output, many.output)
-
-
 @dsl.pipeline(name="branches")
 def pipeline(sides: int = 20, word: str = "b") -> str:
     rolled = roll(sides=sides)
@@ -56,6 +47,4 @@ def pipeline(sides: int = 20, word: str = "b") -> str:
     )
     say(text=named)
     show(picture=picture)
-    chosen = inner(sides=rolled.output)
-    say(text=chosen.output)
     return named
