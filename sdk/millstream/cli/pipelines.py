@@ -65,7 +65,7 @@ def _run_here(compiled: Compiled, values: dict[str, Any], place: Place) -> None:
 
     def tell(task: TaskRecord) -> None:
         if task.state != "PENDING":
-            out.print(f"  {_state({'state': str(task.state)}):<22} {task.path.removeprefix('root/')}")
+            out.print(f"  {_state({'state': str(task.state)})} {task.path.removeprefix('root/')}")
 
     end, _ = inprocess.run(compiled, values, place, tell)
     out.print(f"{_state({'state': str(end.state)})}; files in {place.folder}")

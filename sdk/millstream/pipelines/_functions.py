@@ -17,6 +17,7 @@ import sys
 import textwrap
 import traceback
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ def call(request: dict[str, Any], known: dict[str, list[Function]], debug: bool)
 
 def main(read_fd: str, write_fd: str, debug: str, file: str = "") -> None:
     if file:
-        loaded(file, Path(file).stem)
+        with warnings.catch_warnings():  # what the compiler said of the file, it said once
+            warnings.simplefilter("ignore")
+            loaded(file, Path(file).stem)
     known = functions()
     with os.fdopen(int(read_fd)) as orders, os.fdopen(int(write_fd), "w") as answers:
         for line in orders:

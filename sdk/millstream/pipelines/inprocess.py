@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 from millstream.errors import ClientError
 from millstream.pipelines import _functions
@@ -57,7 +60,7 @@ def run(compiled: Compiled, parameters: Mapping[str, Any], place: Place, tell: T
         raise ClientError(str(error)) from error
     _check(pipeline)
     root = str(place.folder.resolve() / "outputs")
-    facts = RunFacts("in-process", NAMESPACE, compiled.name, root, values, datetime.now(UTC))
+    facts = RunFacts(str(uuid4()), NAMESPACE, compiled.name, root, values, datetime.now(UTC))
     with _caller(place) as caller:
         return _drive(pipeline, facts, caller, tell)
 
@@ -75,21 +78,26 @@ def _check(pipeline: Pipeline) -> None:
 
 def _drive(pipeline: Pipeline, facts: RunFacts, caller: Caller, tell: Tell) -> tuple[End, list[TaskRecord]]:
     from services.pipelines.domain.engine.machine import Machine
-    from services.pipelines.domain.engine.words import End, Put, Start, StepEnded
+    from services.pipelines.domain.engine.records import Kind, State, TaskRecord
+    from services.pipelines.domain.engine.words import End, Start, StepEnded, Stop
 
-    machine = Machine.load(pipeline, facts, ())
+    machine, waiting = Machine.load(pipeline, facts, ()), deque[TaskRecord]()
     while True:
-        decisions = machine.advance(datetime.now(UTC))
-        for decision in decisions:
-            if isinstance(decision, Put):
-                tell(decision.record)
+        for decision in machine.advance(datetime.now(UTC)):
+            if isinstance(decision, Start):
+                waiting.append(decision.record)
+            elif isinstance(decision, Stop):
+                waiting = deque(one for one in waiting if one.path != decision.record.path)
             elif isinstance(decision, End):
                 return decision, machine.records
-        started = [decision.record for decision in decisions if isinstance(decision, Start)]
-        for record in started:
-            machine.tell(StepEnded(record.path, record.attempt, _outcome(pipeline, record, facts, caller)))
-        if not started:
+            elif decision.record.kind in (Kind.STEP, Kind.IMPORTER):
+                tell(decision.record)
+        if not waiting:
             _sleep(machine)
+            continue
+        record = waiting.popleft()
+        tell(replace(record, state=State.RUNNING))
+        machine.tell(StepEnded(record.path, record.attempt, _outcome(pipeline, record, facts, caller)))
 
 
 def _sleep(machine: Machine) -> None:
@@ -128,10 +136,11 @@ class Caller:
         folder.mkdir(parents=True, exist_ok=True)
         for slot in order.artifacts:
             Path(slot.uri).parent.mkdir(parents=True, exist_ok=True)
+        name = order.command[order.command.index(NAMED) + 1]
         answer = self._ask(
             {
-                "function": order.command[order.command.index(NAMED) + 1],
-                "source": _source(order.command),
+                "function": name,
+                "source": _source(order.command, name),
                 "folder": str(folder),
                 "env": dict(order.env),
                 "executor_input": _at(folder, order.executor_input),
@@ -157,9 +166,12 @@ class Caller:
         return dict(json.loads(line))
 
 
-def _source(command: Sequence[str]) -> str:
-    """The program that kfp compiled: the longest word of the command."""
-    return max(command[: command.index(NAMED)], key=len)
+def _source(command: Sequence[str], name: str) -> str:
+    """The program that kfp compiled: the word of the command that defines the function."""
+    words = [word for word in command if re.search(rf"^(async )?def {re.escape(name)}\(", word, re.MULTILINE)]
+    if not words:
+        raise ClientError(f"the compiled program of {name} does not define it; run without --in-process")
+    return words[-1]
 
 
 def _at(folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
