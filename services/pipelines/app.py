@@ -26,6 +26,7 @@ from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
+from services.pipelines.adapters.recurring import RecurringLoop
 from services.pipelines.adapters.run_list import SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.secret import TokenKey
@@ -33,6 +34,7 @@ from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.steps.pod import Site
+from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
 from services.pipelines.ports import Needs
 
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from services.pipelines.handlers.desk import Say
 
 HERE = Path(__file__).parent
+MIGRATIONS = HERE / "adapters" / "migrations"
 SOURCE = "millstream/pipelines"
 RIGHTS = "pipelines.kubeflow.org"
 """The API group under which roles name pipelines, experiments, runs and jobs, as KFP's own roles do."""
@@ -82,8 +85,7 @@ def build() -> App:
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=lambda ports: _routers(ports, parts_of(ports)),
         while_leading=lambda ports: parts_of(ports).loops(),
-        authorize=_authorize,
-        migrations=HERE / "adapters" / "migrations",
+        migrations=MIGRATIONS,
     )
 
 
@@ -115,7 +117,8 @@ class Parts:
         self.desk = Desk(ports.store, self.specs, self.conductor)
 
     def loops(self) -> Sequence[Work]:
-        return [self.conductor.run, self.conductor.pods.run]
+        recurring = RecurringLoop(Clockwork(means(self._ports)).tick, self._ports.clock)
+        return [self.conductor.run, self.conductor.pods.run, recurring.run]
 
     def _pods(self, conductor: Conductor) -> Pods:
         def heard(uid: str, attempt: int, ended: Ended | None) -> None:
@@ -179,13 +182,3 @@ def means(ports: Ports) -> Means:
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
     return Needs(SqlCatalog(reader), runs, SqlRunList(reader), ports.clock, ports.ids)
-
-
-def _authorize(ports: Ports) -> Any:
-    """None where nobody is asked: the gateway lets only users in, and a laptop has one."""
-    if ports.settings.authorization != "cluster" or ports.cluster is None:
-        return None
-    from libs.service.reviews import Reviews
-    from libs.service.rights import cluster_rights
-
-    return cluster_rights(Reviews(ports.cluster.create, ports.clock))
