@@ -1,7 +1,6 @@
 """The suite of libs.testing on a real S3 server (rclone) and on the double."""
 
 import asyncio
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -14,27 +13,13 @@ import pytest
 from libs.blobs import BlobError, Blobs, Endpoint, S3Blobs
 from libs.testing.blobs import FolderBlobs
 from libs.testing.blobs_suite import BlobsSuite
+from tests.blobs.server import s3_server
 
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    (tmp_path / "s3").mkdir()
-    command = ["serve", "s3", "--addr", address, "--auth-key", "key,secret"]
-    server = subprocess.Popen(
-        [Path(sys.executable).parent / "rclone", *command, tmp_path / "s3"], stderr=subprocess.PIPE
-    )
-    host, _, port = address.partition(":")
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex((host, int(port))) == 0:
-                break
-        assert server.poll() is None, server.stderr and server.stderr.read()
-    yield Endpoint(f"http://{address}", "key", "secret")
-    server.kill()
-    server.wait()
+    with s3_server(tmp_path) as found:
+        yield found
 
 
 class TestS3(BlobsSuite):

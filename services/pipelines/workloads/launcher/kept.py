@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 HALF_BYTES = 8 << 20
+LINE_BYTES = 4096
 
 
 class Kept:
@@ -13,18 +14,17 @@ class Kept:
     def __init__(self, path: str, half_bytes: int = HALF_BYTES) -> None:
         self.path, self._older, self._half = path, f"{path}.older", half_bytes
         self._file = open(path, "wb")
-        self._dropped = False
+        self._errors = b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, error: bool = False) -> None:
+        """`error` tells that it was meant for stderr."""
+        if error:
+            self._errors = (self._errors + data)[-LINE_BYTES:]
         if self._file.tell() + len(data) > self._half and self._file.tell():
             self._file.close()
-            self._dropped = self._dropped or os.path.exists(self._older)
             os.replace(self.path, self._older)
             self._file = open(self.path, "wb")
         self._file.write(data)
-
-    def flush(self) -> None:
-        self._file.flush()
 
     def close(self) -> int:
         """One file from now on; its size in bytes."""
@@ -37,8 +37,6 @@ class Kept:
         return os.path.getsize(self.path)
 
     def last_line(self) -> str:
-        """The last line with something in it: of a Python program that failed, the exception."""
-        with open(self.path, "rb") as file:
-            file.seek(max(0, os.path.getsize(self.path) - 4096))
-            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+        """The last line of stderr with something in it: of a Python program that failed, the exception."""
+        lines = [line.strip() for line in self._errors.decode("utf-8", "replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")[:500]

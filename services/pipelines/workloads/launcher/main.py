@@ -109,7 +109,6 @@ class Step:
             name = signal.Signals(-code).name
             hint = ", most likely for want of memory" if name == "SIGKILL" else ""
             return f"the step's program was ended by {name}{hint}"
-        self._kept.flush()
         last = self._kept.last_line()
         return f"the step's program ended with exit code {code}" + (f": {last}" if last else "")
 

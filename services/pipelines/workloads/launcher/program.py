@@ -92,7 +92,7 @@ class Program:
                         selector.unregister(key.fd)
                         continue
                     _write_all(pipes[key.fd], data)
-                    self._kept.write(data)
+                    self._kept.write(data, error=pipes[key.fd] == 2)
         for read in pipes:
             os.close(read)
         return status
