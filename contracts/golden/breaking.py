@@ -37,6 +37,8 @@ class _Comparison:
         pair = (id(old), id(new))
         if pair in self._open:
             return  # a model that contains itself
+        if _was_refused(old):
+            return
         self._open.add(pair)
         yield from chain.from_iterable(rule(old, new, path) for rule in self._rules())
         self._open.discard(pair)
@@ -114,6 +116,11 @@ def _resolve(node: Any, root: Schema) -> Schema:
 def _types(schema: Schema) -> set[str]:
     found = schema.get("type", [])
     return {found} if isinstance(found, str) else set(found)
+
+
+def _was_refused(schema: Schema) -> bool:
+    """A field that took nothing but null, so that it told users to remove it: whatever it takes now is more."""
+    return _without_notes(schema) == {"nullable": True, "x-kubernetes-preserve-unknown-fields": True}
 
 
 NOTES = {"title", "description", "examples", "default", "deprecated"}

@@ -112,6 +112,11 @@ class Predictor(_Wire):
         default=None, alias="minReplicas", description="minReplicas is the number of replicas (1)."
     )
     max_replicas: Annotated[StrictInt, Field(ge=0, le=100)] | None = Field(default=None, alias="maxReplicas")
+    canary_traffic_percent: Annotated[StrictInt, Field(ge=0, le=100)] | None = Field(
+        default=None,
+        alias="canaryTrafficPercent",
+        description="canaryTrafficPercent is the share of requests that a new revision gets; without it, all of them.",
+    )
     timeout: Annotated[StrictInt, Field(ge=1, le=3600)] | None = Field(
         default=None, description="timeout of one request in seconds."
     )
@@ -122,7 +127,6 @@ class Predictor(_Wire):
     containers: Refused = None
     init_containers: Refused = Field(default=None, alias="initContainers")
     volumes: Refused = None
-    canary_traffic_percent: Refused = Field(default=None, alias="canaryTrafficPercent")
     container_concurrency: Refused = Field(default=None, alias="containerConcurrency")
     scale_target: Refused = Field(default=None, alias="scaleTarget")
     scale_metric: Refused = Field(default=None, alias="scaleMetric")

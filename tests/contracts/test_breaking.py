@@ -15,6 +15,7 @@ def message(sort: str, required: tuple[str, ...] = ("name",), **properties: Sche
 
 
 TEXT, WHOLE, NUMBER = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+REFUSED = {"nullable": True, "x-kubernetes-preserve-unknown-fields": True}
 OPTIONAL = {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None}
 
 NARROWED = [
@@ -159,3 +160,7 @@ def test_a_schema_that_refers_to_itself_is_compared_to_its_end() -> None:
 
     assert breaks(tree(TEXT), tree(TEXT)) == []
     assert breaks(tree(TEXT), tree(WHOLE)) == ["leaf: was string, is integer"]
+
+
+def test_a_kinds_field_that_was_always_refused_may_take_anything_later() -> None:
+    assert breaks(message("kind", share=REFUSED), message("kind", share=WHOLE)) == []

@@ -17,11 +17,15 @@ Object = dict[str, Any]
 @dataclass(frozen=True)
 class Observed:
     """The cluster objects of one InferenceService as they are now, and what stands in the way of its newest revision:
-    a failure of its program, or an obstacle before it could begin."""
+    a failure of its program, or an obstacle before it could begin. `canary` and `canary_service` are a second
+    revision's; `before` answers beside `deployment`, if there are two."""
 
     deployment: Object | None = None
     service: Object | None = None
     route: Object | None = None
+    canary: Object | None = None
+    canary_service: Object | None = None
+    before: Object | None = None
     failure: Failure | None = None
     obstacle: Obstacle | None = None
 
@@ -48,8 +52,8 @@ def rolled_out(observed: Observed, revision: str, replicas: int) -> bool:
 
 def answers(observed: Observed) -> bool:
     """Whether any pod, of whatever revision, takes requests."""
-    status = (observed.deployment or {}).get("status") or {}
-    return (status.get("availableReplicas") or 0) > 0
+    both = [((one or {}).get("status") or {}) for one in (observed.deployment, observed.before)]
+    return any((status.get("availableReplicas") or 0) > 0 for status in both)
 
 
 def is_revision(deployment: Object | None, revision: str) -> bool:

@@ -20,7 +20,7 @@ MAX_NAME = 63 - len("-predictor")
 
 
 def _admit(obj: Object, old: Object | None, admission: Admission) -> Object:
-    causes = [*_name(obj, old), *_queue(obj, old)]
+    causes = [*_name(obj, old), *_queue(obj, old), *_canary(obj)]
     if causes:
         raise Invalid.about(f"inferenceservices.{GROUP}", obj["metadata"].get("name") or "", causes=causes)
     return obj
@@ -37,6 +37,13 @@ def _queue(obj: Object, old: Object | None) -> Iterator[Cause]:
     if old is not None and queue_of(obj) != queue_of(old):
         told = f"is immutable ({queue_of(old)!r}); delete the service and create it again"
         yield Cause(f"metadata.labels[{QUEUE_NAME}]", told, "FieldValueForbidden")
+
+
+def _canary(obj: Object) -> Iterator[Cause]:
+    """Two revisions need pods of both, which no quota was asked for."""
+    if queue_of(obj) is not None and obj["spec"]["predictor"].get("canaryTrafficPercent") not in (None, 100):
+        told = f"cannot be used with the label {QUEUE_NAME}; remove one of them"
+        yield Cause("spec.predictor.canaryTrafficPercent", told, "FieldValueForbidden")
 
 
 def _rights(obj: Object, old: Object | None) -> frozenset[Right]:

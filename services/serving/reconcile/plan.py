@@ -11,7 +11,9 @@ from contracts.events.serving.v1 import InferenceServiceFailed, InferenceService
 from contracts.messages import Message
 from libs.base.clock import rfc3339
 from libs.cluster.obstacles import Obstacle, steady
+from services.serving.domain import canary
 from services.serving.domain import status as say
+from services.serving.domain.canary import Split
 from services.serving.domain.predictor import Predictor
 from services.serving.domain.queued import Gate, ready_report, with_place
 from services.serving.domain.status import Observed, Verdict
@@ -22,11 +24,13 @@ Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Decision:
-    """`ensure` lists the objects that differ from what they should be."""
+    """`ensure` lists the objects that differ from what they should be. With `second_left` a second
+    revision is left over and must go."""
 
     ensure: Sequence[Object]
     status: Object
     events: Sequence[Message] = ()
+    second_left: bool = False
 
 
 def plan(
@@ -41,27 +45,65 @@ def plan(
     if gate is not None:
         wanted = replace(with_place(isvc, wanted), replicas=gate.replicas)
     objects = workloads(isvc, wanted, around)
-    present = (observed.deployment, observed.service, observed.route)[: len(objects)]
-    differing = [made for made, found in zip(objects, present, strict=True) if not covers(found, made)]
-    revision = revision_of(objects[0])
-    if not say.is_revision(observed.deployment, revision):
-        observed = replace(observed, failure=None, obstacle=None)  # what went wrong was the revision before
-    if observed.obstacle:
-        observed = replace(observed, obstacle=steady(_told_before(isvc), observed.obstacle))
-    predictor = (gate and gate.waits) or say.predictor_verdict(observed, revision, wanted.replicas)
-    ingress = say.ingress_verdict(observed, has_routes=around.has_routes)
+    shares = canary.split(isvc, objects[0], observed)
+    differing = _differing(isvc, canary.beside(isvc, objects, shares) if shares else objects, observed)
+    newest = _newest(isvc, objects[0], shares, observed, wanted.replicas)
+    seen = newest.seen
+    if seen.obstacle:
+        seen = replace(seen, obstacle=steady(_told_before(isvc), seen.obstacle))
+    predictor = (gate and gate.waits) or say.predictor_verdict(seen, newest.stands_as, newest.replicas)
+    ingress = say.ingress_verdict(seen, has_routes=around.has_routes)
     ready = say.ready_verdict(predictor, ingress)
     verdicts = {"IngressReady": ingress, "PredictorReady": predictor, "Ready": ready}
     status = {
         **_common(isvc, verdicts, now),
-        **_where(isvc, observed, around, revision, predictor),
-        "modelStatus": say.model_status(observed, predictor, revision, wanted.replicas),
+        **_where(isvc, seen, around, newest.revision, predictor, shares),
+        "modelStatus": say.model_status(seen, predictor, newest.stands_as, newest.replicas),
     }
-    facts = _facts(isvc, status, wanted, revision)
+    facts = _facts(isvc, status, wanted, newest.revision)
+    single = not shares.percent if shares is not None else predictor.status == "True"
+    single = single and not (observed.canary is None and observed.canary_service is None)
     if gate is None:
-        return Decision(differing, status, facts)
+        return Decision(differing, status, facts, single)
     status, reports = ready_report(isvc, {**status, **gate.memory}, ready=predictor.status == "True")
-    return Decision(differing, status, [*facts, *gate.says, *reports])
+    return Decision(differing, status, [*facts, *gate.says, *reports], single)
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """What the status is about: the revision's name, its name while it stands as a canary, and what is seen of it."""
+
+    revision: str
+    stands_as: str
+    replicas: int
+    seen: Observed
+
+
+def _newest(isvc: Object, made: Object, shares: Split | None, observed: Observed, replicas: int) -> _Newest:
+    found = _Newest(revision_of(made), revision_of(made), replicas, observed)
+    if shares is not None and shares.percent:
+        stands_as = f"{canary.canary_name(isvc['metadata']['name'])}-{canary.digest_of(made)}"
+        both = replace(observed, deployment=observed.canary, before=observed.deployment)
+        found = replace(found, stands_as=stands_as, seen=both)
+    elif shares is not None and observed.deployment is not None:
+        left = int(observed.deployment["spec"].get("replicas", 1))
+        found = _Newest(shares.before, shares.before, left, observed)
+    if not say.is_revision(found.seen.deployment, found.stands_as):
+        # What went wrong was the revision before.
+        found = replace(found, seen=replace(found.seen, failure=None, obstacle=None))
+    return found
+
+
+def _differing(isvc: Object, wanted: Sequence[Object], observed: Observed) -> list[Object]:
+    stable, beside = predictor_name(isvc["metadata"]["name"]), canary.canary_name(isvc["metadata"]["name"])
+    present = {
+        ("Deployment", stable): observed.deployment,
+        ("Service", stable): observed.service,
+        ("HTTPRoute", stable): observed.route,
+        ("Deployment", beside): observed.canary,
+        ("Service", beside): observed.canary_service,
+    }
+    return [made for made in wanted if not covers(present[made["kind"], made["metadata"]["name"]], made)]
 
 
 def plan_unknown_version(isvc: Object, why: str, now: datetime) -> Decision:
@@ -107,7 +149,9 @@ def _common(isvc: Object, verdicts: dict[str, Verdict], now: datetime) -> Object
     }
 
 
-def _where(isvc: Object, observed: Observed, around: Surroundings, revision: str, verdict: Verdict) -> Object:
+def _where(
+    isvc: Object, observed: Observed, around: Surroundings, revision: str, verdict: Verdict, shares: Split | None
+) -> Object:
     addresses = say.addresses(isvc, observed, url_of(isvc, around))
     old = ((isvc.get("status") or {}).get("components") or {}).get("predictor") or {}
     latest = revision if verdict.status == "True" else old.get("latestReadyRevision")
@@ -115,6 +159,9 @@ def _where(isvc: Object, observed: Observed, around: Surroundings, revision: str
     if latest:
         component["latestReadyRevision"] = latest
         component["traffic"] = [{"latestRevision": latest == revision, "percent": 100, "revisionName": latest}]
+    if shares is not None:
+        component["traffic"] = shares.traffic(isvc, revision)
+        component["latestRolledoutRevision"] = shares.before
     shown: Object = {"components": {"predictor": component}}
     if observed.route is not None or (observed.service is not None and not around.has_routes):
         shown |= {"url": addresses["url"], "address": addresses["address"]}

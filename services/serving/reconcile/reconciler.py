@@ -17,7 +17,7 @@ from libs.cluster.telling import events_about
 from libs.resources.kinds import Kind
 from libs.resources.plan import Ensure, Plan, Remove, carry_out
 from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
-from services.serving.domain import seats
+from services.serving.domain import canary, seats
 from services.serving.domain.failures import Failure, read_container
 from services.serving.domain.predictor import KnownVersion, Predictor, predictor, registry_name
 from services.serving.domain.queued import PODS, Gate, gate, gives_back, queue_of
@@ -64,7 +64,9 @@ class Predictors:
             return await carry_out(await self._removal(isvc, ctx), isvc, ctx)
         decision, follow = await self._decide(isvc, ctx)
         # Routes come last and status after all: a status never tells of what was not yet asked for.
-        actions = [Ensure(made, apply=True) for made in decision.ensure]
+        actions: list[Ensure | Remove] = [Ensure(made, apply=True) for made in decision.ensure]
+        if decision.second_left:
+            actions += await self._second(isvc, ctx)
         later = REGISTRY_POLL_S if follow else None if _is_ready(decision) else LOOK_FOR_PODS_S
         try:
             await self._seat(isvc, ctx)
@@ -79,13 +81,22 @@ class Predictors:
         assert ctx.cluster is not None
         namespace, name = names_of(isvc)
         # The route first: no request should be sent to pods that are about to end.
-        left = [r for r in reversed(self.resources) if await ctx.cluster.get(r, namespace, name)]
+        left = [
+            Remove(r, namespace, name) for r in reversed(self.resources) if await ctx.cluster.get(r, namespace, name)
+        ]
+        left += await self._second(isvc, ctx)
         pods = await self._pods(isvc, ctx)
         if not left and not pods:
             return Plan(done_finalizer=True)
         lost = next((found for pod in pods if (found := pod_obstacle(pod, ctx.clock.now())) and is_leaving(pod)), None)
         status = plan_hindered(isvc, lost, ctx.clock.now()).status if lost else None
-        return Plan([Remove(r, namespace, name) for r in left], status, requeue_after=GONE_POLL_S)
+        return Plan(left, status, requeue_after=GONE_POLL_S)
+
+    async def _second(self, isvc: Object, ctx: Context) -> list[Remove]:
+        """What is left of a second revision, to be removed."""
+        assert ctx.cluster is not None
+        namespace, name = isvc["metadata"]["namespace"], canary.canary_name(isvc["metadata"]["name"])
+        return [Remove(r, namespace, name) for r in (SERVICE, DEPLOYMENT) if await ctx.cluster.get(r, namespace, name)]
 
     async def _decide(self, isvc: Object, ctx: Context) -> tuple[Decision, bool]:
         """The decision, and whether to look again soon because the registry may say something new."""
@@ -98,6 +109,9 @@ class Predictors:
                 return plan_unknown_version(isvc, why, ctx.clock.now()), True
         wanted = predictor(isvc["spec"], known)
         observed = await observe(isvc, ctx, self.resources)
+        if canary.asked_percent(isvc) < canary.WHOLE and not self.around.has_routes:
+            why = "canaryTrafficPercent needs HTTPRoutes, which this cluster has not; remove it"
+            return plan_refused(isvc, "CanaryNotPossible", why, ctx.clock.now()), False
         gate = await self._gate(isvc, wanted, ctx)
         return plan(isvc, wanted, observed, self.around, ctx.clock.now(), gate), bool(named and named[1] is None)
 
@@ -121,29 +135,38 @@ class Predictors:
     async def _pods(self, isvc: Object, ctx: Context) -> list[Object]:
         assert ctx.cluster is not None
         metadata = isvc["metadata"]
-        labels = f"{ISVC_LABEL}={metadata['name']},component=predictor"
+        labels = f"{ISVC_LABEL}={metadata['name']}"
         return list(await ctx.cluster.list(POD, metadata["namespace"], labels=labels))
 
 
 async def observe(isvc: Object, ctx: Context, resources: Sequence[Resource] = RESOURCES) -> Observed:
     assert ctx.cluster is not None
     namespace, name = names_of(isvc)
-    deployment, service, *route = await asyncio.gather(*(ctx.cluster.get(r, namespace, name) for r in resources))
-    seen = Observed(deployment, service, *route)
-    return await _looked_into(isvc, seen, ctx) if deployment else seen
+    labels, beside = f"{ISVC_LABEL}={isvc['metadata']['name']}", canary.canary_name(isvc["metadata"]["name"])
+    route = ctx.cluster.get(HTTPROUTE, namespace, name) if HTTPROUTE in resources else _none()
+    lists = (ctx.cluster.list(resource, namespace, labels=labels) for resource in (DEPLOYMENT, SERVICE))
+    deployments, services, found = await asyncio.gather(*lists, route)
+    stable, second = ({obj["metadata"]["name"]: obj for obj in each} for each in (deployments, services))
+    seen = Observed(stable.get(name), second.get(name), found, stable.get(beside), second.get(beside))
+    return await _looked_into(isvc, seen, ctx) if seen.deployment else seen
+
+
+async def _none() -> None:
+    """For the route where there are none."""
 
 
 async def _looked_into(isvc: Object, seen: Observed, ctx: Context) -> Observed:
     """With what went wrong in pods of the newest revision, or keeps them from running, if something does."""
-    assert ctx.cluster is not None and seen.deployment is not None
+    newest = canary.newest(isvc, seen)
+    assert ctx.cluster is not None and newest is not None
     metadata, now = isvc["metadata"], ctx.clock.now()
-    revision = seen.deployment["spec"]["template"]["metadata"]["labels"].get(REVISION_LABEL)
+    revision = newest["spec"]["template"]["metadata"]["labels"].get(REVISION_LABEL)
     labels = f"{ISVC_LABEL}={metadata['name']},{REVISION_LABEL}={revision}"
     pods = present(await ctx.cluster.list(POD, metadata["namespace"], labels=labels))
     if failure := await _failure(pods, ctx):
         return replace(seen, failure=failure)
     events = await events_about(ctx.cluster, metadata["namespace"], unexplained(pods, now))
-    return replace(seen, obstacle=obstacle(seen.deployment, pods, events, now))
+    return replace(seen, obstacle=obstacle(newest, pods, events, now))
 
 
 async def _failure(pods: Sequence[Object], ctx: Context) -> Failure | None:

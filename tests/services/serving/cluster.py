@@ -84,20 +84,20 @@ class SmallCluster:
             if watched == resource:
                 queue.put_nowait((op, copy.deepcopy(obj)))
 
-    def deployment(self, namespace="team", name="iris-predictor"):
+    def deployment(self, name="iris-predictor", namespace="team"):
         return self.objects[DEPLOYMENT, namespace, name]
 
-    def roll_out(self, **change) -> None:
+    def roll_out(self, name="iris-predictor", **change) -> None:
         """What a Deployment controller reports when all is well, or what `change` says instead."""
-        found = self.deployment()
+        found = self.deployment(name)
         count = found["spec"]["replicas"]
         status = {"observedGeneration": found["metadata"]["generation"], "updatedReplicas": count}
         status |= {"availableReplicas": count, "replicas": count, **change}
         self.put({**found, "status": status})
 
-    def crash(self, code: int, *log: str) -> None:
+    def crash(self, code: int, *log: str, of="iris-predictor") -> None:
         """A pod of the newest revision ended with this code and these last words."""
-        labels = self.deployment()["spec"]["template"]["metadata"]["labels"]
+        labels = self.deployment(of)["spec"]["template"]["metadata"]["labels"]
         ended = {"exitCode": code, "finishedAt": "2026-11-22T10:00:00Z", "reason": "Error"}
         container = {"name": CONTAINER, "ready": False, "lastState": {"terminated": ended}}
         self.log = list(log)

@@ -174,7 +174,7 @@ async def test_the_older_form_is_read_alike_and_kept_as_sent(client, cluster):
         ("spec.explainer", {"explainer": {}}),
         (
             "spec.predictor.canaryTrafficPercent",
-            {"predictor": {**isvc()["spec"]["predictor"], "canaryTrafficPercent": 1}},
+            {"predictor": {**isvc()["spec"]["predictor"], "canaryTrafficPercent": 101}},
         ),
         ("spec.predictor.containers", {"predictor": {"containers": [{"image": "x"}]}}),
         ("spec.predictor.minReplicas", {"predictor": {**isvc()["spec"]["predictor"], "minReplicas": 0}}),
