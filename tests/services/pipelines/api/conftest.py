@@ -1,0 +1,102 @@
+"""KFP's REST API with its real store, routes and rights; the conductor does not run, so that runs stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from libs.base.errors import Forbidden
+from libs.service.app import App, Given, Ports
+from libs.service.manifest import Manifest
+from libs.service.shell import serve
+from libs.testing.clock import VirtualClock
+from services.pipelines.api.v2beta1.rest import rest
+from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
+from services.pipelines.handlers.desk import Means
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kfp_2.17.0"
+Body = dict[str, Any]
+
+
+@dataclass
+class Server:
+    """A running API and how to ask it; whatever it says is found in its store."""
+
+    ports: Ports
+    means: Means
+    clock: VirtualClock
+    http: httpx.AsyncClient
+
+    async def get(self, path: str, **query: Any) -> Body:
+        return _good(await self.http.get(path, params=query))
+
+    async def post(self, path: str, body: Any = None) -> Body:
+        return _good(await self.http.post(path, json=body if body is not None else {}))
+
+    async def delete(self, path: str, **query: Any) -> Body:
+        return _good(await self.http.delete(path, params=query))
+
+    async def upload(self, path: str, package: bytes, **query: Any) -> httpx.Response:
+        return await self.http.post(path, params=query, files={"uploadfile": ("package", package)})
+
+    async def said(self) -> list[str]:
+        """The types of all that was said, in order."""
+        async with self.ports.store.read() as reader:
+            changes = await reader.changes_since(0)
+        return [change.letter["type"] for change in changes if change.letter]
+
+
+def _good(answer: httpx.Response) -> Body:
+    assert answer.status_code == 200, answer.text
+    found: Body = answer.json()
+    return found
+
+
+def refused(answer: httpx.Response) -> tuple[int, int, str]:
+    """The HTTP status, gRPC's code, and the message, of an answer in KFP's form."""
+    told = answer.json()
+    assert {"code", "message", "details"} <= set(told)
+    return answer.status_code, told["code"], told["message"]
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/pipelines.db"
+
+
+@pytest.fixture
+async def server(store_url: str) -> AsyncIterator[Server]:
+    clock, made = VirtualClock(), {}
+
+    def routers(ports: Ports) -> Any:
+        made["ports"], made["means"] = ports, means(ports)
+        return [rest(made["means"])]
+
+    manifest = Manifest(name="pipelines", routes=("/apis/v2beta1",))
+    app = App(manifest=manifest, settings=PipelinesSettings, routers=routers, migrations=MIGRATIONS)
+    settings = PipelinesSettings(service="pipelines", store_url=store_url, insecure=True)
+    async with serve(app, settings, Given(clock=clock)) as running:
+        transport = httpx.ASGITransport(running.asgi)
+        async with httpx.AsyncClient(transport=transport, base_url="http://pipelines/apis/v2beta1") as http:
+            yield Server(made["ports"], made["means"], clock, http)
+
+
+@pytest.fixture
+def golden() -> Callable[[str], bytes]:
+    """A pipeline as kfp 2.17 compiled it."""
+    return lambda name: (GOLDEN / f"{name}.yaml").read_bytes()
+
+
+def only_in(namespace: str) -> Callable[..., Any]:
+    """Leave for one namespace."""
+
+    async def allow(user: Any, verb: str, plural: str, space: str, name: str) -> None:
+        if space != namespace:
+            raise Forbidden(f"{verb} {plural} in {space!r} is forbidden")
+
+    return allow
