@@ -7,11 +7,13 @@ from services.pipelines.domain.ir.model import ROOT
 UNDONE = (State.FAILED, State.CANCELED)
 
 
-def take_up(book: Book) -> None:
-    """Changes the records of a run that is over and did not succeed; any other is left as it is."""
+def take_up(book: Book) -> bool:
+    """Changes the records of a run that is over and did not succeed; False for any other, which is left as it is."""
     root = book.get(ROOT)
-    if root is not None and root.state in UNDONE:
-        _resume(book, root)
+    if root is None or root.state not in UNDONE:
+        return False
+    _resume(book, root)
+    return True
 
 
 def _resume(book: Book, record: TaskRecord) -> None:

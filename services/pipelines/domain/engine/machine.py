@@ -61,10 +61,9 @@ class Machine:
     def advance(self, now: datetime) -> list[Decision]:
         """All that follows from what was told and from the time; store it in one transaction, then act."""
         self._book.turn(now)
-        if self._retry:
-            self._retry = False
-            take_up(self._book)
+        if self._retry and take_up(self._book):
             self._progress = restored(self._book)
+        self._retry = False
         if self._book.get(ROOT) is None:
             self._progress.begin_run()
         while self._inbox:

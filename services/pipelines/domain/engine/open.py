@@ -45,6 +45,12 @@ class Loop:
     items: tuple[Any, ...]
     waiting: deque[int] = field(default_factory=deque)
     running: int = 0
+    cut: bool = False
+
+    def cut_short(self) -> None:
+        """No more iterations begin, though there are items left."""
+        self.cut = self.cut or bool(self.waiting)
+        self.waiting.clear()
 
     @property
     def room(self) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.pipelines.domain.engine.inputs import MISSING, Beside
 from services.pipelines.domain.engine.records import Artifact, State, Values
-from services.pipelines.domain.ir.model import Dag, DagOutput
+from services.pipelines.domain.ir.model import Dag, DagOutput, Interface
 
 
 def of_graph(dag: Dag, beside: Beside) -> Values:
@@ -23,11 +23,11 @@ def of_graph(dag: Dag, beside: Beside) -> Values:
     return Values(parameters, artifacts)
 
 
-def of_loop(iterations: Iterable[Values]) -> Values:
+def of_loop(gives: Interface, iterations: Iterable[Values]) -> Values:
     """Each parameter as the list of what the iterations gave, in their order (lists of inner loops stay lists in it);
     artifacts of inner and outer loops in one list. That is how KFP's Collected has them."""
-    parameters: dict[str, list[Any]] = {}
-    artifacts: dict[str, list[Artifact]] = {}
+    parameters: dict[str, list[Any]] = {name: [] for name in gives.parameters}
+    artifacts: dict[str, list[Artifact]] = {name: [] for name in gives.artifacts}
     for each in iterations:
         for name, value in each.parameters.items():
             parameters.setdefault(name, []).append(value)

@@ -153,7 +153,7 @@ class Progress:
     def _iterate(self, loop: Loop) -> None:
         """Begins iterations as far as the loop has room for them."""
         if self.failing and self.book.run.options.fail_fast:
-            loop.waiting.clear()
+            loop.cut_short()
         while loop.room:
             loop.running += 1
             self._open_iteration(loop, loop.waiting.popleft())
@@ -189,8 +189,11 @@ class Progress:
         del self.graphs[graph.path]
         record = self.book.all[graph.path]
         paths = [f"{graph.path}/{name}" for name in graph.dag.tasks]
-        if any(self.book.all[path].state is State.FAILED for path in paths):
+        found = [self.book.all[path] for path in paths]
+        if any(each.state is State.FAILED for each in found):
             self.close(record, State.FAILED, error=self.book.first_error(paths))
+        elif any(each.reason == "FailFast" for each in found):
+            self.close(record, State.CANCELED, reason="FailFast")
         else:
             self.close(record, State.SUCCEEDED, outputs=outputs.of_graph(graph.dag, self.book.beside(graph.path)))
 
@@ -201,5 +204,11 @@ class Progress:
         found = [each for each in (book.get(path) for path in paths) if each is not None]
         if any(each.state is State.FAILED for each in found):
             self.close(record, State.FAILED, error=book.first_error(paths))
+        elif loop.cut or any(each.reason == "FailFast" for each in found):
+            self.close(record, State.CANCELED, reason="FailFast")
         else:
-            self.close(record, State.SUCCEEDED, outputs=outputs.of_loop(each.outputs for each in found))
+            self.close(
+                record,
+                State.SUCCEEDED,
+                outputs=outputs.of_loop(loop.component.outputs, (each.outputs for each in found)),
+            )

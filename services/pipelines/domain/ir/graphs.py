@@ -46,8 +46,9 @@ def _circle(tasks: Mapping[str, Task], done: Mapping[str, Task]) -> list[str]:
     while at not in seen:
         seen.append(at)
         at = next(each for each in tasks[at].upstream if each in tasks and each not in done)
-    circle = seen[seen.index(at) :]
-    return [*reversed(circle), circle[-1]]
+    circle = list(reversed(seen[seen.index(at) :]))
+    first = circle.index(min(circle))
+    return [*circle[first:], *circle[: first + 1]]
 
 
 def check_nesting(components: Mapping[str, Component], root: str, problems: Problems) -> None:

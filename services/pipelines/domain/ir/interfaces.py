@@ -13,10 +13,10 @@ OLD_TYPES = {"INT": ParamType.INTEGER, "DOUBLE": ParamType.DOUBLE, "STRING": Par
 def read_interface(said: Mapping[str, Any], problems: Problems) -> Interface:
     """One of the two definitions of a component."""
     parameters: dict[str, ParamSpec] = {}
-    for name, each in said.get("parameters", {}).items():
+    for name, each in sorted(said.get("parameters", {}).items()):
         with problems.at("parameters", name):
             parameters[name] = _parameter(name, each, problems)
-    artifacts = {name: _artifact(name, each) for name, each in said.get("artifacts", {}).items()}
+    artifacts = {name: _artifact(name, each) for name, each in sorted(said.get("artifacts", {}).items())}
     for name in parameters.keys() & artifacts.keys():
         problems.add("a parameter and an artifact have the same name", name)
     return Interface(parameters, artifacts)

@@ -117,7 +117,7 @@ def _component(
 
 def _dag(said: Mapping[str, Any], faces: Faces, inputs: Interface, problems: Problems) -> Dag:
     tasks: dict[str, Task] = {}
-    for name, each in said.get("tasks", {}).items():
+    for name, each in sorted(said.get("tasks", {}).items()):  # protobuf's maps have no order of their own
         with problems.at("tasks", name):
             _check_name(name, problems)
             tasks[name] = read_task(name, each, problems)
