@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.envelope import Event
 from contracts.events.pipelines import v1 as events
 from libs.base.errors import Conflict
 from services.pipelines.domain.catalog import forms
@@ -117,15 +116,13 @@ def _enabled(size: int) -> Page:
 
 
 async def _disable_recurring(needs: Needs, say: Say, id: str) -> None:
+    why = "its experiment was archived"
     while (found := await needs.catalog.recurring.list(_enabled(BATCH), experiment_id=id))[0]:
         for each in found[0]:
-            each.status, each.due_ms, each.updated_ms = DISABLED, None, needs.now_ms()
+            each.status, each.due_ms, each.error, each.updated_ms = DISABLED, None, why, needs.now_ms()
             await needs.catalog.recurring.put(each)
-            why = "its experiment was archived"
-            said: Event = events.RecurringRunDisabled(
-                namespace=each.namespace, name=each.name, uid=each.id, message=why
-            )
-            say(said)
+            about = {"namespace": each.namespace, "name": each.name, "uid": each.id}
+            say(events.RecurringRunDisabled(**about, message=why))
 
 
 def _about(experiment: Experiment) -> Mapping[str, Any]:

@@ -1,0 +1,165 @@
+"""Recurring runs: one run for each moment of a schedule, caught up with or not, never more at a time than wanted."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.pipelines.domain.catalog.forms import CronSchedule, PeriodicSchedule, Trigger
+from services.pipelines.domain.catalog.schedules import schedule
+from services.pipelines.domain.runs import SUCCEEDED
+from services.pipelines.handlers.clockwork import Clockwork
+from tests.services.pipelines.api.conftest import Server, refused
+from tests.services.pipelines.api.test_runs import SIMPLE, simple
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def asked(**more: Any) -> dict[str, Any]:
+    return {
+        "display_name": "nightly",
+        "pipeline_spec": simple(),
+        "runtime_config": {"parameters": {"name": "x"}},
+        "trigger": {"periodic_schedule": {"interval_second": 60}},
+        "max_concurrency": "1",
+        "mode": "ENABLE",
+        **more,
+    }
+
+
+async def scheduled(server: Server) -> list[str]:
+    """The moments for which runs were started, as minutes and seconds."""
+    found = await server.get("/runs", sort_by="scheduled_at", page_size=100)
+    return [run["scheduled_at"][14:19] for run in found["runs"]]
+
+
+async def ended(server: Server) -> None:
+    """All runs succeed."""
+    for run in (await server.get("/runs", page_size=100))["runs"]:
+        async with server.ports.store.write() as uow:
+            await uow.rows("UPDATE pipeline_runs SET state = ?2 WHERE id = ?1 RETURNING id", run["run_id"], SUCCEEDED)
+
+
+def test_the_moments_of_cron_have_seconds_and_lie_between_start_and_end():
+    cron = CronSchedule(
+        cron="*/20 30 9 * * MON-FRI", start_time="2026-01-02T09:30:20Z", end_time="2026-01-05T09:30:00Z"
+    )
+    found = schedule(Trigger(cron_schedule=cron))
+    moments, at = [], ms("2026-01-01T00:00:00Z")
+    while (following := found.after(at, 0)) is not None:
+        at = following
+        moments.append(at)
+    told = ["2026-01-02T09:30:20Z", "2026-01-02T09:30:40Z", "2026-01-05T09:30:00Z"]
+    assert moments == [ms(text) for text in told]
+    assert found.latest(moments[0], ms("2026-02-01T00:00:00Z"), 0) == moments[-1]
+
+
+def test_the_moments_of_an_interval_count_from_its_start():
+    found = schedule(Trigger(periodic_schedule=PeriodicSchedule(interval_second="90")))
+    created = ms("2026-01-01T00:00:10Z")
+    assert found.after(created, created) == created + 90_000
+    assert found.latest(created, created + 1_000_000, created) == created + 990_000
+
+
+async def test_a_run_is_started_for_each_moment_when_it_comes(server: Server):
+    made = await server.post("/recurringruns", asked(max_concurrency="10"))
+    assert (made["status"], made["trigger"]) == ("ENABLED", {"periodic_schedule": {"interval_second": "60"}})
+    clockwork = Clockwork(server.means)
+    assert await clockwork.tick() == 0
+    for _ in range(3):
+        await server.clock.advance(60)
+        assert [await clockwork.tick(), await clockwork.tick()] == [1, 0]
+    assert await scheduled(server) == ["01:00", "02:00", "03:00"]
+    [run, *_] = (await server.get("/runs", sort_by="created_at"))["runs"]
+    assert (run["recurring_run_id"], run["display_name"]) == (made["recurring_run_id"], "nightly 2026-01-01 00-01-00")
+
+
+async def test_two_leaders_at_once_start_one_run(server: Server):
+    await server.post("/recurringruns", asked(max_concurrency="10"))
+    await server.clock.advance(60)
+    assert sum(await asyncio.gather(*(Clockwork(server.means).tick() for _ in range(4)))) == 1
+    assert await scheduled(server) == ["01:00"]
+
+
+async def test_missed_moments_are_caught_up_with_one_at_a_time(server: Server):
+    await server.post("/recurringruns", asked())
+    await server.clock.advance(200)
+    clockwork = Clockwork(server.means)
+    assert [await clockwork.tick(), await clockwork.tick()] == [1, 0], "no overlap"
+    for _ in range(3):
+        await ended(server)
+        await clockwork.tick()
+    assert await scheduled(server) == ["01:00", "02:00", "03:00"]
+
+
+async def test_without_catching_up_only_the_latest_missed_moment_counts(server: Server):
+    await server.post("/recurringruns", asked(no_catchup=True, max_concurrency="5"))
+    await server.clock.advance(200)
+    clockwork = Clockwork(server.means)
+    assert [await clockwork.tick(), await clockwork.tick()] == [1, 0]
+    await server.clock.advance(60)
+    await clockwork.tick()
+    assert await scheduled(server) == ["03:00", "04:00"]
+
+
+async def test_a_disabled_one_rests_and_goes_on_where_it_was(server: Server):
+    body = asked(trigger={"cron_schedule": {"cron": "0 * * * * *"}}, max_concurrency=3)
+    id = (await server.post("/recurringruns", body))["recurring_run_id"]
+    await server.post(f"/recurringruns/{id}:disable")
+    await server.clock.advance(130)
+    clockwork = Clockwork(server.means)
+    assert await clockwork.tick() == 0
+    assert (await server.get(f"/recurringruns/{id}"))["status"] == "DISABLED"
+    await server.post(f"/recurringruns/{id}:enable")
+    while await clockwork.tick():
+        pass
+    assert await scheduled(server) == ["01:00", "02:00"]
+    await server.delete(f"/recurringruns/{id}")
+    assert (await server.get("/recurringruns")).get("recurringRuns") == []
+    said = [each for each in await server.said() if "recurringrun" in each]
+    assert [each.split(".")[2] for each in said] == ["created", "disabled", "enabled", "deleted"]
+
+
+async def test_a_pipeline_that_is_gone_disables_it_with_the_reason(server: Server):
+    pipeline = (await server.upload("/pipelines/upload", SIMPLE.encode(), name="p")).json()["pipeline_id"]
+    reference = {"pipeline_version_reference": {"pipeline_id": pipeline}, "pipeline_spec": None}
+    id = (await server.post("/recurringruns", asked(**reference)))["recurring_run_id"]
+    await server.delete(f"/pipelines/{pipeline}", cascade=True)
+    await server.clock.advance(60)
+    assert await Clockwork(server.means).tick() == 0
+    found = await server.get(f"/recurringruns/{id}")
+    assert found["status"] == "DISABLED" and "could not be started" in found["error"]["message"]
+
+
+async def test_an_experiment_with_recurring_runs_is_not_deleted_and_archiving_stops_them(server: Server):
+    experiment = (await server.post("/experiments", {"display_name": "e"}))["experiment_id"]
+    id = (await server.post("/recurringruns", asked(experiment_id=experiment)))["recurring_run_id"]
+    assert "disable or delete it first" in refused(await server.http.delete(f"/experiments/{experiment}"))[2]
+    await server.post(f"/experiments/{experiment}:archive")
+    assert (await server.get(f"/recurringruns/{id}"))["error"]["message"] == "its experiment was archived"
+    await server.delete(f"/experiments/{experiment}")
+
+
+async def test_a_schedule_that_cannot_be_kept_is_refused(server: Server):
+    far = (START + timedelta(days=1)).isoformat()
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"trigger": {"cron_schedule": {"cron": "0 3 * * *"}}}, "trigger.cron_schedule.cron: '0 3 * * *' has 5 fields"),
+        ({"trigger": {"cron_schedule": {"cron": "0 0 25 * * *"}}}, "cannot be read (Bad hour)"),
+        ({"trigger": {"cron_schedule": {"cron": "0 0 0 31 2 *"}}}, "trigger.cron_schedule.cron"),
+        ({"trigger": {"periodic_schedule": {"interval_second": "0"}}}, "trigger.periodic_schedule.interval_second"),
+        ({"trigger": {}}, "send one of cron_schedule and periodic_schedule"),
+        ({"trigger": {"cron_schedule": {"cron": "@daily", "start_time": "soon"}}}, "start_time: 'soon' is not a time"),
+        (
+            {"trigger": {"cron_schedule": {"cron": "@daily", "start_time": far, "end_time": "2026-01-01T00:00:00Z"}}},
+            "is not later than start_time",
+        ),
+        ({"max_concurrency": "11"}, "max_concurrency: 11 is not a number from 1 to 10"),
+        ({"mode": "SOMETIMES"}, "'SOMETIMES' is neither ENABLE nor DISABLE"),
+        ({"runtime_config": {}}, "runtime_config.parameters.name"),
+    ]
+    for more, told in cases:
+        status, code, message = refused(await server.http.post("/recurringruns", json=asked(**more)))
+        assert (status, code) == (400, 3) and told in message, more
