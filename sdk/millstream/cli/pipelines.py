@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
@@ -103,7 +105,7 @@ def list_runs(
     elif not found:
         out.print(f"no runs in {namespace}")
     else:
-        rows = [[one["run_id"], one["display_name"], _state(one), _took(one)] for one in found]
+        rows = [[one["run_id"], escape(one["display_name"]), _state(one), _took(one)] for one in found]
         out.print(plain_table(["RUN", "NAME", "STATE", "TOOK"], rows))
 
 
@@ -122,7 +124,7 @@ def show(
     if output == "json":
         out.print_json(json.dumps(found))
         return
-    out.print(f"{found['display_name']}  {_state(found)}  {_took(found)}")
+    out.print(f"{escape(found['display_name'])}  {_state(found)}  {_took(found)}")
     _print_tasks(found)
     _print_error(found)
 
@@ -155,11 +157,11 @@ def _follow(client: Any, run_id: str) -> None:
     told: dict[str, str] = {}
     last: dict[str, Any] = {}
     for last in runs.follow(client, run_id):
-        for task in runs.tasks(last):
-            state = str(task.get("state") or "")
+        for line in (one for one in runs.tree(last) if not one.is_group):
+            task, state = line.task, str(line.task.get("state") or "")
             if state not in ("", "PENDING") and told.get(task["task_id"]) != state:
                 told[task["task_id"]] = state
-                out.print(f"  {_state(task):<22} {task['display_name']}  {_took(task)}".rstrip())
+                out.print(f"  {_state(task)} {escape(line.path)}  {_took(task)}".rstrip())
     out.print(f"{_state(last)} after {_took(last)}")
     _print_error(last)
     if last.get("state") != "SUCCEEDED":
@@ -169,7 +171,15 @@ def _follow(client: Any, run_id: str) -> None:
 def _print_tasks(run: dict[str, Any]) -> None:
     from millstream.pipelines import runs
 
-    rows = [[one["display_name"], _state(one), _took(one), _error(one)] for one in runs.tasks(run)]
+    rows = [
+        [
+            "  " * one.depth + escape(one.task["display_name"]),
+            _state(one.task),
+            _took(one.task),
+            escape(_error(one.task)),
+        ]
+        for one in runs.tree(run)
+    ]
     if rows:
         out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
 
@@ -179,17 +189,17 @@ def _print_error(run: dict[str, Any]) -> None:
         out.print(message, style=BAD, markup=False)
 
 
-def _error(one: dict[str, Any]) -> str:
+def _error(one: Mapping[str, Any]) -> str:
     return str((one.get("error") or {}).get("message") or "")
 
 
-def _state(one: dict[str, Any]) -> str:
+def _state(one: Mapping[str, Any]) -> str:
     state = str(one.get("state") or "PENDING")
     colour = COLOURS.get(state)
     return f"[{colour}]{state}[/]" if colour else state
 
 
-def _took(one: dict[str, Any]) -> str:
+def _took(one: Mapping[str, Any]) -> str:
     begin = _time(one.get("start_time") or one.get("created_at"))
     end = _time(one.get("end_time") or one.get("finished_at"))
     return f"{(end - begin).total_seconds():.1f} s" if begin and end else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from millstream.client import Client
@@ -47,18 +49,19 @@ def get(client: Client, run_id: str) -> Run:
 
 
 def find(client: Client, word: str, namespace: str) -> Run:
-    """The run with this id, or the newest of this name. Raises NotThere."""
+    """The run with this id, or the newest whose name is this or, failing that, holds it. Raises NotThere."""
     try:
         return get(client, word)
     except ClientError as error:
         if error.code not in (400, 404):
             raise
-    wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": word}]})
-    query = {"filter": wanted, "namespace": namespace, "sort_by": "created_at desc", "page_size": "1"}
-    found = client.request("GET", f"{API}/runs", params=query).json().get("runs") or []
-    if not found:
-        raise NotThere(f"no run has the id or the name {word!r} in {namespace}; see `millstream pipeline list`", 404)
-    return get(client, str(found[0]["run_id"]))
+    for operation in ("EQUALS", "IS_SUBSTRING"):
+        wanted = json.dumps({"predicates": [{"operation": operation, "key": "display_name", "stringValue": word}]})
+        query = {"filter": wanted, "namespace": namespace, "sort_by": "created_at desc", "page_size": "1"}
+        found = client.request("GET", f"{API}/runs", params=query).json().get("runs") or []
+        if found:
+            return get(client, str(found[0]["run_id"]))
+    raise NotThere(f"no run has the id or the name {word!r} in {namespace}; see `millstream pipeline list`", 404)
 
 
 def newest(client: Client, namespace: str, limit: int) -> list[Run]:
@@ -72,10 +75,42 @@ def newest(client: Client, namespace: str, limit: int) -> list[Run]:
         query["page_token"] = page["next_page_token"]
 
 
-def tasks(run: Run) -> list[dict[str, Any]]:
-    """Its tasks in the order in which they began."""
+@dataclass(frozen=True)
+class Line:
+    """A task in the tree of its run: `depth` 0 for the run's own; `path` names it and the groups that it is in."""
+
+    task: Mapping[str, Any]
+    depth: int
+    path: str
+
+    @property
+    def is_group(self) -> bool:
+        return bool(self.task.get("child_tasks"))
+
+
+def tree(run: Run) -> list[Line]:
+    """Its tasks, each below the one that it belongs to, in the order in which they began; the run itself left out."""
     found = (run.get("run_details") or {}).get("task_details") or []
-    return sorted(found, key=lambda task: (task.get("start_time") or task.get("create_time") or "~", task["task_id"]))
+    below: dict[str, list[dict[str, Any]]] = {}
+    for task in found:
+        below.setdefault(task.get("parent_task_id") or "", []).append(task)
+    lines: list[Line] = []
+
+    def add(parent: str, depth: int, path: str) -> None:
+        for task in sorted(below.get(parent, ()), key=_began):
+            name = f"{path}/{task['display_name']}" if path else str(task["display_name"])
+            lines.append(Line(task, depth, name))
+            add(task["task_id"], depth + 1, name)
+
+    for root in below.get("", ()):
+        add(root["task_id"], 0, "")
+    return lines
+
+
+def _began(task: Mapping[str, Any]) -> tuple[str, str]:
+    """Of those that began together the order of their names; numbers in them count as numbers."""
+    name = re.sub(r"\d+", lambda found: found[0].zfill(6), str(task["display_name"]))
+    return str(task.get("create_time") or "~"), name
 
 
 def follow(client: Client, run_id: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Run]:
