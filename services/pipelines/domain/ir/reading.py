@@ -21,6 +21,7 @@ from services.pipelines.domain.ir.model import (
     Task,
 )
 from services.pipelines.domain.ir.problems import Problems
+from services.pipelines.domain.ir.settings import Sources, by_component, given
 from services.pipelines.domain.ir.tasks import read_task
 from services.pipelines.domain.ir.wiring import Faces, Wiring
 
@@ -32,9 +33,10 @@ def read(spec: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> 
     problems = Problems()
     _head(spec, problems)
     executors = _executors(spec, problems)
-    components = _components(spec, executors, problems)
-    check_nesting(components, ROOT, problems)
     kubernetes = (platform or {}).get("platforms", {}).get("kubernetes", {})
+    documents = kubernetes.get("deploymentSpec", {}).get("executors", {})
+    components = _components(spec, executors, by_component(spec, documents), problems)
+    check_nesting(components, ROOT, problems)
     problems.raise_any()
     info = spec.get("pipelineInfo", {})
     return Pipeline(
@@ -46,7 +48,7 @@ def read(spec: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> 
         schema_version=spec.get("schemaVersion", ""),
         sdk_version=spec.get("sdkVersion", ""),
         default_root=spec.get("defaultPipelineRoot", ""),
-        kubernetes=kubernetes.get("deploymentSpec", {}).get("executors", {}),
+        kubernetes=documents,
         config=kubernetes.get("pipelineConfig", {}),
     )
 
@@ -71,7 +73,9 @@ def _executors(spec: Mapping[str, Any], problems: Problems) -> dict[str, Executo
     return found
 
 
-def _components(spec: Mapping[str, Any], executors: Mapping[str, Executor], problems: Problems) -> dict[str, Component]:
+def _components(
+    spec: Mapping[str, Any], executors: Mapping[str, Executor], settings: Mapping[str, Sources], problems: Problems
+) -> dict[str, Component]:
     """All interfaces are read first, since tasks are checked against those of their components."""
     said = dict(spec.get("components", {}))
     if ROOT in said:
@@ -87,7 +91,7 @@ def _components(spec: Mapping[str, Any], executors: Mapping[str, Executor], prob
     found: dict[str, Component] = {}
     for name, each in said.items():
         with problems.at(*_place(name)):
-            found[name] = _component(name, each, faces, executors, problems)
+            found[name] = _component(name, each, faces, executors, settings, problems)
     return found
 
 
@@ -101,12 +105,17 @@ def _interface(said: Mapping[str, Any], field: str, problems: Problems) -> Inter
 
 
 def _component(
-    name: str, said: Mapping[str, Any], faces: Faces, executors: Mapping[str, Executor], problems: Problems
+    name: str,
+    said: Mapping[str, Any],
+    faces: Faces,
+    executors: Mapping[str, Executor],
+    settings: Mapping[str, Sources],
+    problems: Problems,
 ) -> Component:
     label, dag = said.get("executorLabel"), None
     if "dag" in said:
         with problems.at("dag"):
-            dag = _dag(said["dag"], faces, faces.inputs[name], problems)
+            dag = _dag(said["dag"], faces, faces.inputs[name], settings, problems)
     elif label is None:
         problems.add("a component needs an executorLabel or a dag")
     elif label not in executors:
@@ -115,12 +124,16 @@ def _component(
     return Component(name, faces.inputs[name], faces.outputs[name], dag, None if dag else label, passed)
 
 
-def _dag(said: Mapping[str, Any], faces: Faces, inputs: Interface, problems: Problems) -> Dag:
+def _dag(
+    said: Mapping[str, Any], faces: Faces, inputs: Interface, settings: Mapping[str, Sources], problems: Problems
+) -> Dag:
     tasks: dict[str, Task] = {}
-    for name, each in sorted(said.get("tasks", {}).items()):  # protobuf's maps have no order of their own
+    beside = said.get("tasks", {})
+    for name, each in sorted(beside.items()):  # protobuf's maps have no order of their own
         with problems.at("tasks", name):
             _check_name(name, problems)
-            tasks[name] = read_task(name, each, problems)
+            task = read_task(name, each, problems)
+            tasks[name] = given(task, settings.get(task.component, ()), inputs.parameters, beside)
     wiring = Wiring(faces, inputs, tasks, problems)
     wired: dict[str, Task] = {}
     for name, task in tasks.items():
