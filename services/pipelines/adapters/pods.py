@@ -17,6 +17,8 @@ from typing import Any
 from libs.base import Clock
 from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, Cluster
+from services.pipelines.adapters.claims import carry_out
+from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.ended import Ended, ended, is_running, key_of, refused
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
@@ -147,13 +149,16 @@ class Pods:
         pause = FIRST_PAUSE_S
         while wanted.key not in self._stopped:
             try:
+                if is_claim(wanted.order.image):
+                    self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
+                    return
                 await self._ensure(wanted.order.namespace)
                 await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
                 break
             except AlreadyExists:
                 break
             except (BadRequest, Invalid, NotFound) as error:
-                self._heard(*wanted.key, refused(error.message))
+                self._tell(wanted.key, refused(error.message))
                 return
             except ApiError as error:
                 log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)

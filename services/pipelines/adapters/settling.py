@@ -10,6 +10,7 @@ from libs.store import UnitOfWork
 from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
 from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.cache import Fingerprint, explain, fingerprint
+from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, Stop, Succeeded
 from services.pipelines.domain.importing import imported
@@ -104,7 +105,7 @@ async def _kept(uow: UnitOfWork, settled: Settled, record: TaskRecord, order: St
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
     task = live.task(record, settled.changed)
-    if task is None or not task.caching.enabled:
+    if task is None or not task.caching.enabled or is_claim(order.image):
         return None
     if live.run.options.cache is False:
         live.caches[record.path] = OFF
@@ -124,7 +125,7 @@ def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
     """What its outputs are kept under; None where the author wants none kept. Who only does not want to be given old
     ones (`options.cache`) still leaves them for others."""
     live = settled.live
-    task = live.task(record, settled.changed)
-    if task is None or not task.caching.enabled:
+    task, order = live.task(record, settled.changed), live.order(record)
+    if task is None or not task.caching.enabled or is_claim(order.image):
         return None
-    return fingerprint(live.pipeline, record, live.order(record), task)
+    return fingerprint(live.pipeline, record, order, task)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.pipelines.domain.engine.records import Error
-from services.pipelines.domain.engine.words import Failed
+from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.steps.pod import ATTEMPT, TASK
 
 Object = Mapping[str, Any]
@@ -18,7 +18,7 @@ INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 3, 4, 14
 class Ended:
     """`outcome` is what the attempt comes to if no result came; `well`: its program ended with 0."""
 
-    outcome: Failed
+    outcome: Succeeded | Failed
     well: bool = False
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.steps.values import StepOrder, StepResult
-from tests.services.pipelines.conductor.rig import added, chain, failed, rig, until, well
+from tests.services.pipelines.conductor.rig import HERE, added, chain, failed, rig, until, well
 
 
 async def test_a_chain_runs_to_its_end_and_every_step_gets_what_the_last_gave(tmp_path: Path):
@@ -135,3 +135,14 @@ async def test_a_deleted_run_leaves_nothing_but_its_bytes(tmp_path: Path):
             for table in ("pipeline_runs", "pipeline_tasks", "pipeline_artifacts", "pipeline_lineage"):
                 assert await reader.rows(f"SELECT COUNT(*) FROM {table}") == [(0,)]
         assert "run.deleted" in await here.said(run)
+
+
+async def test_claims_are_made_and_removed_without_a_pod_and_only_those_that_a_run_made(tmp_path: Path):
+    spec = HERE.joinpath("tests/services/pipelines/golden/kfp_2.17.0/volumes.yaml").read_text()
+    async with rig(tmp_path, well) as here, here.leading():
+        run = await here.over(await here.submit(spec))
+        assert run.state == "SUCCEEDED", run.error
+        made = (await here.tasks(run))["root/createpvc"].outputs.parameters["name"]
+        assert made.endswith("-words")
+        assert not here.cluster.list("", "persistentvolumeclaims", "team")
+        assert {order.image for order in here.orders} == {"python:3.11"}
