@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -89,6 +89,10 @@ class Runs(Protocol):
 
     async def tasks(self, id: str) -> Sequence[TaskRecord]:
         """In the order in which they came to be."""
+        ...
+
+    async def cache_reasons(self, id: str) -> Mapping[str, str]:
+        """Why a task's outputs came from the cache or not, by its uid, as far as anybody looked."""
         ...
 
     async def artifacts(self, id: str) -> Sequence[Artifact]:

@@ -52,10 +52,10 @@ class Runs:
     async def get(self, user: Any, id: str) -> Object:
         async with self.means.look() as needs:
             run: Run = there(await needs.runs.get(id), "run", id)
-            tasks = await needs.runs.tasks(id)
+            tasks, reasons = await needs.runs.tasks(id), await needs.runs.cache_reasons(id)
             document = None if run.version_id else await needs.catalog.document(run.spec)
         await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        return run_view.shown(run, document.shown() if document else None, tasks)
+        return run_view.shown(run, document.shown() if document else None, tasks, reasons)
 
     async def list(self, user: Any, namespace: str, experiment_id: str, page: Page) -> Object:
         space = await home_of(self.means, experiment_id) if experiment_id else self.means.space(namespace)

@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from libs.base.clock import rfc3339
-
 Object = dict[str, Any]
 AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 ENABLED, DISABLED = "ENABLED", "DISABLED"
 
 
 def shown_time(ms: int | None) -> str:
-    """KFP tells whole seconds, and the epoch for what has not happened."""
-    return rfc3339(datetime.fromtimestamp((ms or 0) // 1000, UTC))
+    """RFC 3339 with milliseconds; the epoch for what has not happened, as with KFP."""
+    return shown_moment(datetime.fromtimestamp((ms or 0) / 1000, UTC))
+
+
+def shown_moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
 @dataclass

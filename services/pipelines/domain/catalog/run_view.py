@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from libs.base.clock import rfc3339
-from services.pipelines.domain.catalog.items import shown_time
+from services.pipelines.domain.catalog.items import shown_moment, shown_time
 from services.pipelines.domain.engine.records import Artifact, TaskRecord, Values
 from services.pipelines.domain.runs import FAILED, Run
 from services.pipelines.domain.steps.naming import pod_name
@@ -16,8 +15,14 @@ Object = dict[str, Any]
 _INTERNAL, _CANCELED = 13, 1
 
 
-def shown(run: Run, document: Object | None = None, tasks: Sequence[TaskRecord] | None = None) -> Object:
-    """`document` is the compiled pipeline, told where no version is referred to; lists leave it and `tasks` out."""
+def shown(
+    run: Run,
+    document: Object | None = None,
+    tasks: Sequence[TaskRecord] | None = None,
+    reasons: Mapping[str, str] | None = None,
+) -> Object:
+    """`document` is the compiled pipeline, told where no version is referred to; lists leave it and `tasks` out.
+    `reasons` say by a task's uid why its outputs came from the cache or not."""
     return {
         "run_id": run.id,
         "display_name": run.name,
@@ -35,6 +40,7 @@ def shown(run: Run, document: Object | None = None, tasks: Sequence[TaskRecord] 
         ),
         **({"error": _error(run)} if run.error else {}),
         **({"run_details": {"task_details": details(run, tasks)}} if tasks is not None else {}),
+        **({"plugins_output": {"cache": _cache(tasks or (), reasons)}} if reasons else {}),
     }
 
 
@@ -60,12 +66,18 @@ def _detail(run: Run, task: TaskRecord, uids: Mapping[str, str], children: Seque
         "execution_id": task.uid,
         "inputs": _ids(task.inputs),
         "outputs": _ids(task.outputs),
-        "state_history": [{"update_time": rfc3339(at), "state": str(state)} for state, at in task.history],
+        "state_history": [{"update_time": shown_moment(at), "state": str(state)} for state, at in task.history],
         "child_tasks": [{"task_id": child.uid} for child in children],
         **_given(parent_task_id=uids.get(task.parent), pod_name=pod),
         **({"executor_detail": {"main_job": pod}} if pod else {}),
         **({"error": {"code": task.error.code, "message": task.error.message, "details": []}} if task.error else {}),
     }
+
+
+def _cache(tasks: Sequence[TaskRecord], reasons: Mapping[str, str]) -> Object:
+    """KFP's task details have no place for it; what plugins found out about a run is shown by all clients."""
+    entries = {task.path.removeprefix("root/"): {"value": reasons[task.uid]} for task in tasks if task.uid in reasons}
+    return {"entries": entries, "state": "SUCCEEDED"}
 
 
 def _has_pod(task: TaskRecord) -> bool:
@@ -92,7 +104,7 @@ def _error(run: Run) -> Object:
 
 
 def _time(at: datetime | None) -> str:
-    return shown_time(0) if at is None else rfc3339(at)
+    return shown_time(0) if at is None else shown_moment(at)
 
 
 def _given(**named: Any) -> Object:
