@@ -23,6 +23,7 @@ from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.conductor import Conductor, Told
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.launcher import launcher
+from services.pipelines.adapters.lineage import SqlLineage
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
@@ -149,10 +150,11 @@ def site(settings: Any) -> Site:
 
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
-    from services.pipelines.api import steps
+    from services.pipelines.api import lineage, steps
     from services.pipelines.api.v2beta1.rest import rest
 
-    return [rest(means(ports)), steps.router(parts.desk, parts.files, parts.key.get)]
+    desk = means(ports)
+    return [rest(desk), lineage.router(desk), steps.router(parts.desk, parts.files, parts.key.get)]
 
 
 def means(ports: Ports) -> Means:
@@ -181,4 +183,4 @@ def means(ports: Ports) -> Means:
 
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
-    return Needs(SqlCatalog(reader), runs, SqlRunList(reader), ports.clock, ports.ids)
+    return Needs(SqlCatalog(reader), runs, SqlRunList(reader), SqlLineage(reader), ports.clock, ports.ids)

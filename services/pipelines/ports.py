@@ -12,6 +12,7 @@ from services.pipelines.domain.catalog.documents import Document
 from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.runs import Artifact, NewRun, Run
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 
@@ -75,6 +76,24 @@ class RunList(Protocol):
     async def list(self, page: Page, **within: str) -> tuple[Sequence[Run], str, int]:
         """As `Shelf.list`."""
         ...
+
+
+class Lineage(Protocol):
+    """Which task read and gave which artifact."""
+
+    async def artifact(self, id: str) -> Artifact | None: ...
+
+    async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
+        """Those that lie there, the newest first."""
+        ...
+
+    async def task(self, uid: str) -> tuple[str, TaskRecord] | None:
+        """With the id of its run."""
+        ...
+
+    async def of_artifact(self, id: str) -> Sequence[Edge]: ...
+
+    async def of_task(self, uid: str) -> Sequence[Edge]: ...
 
 
 class Runs(Protocol):
@@ -153,6 +172,7 @@ class Needs:
     catalog: Catalog
     runs: Runs
     run_list: RunList
+    lineage: Lineage
     clock: Clock
     ids: Ids
 

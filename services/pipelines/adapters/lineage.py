@@ -1,0 +1,42 @@
+"""The Lineage port: which task made an artifact out of which others, walked through the rows of one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from libs.store import Reader, brief
+from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, artifact_of
+from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.lineage import Edge
+from services.pipelines.domain.runs import Artifact
+
+GET = brief(f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id = ?1")
+FIND = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE namespace = ?1 AND uri = ?2 ORDER BY created_ms DESC"
+TASK = brief("SELECT run_id, body FROM pipeline_tasks WHERE uid = ?1")
+OF_ARTIFACT = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE artifact_id = ?1")
+OF_TASK = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE task_uid = ?1")
+
+
+class SqlLineage:
+    """Reads alone."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def artifact(self, id: str) -> Artifact | None:
+        found = await self._reader.rows(GET, id)
+        return artifact_of(found[0]) if found else None
+
+    async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
+        return [artifact_of(row) for row in await self._reader.rows(FIND, namespace, uri)]
+
+    async def task(self, uid: str) -> tuple[str, TaskRecord] | None:
+        found = await self._reader.rows(TASK, uid)
+        return (str(found[0][0]), TaskRecord.from_json(json.loads(found[0][1]))) if found else None
+
+    async def of_artifact(self, id: str) -> Sequence[Edge]:
+        return [Edge(*row) for row in await self._reader.rows(OF_ARTIFACT, id)]
+
+    async def of_task(self, uid: str) -> Sequence[Edge]:
+        return [Edge(*row) for row in await self._reader.rows(OF_TASK, uid)]

@@ -1,0 +1,80 @@
+"""What was made of what: tasks, artifacts and the edges between them; the runs themselves may be gone by now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.pipelines.domain.catalog.items import shown_time
+from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.runs import Artifact
+
+READ, WROTE, REUSED = "in", "out", "reused"
+UP, DOWN, BOTH = "up", "down", "both"
+NODES_MAX = 2000
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """That a task read an artifact (`way` is in), wrote it (out), or took it from the cache (reused), under a name."""
+
+    task_uid: str
+    way: str
+    name: str
+    artifact_id: str
+    run_id: str
+
+    def shown(self) -> Object:
+        return {"task_id": self.task_uid, "artifact_id": self.artifact_id, "kind": self.way, "name": self.name}
+
+
+@dataclass
+class Graph:
+    """What was found around one artifact. `is_whole` is False where it was too much to tell."""
+
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    tasks: dict[str, tuple[str, TaskRecord]] = field(default_factory=dict)
+    edges: dict[tuple[str, str, str, str], Edge] = field(default_factory=dict)
+    is_whole: bool = True
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.artifacts) + len(self.tasks) >= NODES_MAX
+
+    def shown(self) -> Object:
+        return {
+            "artifacts": [shown(artifact) for artifact in self.artifacts.values()],
+            "tasks": [_task(run_id, task) for run_id, task in self.tasks.values()],
+            "edges": [edge.shown() for edge in self.edges.values()],
+            "is_whole": self.is_whole,
+        }
+
+
+def shown(artifact: Artifact) -> Object:
+    """An artifact as the API tells it; `digest` is empty where nobody has read its bytes."""
+    return {
+        "artifact_id": artifact.id,
+        "name": artifact.name,
+        "type": artifact.kind,
+        "uri": artifact.uri,
+        "digest": artifact.digest,
+        "size": artifact.size,
+        "metadata": dict(artifact.metadata),
+        "namespace": artifact.namespace,
+        "run_id": artifact.run_id,
+        "task_id": artifact.task_uid,
+        "created_at": shown_time(artifact.created_ms),
+    }
+
+
+def _task(run_id: str, task: TaskRecord) -> Object:
+    return {
+        "task_id": task.uid,
+        "run_id": run_id,
+        "path": task.path,
+        "name": task.display_name or task.name,
+        "component": task.component,
+        "state": str(task.state),
+        "parameters": dict(task.inputs.parameters),
+    }
