@@ -4,7 +4,7 @@ from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
 from millstream.components.helpers import ask, columns_but, matrix_of, my_namespace, read_any
-from millstream.components.packages import IMAGE, SKLEARN, XGBOOST
+from millstream.components.packages import ARROW, IMAGE, SKLEARN, XGBOOST
 
 
 @dsl.component(base_image=IMAGE, packages_to_install=SKLEARN, additional_funcs=[read_any, columns_but, matrix_of])
@@ -16,6 +16,7 @@ def train_sklearn(
     parameters: dict = {},
     folds: int = 0,
     seed: int = 7,
+    candidate: dict = {},
     transformer: Input[Model] = None,
 ) -> float:
     """Trains any estimator of scikit-learn.
@@ -28,6 +29,7 @@ def train_sklearn(
         parameters: Its arguments.
         folds: With 2 or more: cross-validation first, whose mean score is the answer.
         seed: Its random_state, if it has one.
+        candidate: {"estimator": ..., "parameters": {...}} in one, as an item of a ParallelFor is; it counts then.
         transformer: From `tabular_features`; the model then takes rows as they were before.
 
     Returns:
@@ -43,6 +45,8 @@ def train_sklearn(
     from sklearn.pipeline import Pipeline
     from sklearn.utils._param_validation import InvalidParameterError
 
+    estimator = str(candidate.get("estimator") or estimator)
+    parameters = dict(candidate.get("parameters") or parameters)
     package, _, name = estimator.rpartition(".")
     if not package.startswith("sklearn."):
         raise ValueError(f"estimator {estimator!r}: it must be a dotted name below sklearn.")
@@ -142,17 +146,17 @@ def train_xgboost(
     return score
 
 
-@dsl.component(base_image=IMAGE, additional_funcs=[ask, my_namespace])
+@dsl.component(base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[ask, my_namespace, read_any, columns_but])
 def train_torch(
     train: Input[Dataset],
     model: Output[Model],
     program: str,
+    target: str = "",
     nodes: int = 1,
     runtime: str = "torch-distributed",
     arguments: list = [],
     resources: dict = {},
     classes: list = [],
-    features: list = [],
     queue: str = "",
     timeout_s: int = 3600,
     namespace: str = "",
@@ -166,12 +170,12 @@ def train_torch(
         program: Python, run by torchrun on every node. `mt.dataset()` brings the rows (a Parquet file),
             `mt.save_model("model.pt2")` on rank 0 keeps the model, `mt.report(metrics=...)` tells its figures, with
             `from millstream import training as mt`.
+        target: The column to predict, also in the program's environment as TARGET; all others are features.
         nodes: How many.
         runtime: A ClusterTrainingRuntime whose command is torchrun.
         arguments: The program's.
         resources: Of each node, as Kubernetes writes them: {"limits": {"cpu": "2", "memory": "4Gi"}}.
         classes: The classes in the order of the model's scores; `evaluate` then compares answers with labels.
-        features: The columns that the program feeds to the model, in their order.
         queue: The LocalQueue in which it waits for quota.
         timeout_s: How long it may take, waiting included.
         namespace: This step's own when empty.
@@ -187,13 +191,14 @@ def train_torch(
 
     if not train.uri.startswith("s3://"):
         raise ValueError(f"train lies at {train.uri}: nodes of a TrainJob can only reach s3://, so run on the platform")
+    features = columns_but(read_any(train.path), target)
     where = my_namespace(namespace)
     name = "torch-" + hashlib.sha256(model.uri.encode()).hexdigest()[:12]  # the same for the same attempt
     path = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{where}/trainjobs"
     notes = {"millstream.dev/dataset-uri": train.uri, "millstream.dev/model-uri": model.uri.rstrip("/") + "/"}
     command = ["bash", "-c", 'printf %s "$PROGRAM" > program.py && exec torchrun program.py "$@"', "torchrun"]
     trainer = {"numNodes": nodes, "command": [*command, *map(str, arguments)]}
-    trainer["env"] = [{"name": "PROGRAM", "value": program}]
+    trainer["env"] = [{"name": "PROGRAM", "value": program}, {"name": "TARGET", "value": target}]
     trainer.update({"resourcesPerNode": resources} if resources else {})
     job = {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
