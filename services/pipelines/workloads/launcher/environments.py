@@ -48,6 +48,21 @@ def own_sites() -> list[str]:
     return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
 
 
+def here(key: str, own: str, cache: str) -> Environment | None:
+    """The environment of a key if an earlier step of this machine has left it in `cache`."""
+    final = os.path.join(cache, key)
+    if not cache or not os.path.isdir(final):
+        return None
+    return _laid(own, final)
+
+
+def _laid(own: str, final: str) -> Environment:
+    prefix = f"{own}/env"
+    if not os.path.isdir(prefix):
+        _layer(prefix, [f"{final}/site", *own_sites()])
+    return Environment(prefix, final)
+
+
 def ready(
     key: str, installs: list[list[str]], own: str, cache: str, door: Door, wire: Wire, output: Any
 ) -> Environment:
@@ -61,9 +76,7 @@ def ready(
             fcntl.flock(lock, fcntl.LOCK_EX)  # of all pods of this machine one makes it
             if not os.path.isdir(final):
                 _obtain(key, installs, prefix, final, door, wire, output)
-    if not os.path.isdir(prefix):
-        _layer(prefix, [f"{final}/site", *own_sites()])
-    return Environment(prefix, final)
+    return _laid(own, final)
 
 
 def _obtain(key: str, installs: list[list[str]], prefix: str, final: str, door: Door, wire: Wire, output: Any) -> None:
@@ -169,6 +182,7 @@ def _layer(prefix: str, below: list[str]) -> None:
         if not os.path.islink(f"{prefix}/bin/{name}"):
             os.symlink(base, f"{prefix}/bin/{name}")
     with open(f"{prefix}/pyvenv.cfg", "w") as file:
-        file.write(f"home = {os.path.dirname(base)}\ninclude-system-site-packages = true\n")
+        # Not those of the interpreter itself: what the step sees is told below, folder by folder.
+        file.write(f"home = {os.path.dirname(base)}\ninclude-system-site-packages = false\n")
     with open(f"{prefix}/{SITE}/{BELOW}", "w") as file:
         file.writelines(f"import site; site.addsitedir({folder!r})\n" for folder in below)

@@ -13,7 +13,7 @@ from . import functions
 from .answers import Answer, Unreadable, collected
 from .commands import Command, function, parted
 from .door import Door, Refused, Wire, say
-from .environments import Environment, Unmade, own_sites, ready
+from .environments import Environment, Unmade, here, own_sites, ready
 from .kept import Kept
 from .packages import key_of, satisfied
 from .places import Places, parent_of
@@ -96,10 +96,13 @@ class Step:
         return code, program.stopped
 
     def _environment_for(self, command: Command) -> Environment | None:
+        if not command.installs:
+            return None
+        key, own = key_of(self._order["image"], command.installs, own_sites()), self._places.own
+        if found := here(key, own, self._cache):
+            return found
         if satisfied(command.installs):
             return None
-        key = key_of(self._order["image"], command.installs, own_sites())
-        own = self._places.own
         return ready(key, command.installs, own, self._cache, self._door, self._wire, self._kept)
 
     def _why(self, code: int) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import re
 import sys
 from importlib import metadata
 
 PLAIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*))?$")
 VALUED = ("--index-url", "-i", "--extra-index-url", "--trusted-host", "--find-links", "-f", "--target", "--prefix")
+OLDER = re.compile(r"""^[^;]*;\s*python_version\s*<\s*["'](\d+)\.(\d+)["']\s*$""")
+FORM = 2
+"""Of the environments' folders: another number begins anew."""
 HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--disable-pip-version-check")
 
 
@@ -36,6 +38,8 @@ def _met(arguments: list[str]) -> bool:
 
 
 def _there(requirement: str) -> bool:
+    if (old := OLDER.match(requirement)) and sys.version_info[:2] >= (int(old.group(1)), int(old.group(2))):
+        return True
     if plain := PLAIN.match(requirement):
         found = _version(plain.group(1))
         return found is not None and plain.group(2) in (None, found)
@@ -64,8 +68,15 @@ def key_of(image: str, installs: list[list[str]], sites: list[str]) -> str:
     An image's name may mean other packages tomorrow, so what is installed in it counts too.
     """
     below = sorted(name for site in sites if os.path.isdir(site) for name in os.listdir(site) if _is_distribution(name))
-    parts = [image, sys.implementation.cache_tag, platform.machine(), platform.libc_ver(), installs, below]
+    parts = [FORM, image, sys.implementation.cache_tag, os.uname().machine, _libc(), installs, below]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
+
+
+def _libc() -> str | None:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (OSError, ValueError):  # musl does not know the question
+        return None
 
 
 def _is_distribution(name: str) -> bool:
