@@ -55,10 +55,10 @@ class RunCanceled(ObjectEvent):
     pipeline: str = Field(default="", examples=["digits-training"])
 
 
-class RunTerminating(ObjectEvent):
+class RunTerminated(ObjectEvent):
     """Somebody asked for the end of the run; its steps are being stopped."""
 
-    type: ClassVar[str] = "pipelines.run.terminating.v1"
+    type: ClassVar[str] = "pipelines.run.terminated.v1"
 
 
 class RunRetried(ObjectEvent):

@@ -15,7 +15,7 @@ from contracts.events.pipelines.v1 import (
     RunCreated,
     RunDeleted,
     RunRetried,
-    RunTerminating,
+    RunTerminated,
     RunUnarchived,
 )
 from contracts.messages import Event
@@ -113,7 +113,7 @@ class SqlRuns(ReadRuns):
         if run.is_over or run.state == words.CANCELING:
             return run
         await self._wish(id, TERMINATE)
-        self._say(RunTerminating(**about(run)))
+        self._say(RunTerminated(**about(run)))
         return await set_state(self._uow, run, words.CANCELING, self._now())
 
     async def retry(self, id: str) -> Run:
