@@ -157,7 +157,7 @@ def _indices(run: World, loop: TaskRecord) -> range:
 def test_a_run_that_is_stopped_anywhere_and_taken_up_again_comes_to_its_end(seed: int) -> None:
     run, chance = made(seed), random.Random(seed)
     run.advance()
-    for _ in range(chance.randint(0, len(run.started) - 1)):  # so that it is not over yet
+    for _ in range(chance.randrange(max(1, len(run.started)))):  # so that it is not over yet
         run.finish(run.started.pop())
         run.advance()
     assert run.end is None

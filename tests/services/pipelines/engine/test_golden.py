@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -30,7 +31,7 @@ def test_what_a_release_compiles_runs(release: str) -> None:
             assert file.name == MISCOMPILED and "a component needs an executorLabel or a dag" in str(refused)
             continue
         inputs = pipeline.root.inputs.parameters.values()
-        given = {spec.name: SOME[spec.type] for spec in inputs if not spec.optional}
+        given: dict[str, Any] = {spec.name: SOME[spec.type] for spec in inputs if not spec.optional}
         steps = {"objects": partial(_objects, pipeline)}
         world = World(pipeline, facts(pipeline, **given), steps).go()
         assert world.end and world.end.state is State.SUCCEEDED, (file, world.end)

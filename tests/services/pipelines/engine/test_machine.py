@@ -40,8 +40,12 @@ def test_a_task_runs_after_its_upstream_with_what_it_gave() -> None:
 
 def test_a_placeholder_in_a_constant_speaks_of_the_task_s_other_inputs_and_of_the_run() -> None:
     text = "{{$.inputs.parameters['pipelinechannel--n']}} of {{$.pipeline_job_name}}"
-    said = pipeline({"a": task("say", text=text, **{"pipelinechannel--n": "@n"})}, C, inputs={"n": INT})
+    said = pipeline({"a": task("say", text=text, **_channel())}, C, inputs={"n": INT})
     assert world(said, n=4).go().records["root/a"].inputs.parameters["text"] == "4 of a-run"
+
+
+def _channel() -> dict[str, Any]:
+    return {"pipelinechannel--n": "@n"}
 
 
 def test_what_a_user_says_is_never_read_as_a_placeholder() -> None:
@@ -317,7 +321,7 @@ def test_a_run_taken_up_again_keeps_what_succeeded_and_does_the_rest_anew() -> N
     run.machine.retry()
     run.go()
     assert run.ran == ["l/1/y", "after", "exit"]
-    assert run.end and run.end.state is State.SUCCEEDED  # type: ignore[comparison-overlap]
+    assert run.end and run.end.state is State.SUCCEEDED
     assert (run.records["root/l/1/y"].attempt, run.records["root/exit"].attempt) == (2, 2)
 
 

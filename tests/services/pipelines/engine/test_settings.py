@@ -15,7 +15,8 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "kfp_2.17.0" / "kubernetes_late.
 
 def test_a_task_is_given_what_its_kubernetes_document_takes_from_elsewhere_and_waits_for_it() -> None:
     spec, platform = yaml.safe_load_all(GOLDEN.read_text())
-    tasks = pipeline_of(json.dumps({"pipeline_spec": spec, "platform_spec": platform})).components["root"].dag.tasks
+    dag = pipeline_of(json.dumps({"pipeline_spec": spec, "platform_spec": platform})).root.dag
+    tasks = dag.tasks if dag else {}
     given = {name: source.source for name, source in tasks["work-2"].parameters.items() if name != "text"}
     assert given == {
         "pipelinechannel--secret": FromInput("secret"),
