@@ -18,6 +18,7 @@ from libs.service.app import App, Ports, Work
 from libs.service.manifest import load
 from libs.service.pipeline import say
 from libs.store import Reader, UnitOfWork
+from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.conductor import Conductor, Told
@@ -28,13 +29,15 @@ from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
 from services.pipelines.adapters.recurring import RecurringLoop
-from services.pipelines.adapters.run_list import SqlRunList
+from services.pipelines.adapters.rehearsal import SqlRehearsal
+from services.pipelines.adapters.run_list import SqlArtifactList, SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.secret import TokenKey
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.steps.pod import Site
+from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
 from services.pipelines.ports import Needs
@@ -150,11 +153,15 @@ def site(settings: Any) -> Site:
 
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
-    from services.pipelines.api import lineage, steps
+    assert ports.cluster is not None and ports.blobs is not None
+    from services.pipelines.api import forks, lineage, steps
     from services.pipelines.api.v2beta1.rest import rest
 
-    desk = means(ports)
-    return [rest(desk), lineage.router(desk), steps.router(parts.desk, parts.files, parts.key.get)]
+    desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
+    artifacts = Artifacts(desks, kept)
+    rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket)
+    more = [lineage.router(artifacts), forks.router(desks, rehearsal)]
+    return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]
 
 
 def means(ports: Ports) -> Means:
@@ -183,4 +190,5 @@ def means(ports: Ports) -> Means:
 
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
-    return Needs(SqlCatalog(reader), runs, SqlRunList(reader), SqlLineage(reader), ports.clock, ports.ids)
+    lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader)
+    return Needs(SqlCatalog(reader), runs, *lists, ports.clock, ports.ids)

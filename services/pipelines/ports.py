@@ -12,7 +12,9 @@ from services.pipelines.domain.catalog.documents import Document
 from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.ir.model import Pipeline as Compiled
 from services.pipelines.domain.lineage import Edge
+from services.pipelines.domain.planned import Planned
 from services.pipelines.domain.runs import Artifact, NewRun, Run
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 
@@ -96,6 +98,38 @@ class Lineage(Protocol):
     async def of_task(self, uid: str) -> Sequence[Edge]: ...
 
 
+class ArtifactList(Protocol):
+    """Artifacts as lists show them."""
+
+    async def list(self, page: Page, **within: str) -> tuple[Sequence[Artifact], str, int]:
+        """As `Shelf.list`."""
+        ...
+
+
+class Bytes(Protocol):
+    """What runs of a namespace stored, and what their running steps printed."""
+
+    def link(self, namespace: str, uri: str) -> str:
+        """A URL that reads it for a while without further credentials; "" for what is not the namespace's own."""
+        ...
+
+    async def read(self, namespace: str, uri: str, most: int) -> bytes | None:
+        """None for what is not there, or not the namespace's own. Raises TooLarge."""
+        ...
+
+    async def printed(self, namespace: str, pod: str) -> str | None:
+        """None for a pod that is not there."""
+        ...
+
+
+class Rehearsal(Protocol):
+    """What a run would do."""
+
+    async def rehearse(self, new: NewRun, pipeline: Compiled) -> Sequence[Planned]:
+        """Nothing is written or started."""
+        ...
+
+
 class Runs(Protocol):
     """The runs inside one transaction. What is changed here is told and, after the commit, carried out by the conductor
     of whichever replica leads. Lists with filters are the API's own reading of the table."""
@@ -173,6 +207,7 @@ class Needs:
     runs: Runs
     run_list: RunList
     lineage: Lineage
+    artifacts: ArtifactList
     clock: Clock
     ids: Ids
 

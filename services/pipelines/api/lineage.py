@@ -1,37 +1,46 @@
-"""What KFP's API has no words for: tasks as they are recorded, artifacts, and what was made of what."""
+"""What KFP's clients have no calls for: tasks as they are recorded, their output, and what was made of what."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
 
 from services.pipelines.api.v2beta1.route import Named, Route, User
 from services.pipelines.handlers.artifacts import Artifacts
-from services.pipelines.handlers.desk import Means
 
 
-def router(means: Means) -> APIRouter:
-    made, desk = APIRouter(prefix="/pipelines/v1", route_class=Route, tags=["lineage"]), Artifacts(means)
+def router(desk: Artifacts) -> APIRouter:
+    made = APIRouter(prefix="/pipelines/v1", route_class=Route, tags=["lineage"])
+    _runs(made, desk)
+    _artifacts(made, desk)
+    return made
 
+
+def _runs(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/runs/{id}/tasks")
     async def tasks(user: User, id: str) -> dict[str, Any]:
         return await desk.tasks(user, id)
+
+    @made.get("/runs/{id}/tasks/{task_id}/log", response_class=PlainTextResponse)
+    async def log(user: User, id: str, task_id: str) -> str:
+        return await desk.log(user, id, task_id)
+
+    @made.get("/runs/{id}/cache")
+    async def cache(user: User, id: str) -> dict[str, Any]:
+        return await desk.cache(user, id)
 
     @made.get("/runs/{id}/artifacts")
     async def of_run(user: User, id: str) -> dict[str, Any]:
         return await desk.of_run(user, id)
 
-    @made.get("/artifacts")
-    async def at(user: User, uri: Annotated[str, Query(max_length=2048)] = "", namespace: Named = "") -> dict[str, Any]:
-        return await desk.at(user, namespace, uri)
 
-    @made.get("/artifacts/{id}")
-    async def get(user: User, id: str) -> dict[str, Any]:
-        return await desk.get(user, id)
+def _artifacts(made: APIRouter, desk: Artifacts) -> None:
+    @made.get("/artifacts/{id}/view")
+    async def view(user: User, id: str) -> dict[str, Any]:
+        return await desk.view(user, id)
 
     @made.get("/artifacts/{id}/lineage")
     async def lineage(user: User, id: str, direction: Named = "both") -> dict[str, Any]:
         return await desk.lineage(user, id, direction)
-
-    return made

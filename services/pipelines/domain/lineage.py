@@ -51,20 +51,27 @@ class Graph:
         }
 
 
-def shown(artifact: Artifact) -> Object:
-    """An artifact as the API tells it; `digest` is empty where nobody has read its bytes."""
+def shown(artifact: Artifact, link: str = "") -> Object:
+    """An artifact as the API tells it; `digest` is empty where nobody has read its bytes. Beside the fields of KFP's
+    artifact.proto stand ours (digest, run_id, task_id)."""
+    provider, _, path = artifact.uri.partition("://")
     return {
         "artifact_id": artifact.id,
         "name": artifact.name,
-        "type": artifact.kind,
+        "type": artifact.kind.removeprefix("system."),
+        "artifact_type": artifact.kind,
         "uri": artifact.uri,
-        "digest": artifact.digest,
-        "size": artifact.size,
+        "storage_provider": provider if path else "",
+        "storage_path": path.partition("/")[2],
+        "artifact_size": str(artifact.size),
         "metadata": dict(artifact.metadata),
         "namespace": artifact.namespace,
+        "created_at": shown_time(artifact.created_ms),
+        "last_updated_at": shown_time(artifact.created_ms),
+        "digest": artifact.digest,
         "run_id": artifact.run_id,
         "task_id": artifact.task_uid,
-        "created_at": shown_time(artifact.created_ms),
+        **({"download_url": link} if link else {}),
     }
 
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from libs.base.errors import BadRequest
-from services.pipelines.domain import lineage
+from services.pipelines.domain import lineage, viewing
+from services.pipelines.domain.catalog.filters import Predicate
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.engine.records import Kind, TaskRecord
 from services.pipelines.domain.lineage import BOTH, DOWN, READ, UP, Edge, Graph
 from services.pipelines.domain.runs import Artifact, Run
+from services.pipelines.domain.steps.naming import pod_name
+from services.pipelines.domain.steps.results import LOG
 from services.pipelines.handlers.desk import Means, Object, there
 from services.pipelines.handlers.runs import PLURAL
-from services.pipelines.ports import Lineage
+from services.pipelines.ports import Bytes, Lineage
+
+TEXT_MAX, LOG_MAX = 16 * 2**20, 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -20,51 +28,96 @@ class Artifacts:
     """Whoever may look at runs of a namespace may look at what they made; raises ApiError for whatever is refused."""
 
     means: Means
+    bytes: Bytes
 
-    async def tasks(self, user: Any, run_id: str) -> Object:
-        """The run's tasks as they are recorded, with why their outputs came from the cache or not."""
-        async with self.means.look() as needs:
-            run: Run = there(await needs.runs.get(run_id), "run", run_id)
-            found, reasons = await needs.runs.tasks(run_id), await needs.runs.cache_reasons(run_id)
-        await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        return {"items": [{**task.to_json(), "cache": reasons.get(task.uid, "")} for task in found]}
-
-    async def of_run(self, user: Any, run_id: str) -> Object:
-        async with self.means.look() as needs:
-            run: Run = there(await needs.runs.get(run_id), "run", run_id)
-            found = await needs.runs.artifacts(run_id)
-        await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        return {"items": [lineage.shown(each) for each in found]}
-
-    async def at(self, user: Any, namespace: str, uri: str) -> Object:
-        """The artifacts that lie at a URI, the newest first."""
-        if not uri:
-            raise BadRequest("uri: missing: name the artifact's place, such as s3://bucket/pipelines/...")
+    async def list(self, user: Any, namespace: str, page: Page) -> Object:
         space = self.means.space(namespace)
         await self.means.allow(user, "list", PLURAL, space, "")
         async with self.means.look() as needs:
-            found = await needs.lineage.at(space, uri)
-        return {"items": [lineage.shown(each) for each in found]}
+            found, token, total = await needs.artifacts.list(page, namespace=space)
+        return {"artifacts": [lineage.shown(each) for each in found], "total_size": total, "next_page_token": token}
 
-    async def get(self, user: Any, id: str) -> Object:
-        return lineage.shown(await self.fetched(user, id))
+    async def of_run(self, user: Any, run_id: str) -> Object:
+        """What its tasks gave, also where that came from the cache."""
+        run, tasks = await self._run(user, run_id)
+        async with self.means.look() as needs:
+            found = {each.id: each for each in await needs.runs.artifacts(run.id)}
+            for id in {one.id for task in tasks for many in task.outputs.artifacts.values() for one in many}:
+                if id and id not in found and (reused := await needs.lineage.artifact(id)):
+                    found[id] = reused
+        return {"artifacts": [lineage.shown(each) for each in found.values()]}
+
+    async def get(self, user: Any, id: str, with_link: bool = False) -> Object:
+        """`with_link` adds a URL that reads the bytes for a while."""
+        found = await self._fetched(user, id)
+        return lineage.shown(found, self.bytes.link(found.namespace, found.uri) if with_link else "")
+
+    async def view(self, user: Any, id: str) -> Object:
+        """What a viewer draws of it."""
+        found = await self._fetched(user, id)
+        if found.kind not in viewing.TEXTS:
+            return viewing.view(found)
+        data = await self.bytes.read(found.namespace, found.uri, TEXT_MAX)
+        return viewing.view(found, there(data, "stored object", found.uri).decode(errors="replace"))
+
+    async def tasks(self, user: Any, run_id: str) -> Object:
+        """The run's tasks as they are recorded, with why their outputs came from the cache or not."""
+        run, found = await self._run(user, run_id)
+        async with self.means.look() as needs:
+            reasons = await needs.runs.cache_reasons(run.id)
+        return {"tasks": [{**task.to_json(), "cache": reasons.get(task.uid, "")} for task in found]}
+
+    async def cache(self, user: Any, run_id: str) -> Object:
+        """Why the outputs of each step came from the cache or not, as far as anybody looked."""
+        run, found = await self._run(user, run_id)
+        async with self.means.look() as needs:
+            reasons = await needs.runs.cache_reasons(run.id)
+        told = [(task, reasons[task.uid]) for task in found if task.uid in reasons]
+        return {"tasks": [{"task_id": task.uid, "path": task.path, "cache": why} for task, why in told]}
+
+    async def log(self, user: Any, run_id: str, task_id: str) -> str:
+        """What a step has printed: of its running pod, else what its last attempt left behind."""
+        run, tasks = await self._run(user, run_id)
+        task = there(next((each for each in tasks if each.uid == task_id), None), "task", task_id)
+        if task.kind == Kind.STEP and not task.over:
+            pod = pod_name(run.id, task.name, task.path, task.attempt)
+            if (printed := await self.bytes.printed(run.namespace, pod)) is not None:
+                return printed
+        async with self.means.look() as needs:
+            uid = task.cached_from or task.uid
+            kept, _, _ = await needs.artifacts.list(_logs_of(uid), namespace=run.namespace)
+        data = await self.bytes.read(run.namespace, kept[0].uri, LOG_MAX) if kept else None
+        return str(there(data, "output of the task", task_id).decode(errors="replace"))
 
     async def lineage(self, user: Any, id: str, direction: str) -> Object:
         """What the artifact was made of, what was made of it, or both, as far as it goes."""
         if direction not in (UP, DOWN, BOTH):
             raise BadRequest(f"direction: {direction!r} is not one of up, down, both")
-        start = await self.fetched(user, id)
+        start = await self._fetched(user, id)
         graph = Graph({start.id: start})
         async with self.means.look() as needs:
             for way in (UP, DOWN) if direction == BOTH else (direction,):
                 await _walk(needs.lineage, graph, start, way)
         return graph.shown()
 
-    async def fetched(self, user: Any, id: str) -> Artifact:
+    async def _run(self, user: Any, id: str) -> tuple[Run, Sequence[TaskRecord]]:
+        async with self.means.look() as needs:
+            run: Run = there(await needs.runs.get(id), "run", id)
+            tasks = await needs.runs.tasks(id)
+        await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
+        return run, tasks
+
+    async def _fetched(self, user: Any, id: str) -> Artifact:
         async with self.means.look() as needs:
             found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
         await self.means.allow(user, "get", PLURAL, found.namespace, "")
         return found
+
+
+def _logs_of(uid: str) -> Page:
+    """The newest output that an attempt of the task left."""
+    wanted = (Predicate("task_id", "EQUALS", uid), Predicate("name", "EQUALS", LOG))
+    return Page(1, descending=True, predicates=wanted)
 
 
 async def _walk(kept: Lineage, graph: Graph, start: Artifact, way: str) -> None:

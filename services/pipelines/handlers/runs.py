@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.base.errors import BadRequest, Conflict
@@ -24,27 +24,11 @@ class Runs:
     means: Means
 
     async def create(self, user: Any, form: forms.RunForm) -> Object:
-        space = await home_of(self.means, form.experiment_id)
-        await self.means.allow(user, "create", PLURAL, space, "")
-        source = await sources.chosen(self.means, user, form)
-        config = form.runtime_config or forms.RuntimeConfig()
-        values = sources.parameters(self.means, source.compiled, config, space)
+        new, source = await asked(self.means, user, form)
         async with self.means.begin() as (needs, say):
-            experiment = await placed(needs, say, space, form.experiment_id)
-            new = NewRun(
-                namespace=space,
-                name=name_of(form.display_name, source.compiled.name),
-                spec=await needs.catalog.keep(source.document),
-                pipeline_name=source.compiled.name,
-                parameters=values,
-                experiment_id=experiment.id,
-                description=form.description or "",
-                service_account=form.service_account or "",
-                pipeline_id=source.pipeline.id if source.pipeline else "",
-                version_id=source.version.id if source.version else "",
-                root=sources.root(source.compiled, config),
-            )
-            run = await needs.runs.create(new)
+            experiment = await placed(needs, say, new.namespace, form.experiment_id)
+            spec = await needs.catalog.keep(source.document)
+            run = await needs.runs.create(replace(new, spec=spec, experiment_id=experiment.id))
             experiment.last_run_ms = run.created_ms
             await needs.catalog.experiments.put(experiment)
         return run_view.shown(run, source.document.shown())
@@ -95,6 +79,28 @@ class Runs:
             run: Run = there(await needs.runs.get(id), "run", id)
         await self.means.allow(user, verb, PLURAL, run.namespace, run.name)
         return run
+
+
+async def asked(means: Means, user: Any, form: forms.RunForm) -> tuple[NewRun, sources.Chosen]:
+    """The run that the form asks for, but for what only a transaction can say: its experiment, where its pipeline is
+    kept."""
+    space = await home_of(means, form.experiment_id)
+    await means.allow(user, "create", PLURAL, space, "")
+    source = await sources.chosen(means, user, form)
+    config = form.runtime_config or forms.RuntimeConfig()
+    new = NewRun(
+        namespace=space,
+        name=name_of(form.display_name, source.compiled.name),
+        spec="",
+        pipeline_name=source.compiled.name,
+        parameters=sources.parameters(means, source.compiled, config, space),
+        description=form.description or "",
+        service_account=form.service_account or "",
+        pipeline_id=source.pipeline.id if source.pipeline else "",
+        version_id=source.version.id if source.version else "",
+        root=sources.root(source.compiled, config),
+    )
+    return new, source
 
 
 async def home_of(means: Means, experiment_id: str | None) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from libs.base.errors import BadRequest
-from services.pipelines.api.v2beta1 import experiments, pipelines, recurring, runs
+from services.pipelines.api.v2beta1 import artifacts, experiments, pipelines, recurring, runs
 from services.pipelines.api.v2beta1.route import Named, User, router
+from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.experiments import Experiments
 from services.pipelines.handlers.pipelines import Pipelines
@@ -18,13 +19,14 @@ from services.pipelines.handlers.runs import Runs
 VERBS = ("create", "get", "list", "update", "delete", "archive", "unarchive", "terminate", "retry", "enable", "disable")
 
 
-def rest(means: Means) -> APIRouter:
+def rest(means: Means, kept: Artifacts) -> APIRouter:
     made = router()
     _health(made, means)
     pipelines.add_to(made, Pipelines(means))
     experiments.add_to(made, Experiments(means))
     runs.add_to(made, Runs(means))
     recurring.add_to(made, Recurring(means))
+    artifacts.add_to(made, kept)
     return made
 
 

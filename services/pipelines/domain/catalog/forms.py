@@ -95,6 +95,17 @@ class RunForm(Source):
     service_account: Name | None = None
 
 
+class ForkForm(Source):
+    """Without a pipeline the fork is of the same one; `steps` are named as `train` or `for-loop-1/3/train`."""
+
+    display_name: Name | None = None
+    description: Text | None = None
+    runtime_config: RuntimeConfig | None = None
+    steps: Annotated[list[Text], Field(max_length=1000)] | None = None
+    only: StrictBool | None = None
+    dry_run: StrictBool | None = None
+
+
 class CronSchedule(Form):
     cron: Text | None = None
     start_time: Text | None = None

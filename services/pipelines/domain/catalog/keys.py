@@ -45,6 +45,17 @@ RUN: Keys = {
     "pipeline_version_id": "version_id",
     "pipeline_id": "pipeline_id",
 }
+ARTIFACT: Keys = {
+    **_NAMED,
+    "artifact_id": "id",
+    "type": "kind",
+    "artifact_type": "kind",
+    "uri": "uri",
+    "digest": "digest",
+    "run_id": "run_id",
+    "task_id": "task_uid",
+    "namespace": "namespace",
+}
 
 
 def types(keys: Keys) -> Mapping[str, type]:

@@ -14,9 +14,15 @@ from libs.base.errors import Forbidden
 from libs.service.app import App, Given, Ports
 from libs.service.manifest import Manifest
 from libs.service.shell import serve
+from libs.testing.blobs import FolderBlobs
 from libs.testing.clock import VirtualClock
+from libs.testing.cluster import MemoryCluster
+from libs.testing.cluster_wire import connect
+from services.pipelines.adapters.artifact_bytes import StoredBytes
+from services.pipelines.api import lineage
 from services.pipelines.api.v2beta1.rest import rest
 from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
+from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.desk import Means
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kfp_2.17.0"
@@ -30,6 +36,7 @@ class Server:
     ports: Ports
     means: Means
     clock: VirtualClock
+    blobs: FolderBlobs
     http: httpx.AsyncClient
 
     async def get(self, path: str, **query: Any) -> Body:
@@ -70,20 +77,21 @@ def store_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def server(store_url: str) -> AsyncIterator[Server]:
-    clock, made = VirtualClock(), {}
+async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+    clock, blobs, made = VirtualClock(), FolderBlobs(tmp_path / "blobs"), {}
 
     def routers(ports: Ports) -> Any:
         made["ports"], made["means"] = ports, means(ports)
-        return [rest(made["means"])]
+        artifacts = Artifacts(made["means"], StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids))))
+        return [rest(made["means"], artifacts), lineage.router(artifacts)]
 
-    manifest = Manifest(name="pipelines", routes=("/apis/v2beta1",))
+    manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))
     app = App(manifest=manifest, settings=PipelinesSettings, routers=routers, migrations=MIGRATIONS)
     settings = PipelinesSettings(service="pipelines", store_url=store_url, insecure=True)
     async with serve(app, settings, Given(clock=clock)) as running:
         transport = httpx.ASGITransport(running.asgi)
         async with httpx.AsyncClient(transport=transport, base_url="http://pipelines/apis/v2beta1") as http:
-            yield Server(made["ports"], made["means"], clock, http)
+            yield Server(made["ports"], made["means"], clock, blobs, http)
 
 
 @pytest.fixture

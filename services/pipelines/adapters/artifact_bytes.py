@@ -1,0 +1,48 @@
+"""The Bytes port: what runs stored in the platform's bucket, and what a running step has printed so far."""
+
+from __future__ import annotations
+
+from libs.base.errors import NotFound, TooLarge
+from libs.blobs import Blobs, NoSuchBlob
+from libs.cluster import Cluster
+from services.pipelines.domain.catalog.borders import foreign
+
+LINES_MAX = 10_000
+LINK_S = 900
+
+
+class StoredBytes:
+    """`bucket` is the name of what `blobs` reads; of it, only what runs of the asked namespace wrote is shown."""
+
+    def __init__(self, blobs: Blobs, bucket: str, cluster: Cluster) -> None:
+        self._blobs, self._bucket, self._cluster = blobs, bucket, cluster
+
+    def link(self, namespace: str, uri: str) -> str:
+        key = self._key(namespace, uri)
+        return self._blobs.presign(key, expires_s=LINK_S) if key else ""
+
+    async def read(self, namespace: str, uri: str, most: int) -> bytes | None:
+        key = self._key(namespace, uri)
+        found = await self._blobs.stat(key) if key else None
+        if not key or found is None:
+            return None
+        if found.size > most:
+            raise TooLarge(f"{uri} has {found.size} bytes, at most {most} are read here: use its download_url")
+        try:
+            return await self._blobs.read(key)
+        except NoSuchBlob:
+            return None
+
+    async def printed(self, namespace: str, pod: str) -> str | None:
+        try:
+            lines = [line async for line in self._cluster.logs(namespace, pod, tail=LINES_MAX)]
+        except NotFound:
+            return None
+        return "".join(f"{line}\n" for line in lines)
+
+    def _key(self, namespace: str, uri: str) -> str:
+        """Empty for what is not the namespace's own."""
+        home = f"s3://{self._bucket}/pipelines"
+        if not uri.startswith(f"{home}/") or foreign(uri, home, namespace):
+            return ""
+        return uri.removeprefix(f"s3://{self._bucket}/")

@@ -1,0 +1,25 @@
+"""ArtifactService of KFP's API, as far as it reads (artifact.proto, artifacts.proto of its v2beta1)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from fastapi import APIRouter
+
+from services.pipelines.api.v2beta1.route import Named, User, paging
+from services.pipelines.domain.catalog import keys
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.handlers.artifacts import Artifacts
+
+PAGING = paging(keys.ARTIFACT)
+View = Literal["ARTIFACT_VIEW_UNSPECIFIED", "BASIC", "DOWNLOAD", "RENDER"]
+
+
+def add_to(made: APIRouter, desk: Artifacts) -> None:
+    @made.get("/artifacts")
+    async def list_artifacts(user: User, namespace: Named = "", page: Page = PAGING) -> dict[str, Any]:
+        return await desk.list(user, namespace, page)
+
+    @made.get("/artifacts/{id}")
+    async def get(user: User, id: str, view: View = "BASIC") -> dict[str, Any]:
+        return await desk.get(user, id, with_link=view in ("DOWNLOAD", "RENDER"))
