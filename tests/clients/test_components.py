@@ -1,0 +1,108 @@
+"""The component library: on real data as functions, and as the README's pipeline from data to a promoted canary."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from millstream.client import Client as Sdk
+
+from tests.clients.conftest import HERE, ROOT, environment
+from tests.platform import Platform, run
+
+SDK = str(ROOT / "sdk")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    given = json.dumps({"folder": str(tmp_path_factory.mktemp("data"))})
+    env = {**os.environ, "PYTHONPATH": SDK, "PYTHONWARNINGS": "ignore"}
+    command = [str(environment("components") / "python"), str(HERE / "programs" / "components_data.py"), given]
+    return dict(json.loads(run(command, env, timeout_s=240).rsplit("RESULT ", 1)[1]))
+
+
+@pytest.mark.timeout(300)
+def test_the_compiled_components_are_those_of_the_functions(told: dict[str, Any]) -> None:
+    """Else: PYTHONPATH=sdk .venvs/components/bin/python -m millstream.components.compiling"""
+    assert told["compiled"] == [[], []]
+
+
+def test_tables_are_read_in_all_their_forms_and_written_back(told: dict[str, Any]) -> None:
+    read = told["reading"]
+    assert (read["digits.csv"], read["digits.bin"], read["few"]) == ([1797, 65], [1797, 65], [5, 2])
+    assert read["back"]
+    assert "uri 'ftp://x/y' must begin with" in read["unknown"]
+
+
+def test_a_split_keeps_the_shares_and_is_the_same_again(told: dict[str, Any]) -> None:
+    assert told["checking"]["shares"] == [[44, 53, 36], [15, 18, 12]]
+    assert told["checking"]["same"]
+
+
+def test_good_rows_pass_their_schema_and_bad_ones_are_told_one_by_one(told: dict[str, Any]) -> None:
+    found, checked = "\n".join(told["checking"]["problems"]), told["checking"]
+    assert checked["good"] and checked["page"]
+    assert checked["mean"] == pytest.approx(13.0006, abs=1e-3)
+    for sentence in (
+        "there are 45 rows, at least 100 are wanted",
+        "alcohol: 2.2% are empty, at most 0.0% may be",
+        "alcohol: 1 values lie beyond max",
+        "hue: is missing",
+        "label: has type string, int64 is wanted",
+    ):
+        assert sentence in found
+    assert checked["stopped"].startswith("ValueError: the data is not valid: alcohol")
+
+
+def test_the_best_of_the_candidates_is_chosen_and_right_about_unseen_rows(told: dict[str, Any]) -> None:
+    trained = told["training"]
+    chosen, score = trained["best"]
+    assert chosen and score > 0.9
+    for kind in ("sklearn", "xgboost"):
+        assert trained[kind]["accuracy"] > 0.93 and trained[kind]["auc"] > 0.97
+        assert trained[kind]["shown"] == ["confidenceMetrics", "confusionMatrix"]
+    assert trained["regression"]["r2"] > 0.3
+
+
+def test_predictions_are_as_good_as_the_figures_say(told: dict[str, Any]) -> None:
+    trained = told["training"]
+    assert (trained["rows"], trained["columns"]) == (113, ["label", "prediction", "p_0", "p_1"])
+    assert trained["hits"] == pytest.approx(trained["xgboost"]["accuracy"])
+
+
+def test_what_cannot_be_trained_is_refused_by_its_name(told: dict[str, Any]) -> None:
+    assert "estimator 'os.system'" in told["training"]["refused"]
+    assert "column 'price' is not in the table" in told["training"]["missing"]
+
+
+def test_a_model_behind_a_transformer_takes_texts_and_gaps(told: dict[str, Any]) -> None:
+    made = told["features"]
+    assert {"sex_f", "sex_m"} <= set(made["columns"]) and made["same"] and made["gaps"] == 0
+    assert made["r2"] > 0.3
+
+
+def test_a_moved_column_is_found_and_chance_is_not(told: dict[str, Any]) -> None:
+    assert told["drift"] == {"still": [False, []], "moved": [True, ["alcohol"]]}
+
+
+@pytest.mark.timeout(420)
+def test_the_readme_pipeline_ends_with_a_promoted_canary(platform: Platform) -> None:
+    """Twice, by the unmodified kfp: the second run's model is a canary beside the first and takes its place."""
+    program = str(ROOT / "examples" / "pipelines" / "digits.py")
+    env = {**os.environ, "PYTHONPATH": SDK, "PYTHONWARNINGS": "ignore", "HOME": str(platform.home / "user")}
+    command = [str(environment("kfp") / "python"), program, platform.http]
+    revisions = []
+    with Sdk.from_home(Path(platform.home)) as client:
+        for more in ([], ["seed=8"]):
+            printed = run([*command, *more], env, timeout_s=200)
+            assert "SUCCEEDED  promote-model" in printed and "SUCCEEDED  pick-best" in printed, printed
+            part = client.get("inferenceservices", "digits-pipeline")["status"]["components"]["predictor"]
+            assert [one["percent"] for one in part["traffic"]] == [100]
+            revisions.append(part["latestReadyRevision"])
+        said = client.request("GET", "/api/model_registry/v1/registered_models").json()["items"]
+        client.delete("inferenceservices", "digits-pipeline")
+    assert revisions[0] != revisions[1]
+    assert "digits-pipeline" in [one["name"] for one in said]
