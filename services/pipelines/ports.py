@@ -117,6 +117,10 @@ class Bytes(Protocol):
         """None for what is not there, or not the namespace's own. Raises TooLarge."""
         ...
 
+    async def files(self, namespace: str, uri: str) -> Sequence[tuple[str, int]]:
+        """What lies there: paths below it with their sizes, one with an empty path where it is an object itself."""
+        ...
+
     async def printed(self, namespace: str, pod: str) -> str | None:
         """None for a pod that is not there."""
         ...

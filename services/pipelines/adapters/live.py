@@ -11,6 +11,7 @@ from uuid import UUID, uuid5
 from libs.store import Reader
 from services.pipelines.adapters.runs import TASKS, ReadRuns
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.domain.engine.forking import Earlier, followers
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.records import Artifact, Outputs, TaskRecord
 from services.pipelines.domain.engine.words import RunFacts, RunOptions
@@ -32,6 +33,8 @@ class LiveRun:
     stored: dict[str, TaskRecord]
     numbers: dict[str, int]
     caches: dict[str, str] = field(default_factory=dict)
+    earlier: Earlier | None = None
+    """The run that this one is a fork of."""
     fresh: bool = True
     """It was loaded and not yet advanced: what was started before may have no pod."""
 
@@ -87,7 +90,18 @@ async def load(reader: Reader, specs: Specs, id: str) -> LiveRun | None:
         stored=stored,
         numbers={record.path: number for number, record in enumerate(records)},
         caches={record.path: str(why) for record, (_, why) in zip(records, rows, strict=True)},
+        earlier=await earlier_of(reader, specs, run, pipeline),
     )
+
+
+async def earlier_of(reader: Reader, specs: Specs, run: Run, pipeline: Pipeline) -> Earlier | None:
+    """What a fork keeps; nothing of a run that is deleted by now: its steps are done again."""
+    old = await ReadRuns(reader).get(run.options.fork_of) if run.options.fork_of else None
+    if old is None:
+        return None
+    records = {record.path: record for record in await ReadRuns(reader).tasks(old.id)}
+    anew = frozenset(run.options.anew)
+    return Earlier(await specs.of(reader, old.spec), records, anew, followers(pipeline, anew))
 
 
 def facts_of(run: Run) -> RunFacts:
@@ -99,5 +113,8 @@ def facts_of(run: Run) -> RunFacts:
         root=run.root,
         parameters=run.parameters,
         created_at=datetime.fromtimestamp(run.created_ms / 1000, UTC),
-        options=RunOptions(deadline_s=run.options.timeout_s or None),
+        options=RunOptions(
+            deadline_s=run.options.timeout_s or None,
+            only=frozenset(run.options.anew) if run.options.only else frozenset(),
+        ),
     )

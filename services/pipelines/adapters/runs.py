@@ -23,7 +23,7 @@ from libs.base import Clock, Conflict, Ids, NotFound
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.engine.records import TaskRecord
-from services.pipelines.domain.runs import Artifact, NewRun, Run, RunOptions
+from services.pipelines.domain.runs import Artifact, NewRun, Run, RunOptions, drafted
 
 RESOURCE = "runs.pipelines"
 COLUMNS = (
@@ -81,28 +81,7 @@ class SqlRuns(ReadRuns):
 
     async def create(self, new: NewRun) -> Run:
         now, id = self._now(), new.id or self._ids.uid()
-        run = Run(
-            id=id,
-            namespace=new.namespace,
-            name=new.name,
-            spec=new.spec,
-            pipeline_name=new.pipeline_name,
-            state=words.PENDING,
-            storage_state=words.AVAILABLE,
-            parameters=new.parameters,
-            experiment_id=new.experiment_id,
-            description=new.description,
-            service_account=new.service_account,
-            pipeline_id=new.pipeline_id,
-            version_id=new.version_id,
-            recurring_run_id=new.recurring_run_id,
-            root=f"{(new.root or f'{self._home}/{new.namespace}').rstrip('/')}/{id}",
-            options=new.options,
-            error="",
-            history=((now, words.PENDING),),
-            created_ms=now,
-            scheduled_ms=now if new.scheduled_ms is None else new.scheduled_ms,
-        )
+        run = drafted(new, id, now, self._home)
         await self._uow.later(INSERT, *_values(run))
         await self._wish(id, ADVANCE)
         self._say(_created(run))

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from libs.store import UnitOfWork
+from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
 from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.cache import Fingerprint, explain, fingerprint
@@ -17,6 +17,7 @@ from services.pipelines.domain.importing import imported
 from services.pipelines.domain.steps.values import StepOrder
 
 HIT = "hit: everything that its outputs follow from is as it was"
+ANEW = "off: it is to run anew"
 OFF = "off: the run asks for no caching"
 INVALID_ARGUMENT = 3
 
@@ -80,7 +81,7 @@ async def _round(
             case End():
                 settled.end = decision
             case Start(record):
-                found = await _start(uow, settled, record, bucket)
+                found = await answer(uow, settled, record, bucket)
                 if isinstance(found, StepOrder):
                     settled.starts.append(StartNow(record, found, again))
                 else:
@@ -88,7 +89,7 @@ async def _round(
     return ended
 
 
-async def _start(uow: UnitOfWork, settled: Settled, record: TaskRecord, bucket: str) -> StepOrder | Succeeded | Failed:
+async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: str) -> StepOrder | Succeeded | Failed:
     """What its pod is to do, or what it comes to without one."""
     live = settled.live
     if record.kind == Kind.IMPORTER:
@@ -98,25 +99,36 @@ async def _start(uow: UnitOfWork, settled: Settled, record: TaskRecord, bucket: 
         order = live.order(record)
     except (ValueError, KeyError) as error:
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
-    return await _kept(uow, settled, record, order) or order
+    return _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
 
-async def _kept(uow: UnitOfWork, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
+def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | None:
+    """What a fork keeps of the run that it is a fork of."""
+    found = live.earlier.kept(live.pipeline, record) if live.earlier else None
+    if found is not None:
+        live.caches[record.path] = f"kept: as the run {live.run.options.fork_of} left it"
+    return found
+
+
+async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
     task = live.task(record, settled.changed)
     if task is None or not task.caching.enabled or is_claim(order.image):
         return None
+    if live.earlier is not None and live.earlier.is_anew(record.path):
+        live.caches[record.path] = ANEW
+        return None
     if live.run.options.cache is False:
         live.caches[record.path] = OFF
         return None
     made = fingerprint(live.pipeline, record, order, task)
-    found = await uow.rows(FIND_CACHE, live.run.namespace, made.key)
+    found = await reader.rows(FIND_CACHE, live.run.namespace, made.key)
     if found:
         live.caches[record.path] = HIT
         uid, outputs = found[0]
         return Succeeded(Outputs.from_json(json.loads(outputs)), cached_from=str(uid))
-    newest = await uow.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
+    newest = await reader.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
     live.caches[record.path] = explain(made.parts, json.loads(newest[0][0]) if newest else None)
     return None
 

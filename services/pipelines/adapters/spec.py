@@ -30,7 +30,7 @@ def canonical(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, An
 
 
 def pipeline_of(body: str) -> Pipeline:
-    """The pipeline of a stored body, the JSON `{"pipeline_spec": ..., "platform_spec": ...}` of what `canonical` gave."""
+    """The pipeline of a stored body: JSON, `{"pipeline_spec": ..., "platform_spec": ...}` of what `canonical` gave."""
     spec, platform = parted(json.loads(body))
     return read(spec, platform)
 

@@ -17,12 +17,18 @@ AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever."""
+    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever.
+
+    A fork keeps what the run `fork_of` has done, but for the paths in `anew` and what follows from them; with `only` it
+    does no more than those need."""
 
     cache: bool | None = None
     timeout_s: float = 0.0
     queue: str = ""
     priority_class: str = ""
+    fork_of: str = ""
+    anew: tuple[str, ...] = ()
+    only: bool = False
 
     def to_json(self) -> dict[str, Any]:
         plain = RunOptions()
@@ -31,7 +37,7 @@ class RunOptions:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> RunOptions:
         known = {name: value for name, value in told.items() if name in cls.__dataclass_fields__}
-        return cls(**known)
+        return cls(**{**known, "anew": tuple(known.get("anew", ()))})
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,32 @@ class Artifact:
     size: int
     metadata: Mapping[str, Any]
     created_ms: int
+
+
+def drafted(new: NewRun, id: str, now_ms: int, home: str) -> Run:
+    """The run as it begins; `home` is the URI below which namespaces keep their runs' outputs."""
+    return Run(
+        id=id,
+        namespace=new.namespace,
+        name=new.name,
+        spec=new.spec,
+        pipeline_name=new.pipeline_name,
+        state=PENDING,
+        storage_state=AVAILABLE,
+        parameters=new.parameters,
+        experiment_id=new.experiment_id,
+        description=new.description,
+        service_account=new.service_account,
+        pipeline_id=new.pipeline_id,
+        version_id=new.version_id,
+        recurring_run_id=new.recurring_run_id,
+        root=f"{(new.root or f'{home}/{new.namespace}').rstrip('/')}/{id}",
+        options=new.options,
+        error="",
+        history=((now_ms, PENDING),),
+        created_ms=now_ms,
+        scheduled_ms=now_ms if new.scheduled_ms is None else new.scheduled_ms,
+    )
 
 
 def task_uid(run_id: str, path: str) -> str:

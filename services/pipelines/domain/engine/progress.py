@@ -9,6 +9,7 @@ from services.pipelines.domain.engine import outputs
 from services.pipelines.domain.engine.book import Book
 from services.pipelines.domain.engine.inputs import InputError, resolve
 from services.pipelines.domain.engine.items import items_of, merged, own_inputs
+from services.pipelines.domain.engine.only import Only
 from services.pipelines.domain.engine.open import Graph, Loop
 from services.pipelines.domain.engine.records import Error, Kind, State, TaskRecord, Values
 from services.pipelines.domain.engine.words import End, Start
@@ -28,6 +29,7 @@ class Progress:
         self.loops: dict[str, Loop] = {}
         self.retries: list[tuple[datetime, str]] = []
         self.failing = False
+        self._only = Only(book.pipeline, book.run.options.only)
         self._ready: deque[tuple[str, str]] = deque()
         self._ended: deque[str] = deque()
         self._open_ones: deque[str] = deque()
@@ -121,6 +123,8 @@ class Progress:
 
     def _why_not(self, graph: Graph, task: Task) -> str:
         """Why a task is left out though its upstream has ended; nothing if it is to begin."""
+        if not self._only.wants(graph.path, graph.dag, task.name):
+            return "NotWanted"
         if task.always:
             return ""
         states = [self.book.all[f"{graph.path}/{each}"].state for each in task.upstream]

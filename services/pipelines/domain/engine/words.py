@@ -13,11 +13,13 @@ class RunOptions:
     """deadline_s  the run fails after so many seconds (None: never)
     fail_fast   after a failure nothing more is begun, but what must always run; else all that can still run does
     losses_max  how often an attempt without a result is made again at no cost to the user's retries
+    only        paths of steps: what they do not need is left out (none: all is wanted)
     """
 
     deadline_s: float | None = None
     fail_fast: bool = False
     losses_max: int = 3
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
