@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from libs.base.errors import NotFound, TooLarge
 from libs.blobs import Blobs, NoSuchBlob
 from libs.cluster import Cluster
 from services.pipelines.domain.catalog.borders import foreign
 
-LINES_MAX = 10_000
+LINES_MAX, FILES_MAX = 10_000, 10_000
 LINK_S = 900
 
 
@@ -27,11 +29,20 @@ class StoredBytes:
         if not key or found is None:
             return None
         if found.size > most:
-            raise TooLarge(f"{uri} has {found.size} bytes, at most {most} are read here: use its download_url")
+            raise TooLarge(f"{uri} has {found.size} bytes, at most {most} are read here: read it from the bucket")
         try:
             return await self._blobs.read(key)
         except NoSuchBlob:
             return None
+
+    async def files(self, namespace: str, uri: str) -> Sequence[tuple[str, int]]:
+        key = self._key(namespace, uri)
+        if not key:
+            return []
+        if (found := await self._blobs.stat(key)) is not None:
+            return [("", found.size)]
+        below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX)
+        return [(each.key[len(key.rstrip("/")) + 1 :], each.size) for each in below]
 
     async def printed(self, namespace: str, pod: str) -> str | None:
         try:

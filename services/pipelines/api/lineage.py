@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from services.pipelines.api.v2beta1.route import Named, Route, User
@@ -40,6 +40,16 @@ def _artifacts(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/artifacts/{id}/view")
     async def view(user: User, id: str) -> dict[str, Any]:
         return await desk.view(user, id)
+
+    @made.get("/artifacts/{id}/files")
+    async def files(user: User, id: str) -> dict[str, Any]:
+        return await desk.files(user, id)
+
+    @made.get("/artifacts/{id}/content", response_class=Response)
+    async def content(user: User, id: str, path: Annotated[str, Query(max_length=1024)] = "") -> Response:
+        """Never as a page: a step may have written a script into it."""
+        headers = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+        return Response(await desk.content(user, id, path), media_type="application/octet-stream", headers=headers)
 
     @made.get("/artifacts/{id}/lineage")
     async def lineage(user: User, id: str, direction: Named = "both") -> dict[str, Any]:

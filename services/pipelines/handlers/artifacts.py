@@ -20,7 +20,7 @@ from services.pipelines.handlers.desk import Means, Object, there
 from services.pipelines.handlers.runs import PLURAL
 from services.pipelines.ports import Bytes, Lineage
 
-TEXT_MAX, LOG_MAX = 16 * 2**20, 64 * 2**20
+TEXT_MAX, LOG_MAX, CONTENT_MAX = 16 * 2**20, 64 * 2**20, 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Artifacts:
     """Whoever may look at runs of a namespace may look at what they made; raises ApiError for whatever is refused."""
 
     means: Means
-    bytes: Bytes
+    stored: Bytes
 
     async def list(self, user: Any, namespace: str, page: Page) -> Object:
         space = self.means.space(namespace)
@@ -50,15 +50,28 @@ class Artifacts:
     async def get(self, user: Any, id: str, with_link: bool = False) -> Object:
         """`with_link` adds a URL that reads the bytes for a while."""
         found = await self._fetched(user, id)
-        return lineage.shown(found, self.bytes.link(found.namespace, found.uri) if with_link else "")
+        return lineage.shown(found, self.stored.link(found.namespace, found.uri) if with_link else "")
 
     async def view(self, user: Any, id: str) -> Object:
         """What a viewer draws of it."""
         found = await self._fetched(user, id)
         if found.kind not in viewing.TEXTS:
             return viewing.view(found)
-        data = await self.bytes.read(found.namespace, found.uri, TEXT_MAX)
+        data = await self.stored.read(found.namespace, found.uri, TEXT_MAX)
         return viewing.view(found, there(data, "stored object", found.uri).decode(errors="replace"))
+
+    async def files(self, user: Any, id: str) -> Object:
+        """What the artifact is made of, with a path below it for each file of a folder."""
+        found = await self._fetched(user, id)
+        files = await self.stored.files(found.namespace, found.uri)
+        return {"files": [{"path": path, "size": str(size)} for path, size in files]}
+
+    async def content(self, user: Any, id: str, path: str) -> bytes:
+        """Its bytes, or those of one file below it."""
+        found = await self._fetched(user, id)
+        uri = f"{found.uri.rstrip('/')}/{path}" if path else found.uri
+        data: bytes = there(await self.stored.read(found.namespace, uri, CONTENT_MAX), "stored object", uri)
+        return data
 
     async def tasks(self, user: Any, run_id: str) -> Object:
         """The run's tasks as they are recorded, with why their outputs came from the cache or not."""
@@ -81,12 +94,12 @@ class Artifacts:
         task = there(next((each for each in tasks if each.uid == task_id), None), "task", task_id)
         if task.kind == Kind.STEP and not task.over:
             pod = pod_name(run.id, task.name, task.path, task.attempt)
-            if (printed := await self.bytes.printed(run.namespace, pod)) is not None:
+            if (printed := await self.stored.printed(run.namespace, pod)) is not None:
                 return printed
         async with self.means.look() as needs:
             uid = task.cached_from or task.uid
             kept, _, _ = await needs.artifacts.list(_logs_of(uid), namespace=run.namespace)
-        data = await self.bytes.read(run.namespace, kept[0].uri, LOG_MAX) if kept else None
+        data = await self.stored.read(run.namespace, kept[0].uri, LOG_MAX) if kept else None
         return str(there(data, "output of the task", task_id).decode(errors="replace"))
 
     async def lineage(self, user: Any, id: str, direction: str) -> Object:
