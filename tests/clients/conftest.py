@@ -100,3 +100,8 @@ def kserve(platform: Platform) -> Client:
 @pytest.fixture(scope="session")
 def triton(platform: Platform) -> Client:
     return _client("tritonclient", platform)
+
+
+@pytest.fixture(scope="session")
+def kfp(platform: Platform) -> Client:
+    return _client("kfp", platform)

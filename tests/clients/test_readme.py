@@ -89,3 +89,18 @@ def test_a_registered_model_is_listed_served_and_asked(kubectl: Client, model_re
     commands = block("sh", "kubectl apply -f service.yaml").replace("digits", "readme")
     assert '"name":"readme"' in shell(kubectl, commands, tmp_path).replace('": "', '":"')
     kubectl.call("kubectl", "delete", "isvc", "readme")
+
+
+@pytest.mark.timeout(240)
+def test_a_pipeline_is_run_shown_debugged_submitted_uploaded_and_started_as_an_object(
+    kfp: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "squares.py").write_text(block("python", "# squares.py"))
+    (tmp_path / "submit.py").write_text(block("python", "# submit.py"))
+    (tmp_path / "squares.yaml").write_text(block("yaml", "# squares.yaml"))
+    told = shell(kfp, block("sh", "millstream pipeline run squares.py"), tmp_path)
+    assert "SUCCEEDED for-loop-1/for-loop-1 [2]/square" in told and "SUCCEEDED for-loop-1/2/square" in told, told
+    assert shell(kfp, "python -W ignore submit.py", tmp_path).count("\nSUCCEEDED\n") == 1
+    told = shell(kfp, block("sh", "kubectl apply -f squares.yaml"), tmp_path)
+    assert "squares-once condition met" in told and "pipelines.pipelinerun.applied.v1" in told, told
+    assert "squares-twice" in told
