@@ -121,7 +121,7 @@ class Parts:
         self.desk = Desk(ports.store, self.specs, self.conductor)
 
     def loops(self) -> Sequence[Work]:
-        recurring = RecurringLoop(Clockwork(means(self._ports)).tick, self._ports.clock)
+        recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
         return [self.conductor.run, self.conductor.pods.run, recurring.run]
 
     def _pods(self, conductor: Conductor) -> Pods:

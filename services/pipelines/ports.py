@@ -67,6 +67,10 @@ class Catalog(Protocol):
         longest first."""
         ...
 
+    async def next_due(self, now_ms: int) -> int | None:
+        """When the next recurring run is due that is not due by now."""
+        ...
+
     async def sweep(self, digest: str) -> None:
         """Forgets a compiled pipeline to which nothing refers any more."""
         ...

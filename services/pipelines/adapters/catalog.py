@@ -126,6 +126,10 @@ class SqlCatalog:
         query = query.order_by(due, col(RecurringRunRow.id)).limit(limit)
         return [self.recurring.item(row) for row in await self._session.exec(query)]
 
+    async def next_due(self, now_ms: int) -> int | None:
+        due = col(RecurringRunRow.due_ms)
+        return (await self._session.exec(select(func.min(due)).where(due > now_ms))).one()
+
     async def sweep(self, digest: str) -> None:
         await settled(self._reader)
         used = [exists().where(col(table.spec) == digest) for table in (VersionRow, RecurringRunRow, RunRow)]

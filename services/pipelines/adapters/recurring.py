@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from libs.base.clock import Clock
-
-EVERY_S = 1.0
-"""The finest step of a cron expression; one look at an index where nothing is due."""
+from services.pipelines.handlers.clockwork import Clockwork
 
 
 class RecurringLoop:
-    """`tick` starts what is due and says how many runs that were."""
+    """Runs on the replica that leads."""
 
-    def __init__(self, tick: Callable[[], Awaitable[int]], clock: Clock) -> None:
-        self._tick, self._clock = tick, clock
+    def __init__(self, clockwork: Clockwork, clock: Clock) -> None:
+        self._clockwork, self._clock = clockwork, clock
 
     async def run(self) -> None:
         while True:
-            if not await self._tick():
-                await self._clock.sleep(EVERY_S)
+            if not await self._clockwork.tick():
+                await self._clock.sleep(await self._clockwork.rest_s())

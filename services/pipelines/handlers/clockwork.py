@@ -18,6 +18,8 @@ from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
 
 BATCH = 100
+LOOK_S = 1.0
+"""How soon it is seen that another replica was told of a recurring run, or that one has room again."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,13 @@ class Clockwork:
         for each in due:
             started += await self._start(each)
         return started
+
+    async def rest_s(self) -> float:
+        """How long nothing is due; never longer than it takes to hear of a new one."""
+        async with self.means.look() as needs:
+            now = needs.now_ms()
+            due = await needs.catalog.next_due(now)
+        return LOOK_S if due is None else min(LOOK_S, (due - now) / 1000)
 
     async def _start(self, found: RecurringRun) -> bool:
         try:

@@ -19,7 +19,8 @@ from libs.testing.clock import VirtualClock
 from libs.testing.cluster import MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.artifact_bytes import StoredBytes
-from services.pipelines.api import lineage
+from services.pipelines.adapters.rehearsal import SqlRehearsal
+from services.pipelines.api import forks, lineage
 from services.pipelines.api.v2beta1.rest import rest
 from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
 from services.pipelines.handlers.artifacts import Artifacts
@@ -83,7 +84,8 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
     def routers(ports: Ports) -> Any:
         made["ports"], made["means"] = ports, means(ports)
         artifacts = Artifacts(made["means"], StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids))))
-        return [rest(made["means"], artifacts), lineage.router(artifacts)]
+        rehearsal = SqlRehearsal(ports.store, clock, "millstream")
+        return [rest(made["means"], artifacts), lineage.router(artifacts), forks.router(made["means"], rehearsal)]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))
     app = App(manifest=manifest, settings=PipelinesSettings, routers=routers, migrations=MIGRATIONS)

@@ -69,7 +69,12 @@ async def test_a_run_is_started_for_each_moment_when_it_comes(server: Server):
     assert (made["status"], made["trigger"]) == ("ENABLED", {"periodic_schedule": {"interval_second": "60"}})
     clockwork = Clockwork(server.means)
     assert await clockwork.tick() == 0
-    for _ in range(3):
+    assert await clockwork.rest_s() == 1.0
+    await server.clock.advance(59.75)
+    assert await clockwork.rest_s() == 0.25, "it is looked at when it is due"
+    await server.clock.advance(0.25)
+    assert await clockwork.tick() == 1
+    for _ in range(2):
         await server.clock.advance(60)
         assert [await clockwork.tick(), await clockwork.tick()] == [1, 0]
     assert await scheduled(server) == ["01:00", "02:00", "03:00"]

@@ -1,0 +1,156 @@
+"""What runs made, found again: artifacts, what they were made of, what a viewer draws, what steps printed."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from libs.base.errors import BadRequest, Forbidden, NotFound
+from libs.testing.blobs import FolderBlobs
+from libs.testing.cluster_wire import connect
+from services.pipelines.adapters.artifact_bytes import StoredBytes
+from services.pipelines.app import PipelinesSettings, means
+from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
+from services.pipelines.handlers.artifacts import Artifacts
+from tests.services.pipelines.api.conftest import only_in
+from tests.services.pipelines.conductor.rig import Rig, rig
+
+BODIES = {"data": b"1,2,3", "page": b"<b>hi</b>", "executor-logs": b"hello\n"}
+MATRIX = {"annotationSpecs": [{"displayName": "a"}, {"displayName": "b"}], "rows": [{"row": [1, 0]}, {"row": [0, 2]}]}
+CURVE = [{"confidenceThreshold": 0.5, "recall": 1.0, "falsePositiveRate": 0.25}]
+METADATA = {
+    "figures": {"accuracy": 0.5, "note": "x"},
+    "classes": {"confusionMatrix": MATRIX, "confidenceMetrics": CURVE},
+}
+TYPES = {"data": "Dataset", "page": "HTML", "figures": "Metrics", "classes": "ClassificationMetrics"}
+
+
+def typed(title: str) -> dict[str, object]:
+    return {"artifactType": {"schemaTitle": f"system.{title}", "schemaVersion": "0.0.1"}}
+
+
+def compiled() -> str:
+    """One step that gives artifacts of all types, and one that reads the data and gives a model."""
+    produced = {"taskOutputArtifact": {"producerTask": "make", "outputArtifactKey": "data"}}
+    tasks = {
+        "make": {"taskInfo": {"name": "make"}, "componentRef": {"name": "comp-make"}},
+        "train": {
+            "taskInfo": {"name": "train"},
+            "componentRef": {"name": "comp-train"},
+            "inputs": {"artifacts": {"data": produced}},
+            "dependentTasks": ["make"],
+        },
+    }
+    for task in tasks.values():
+        task["cachingOptions"] = {"enableCache": True}
+    executor = {"container": {"image": "python:3.11", "command": ["run"]}}
+    components = {
+        "comp-make": {
+            "executorLabel": "exec",
+            "outputDefinitions": {"artifacts": {name: typed(title) for name, title in TYPES.items()}},
+        },
+        "comp-train": {
+            "executorLabel": "exec",
+            "inputDefinitions": {"artifacts": {"data": typed("Dataset")}},
+            "outputDefinitions": {"artifacts": {"model": typed("Model")}},
+        },
+    }
+    return json.dumps(
+        {
+            "pipelineInfo": {"name": "made"},
+            "schemaVersion": "2.1.0",
+            "components": components,
+            "deploymentSpec": {"executors": {"exec": executor}},
+            "root": {"dag": {"tasks": tasks}},
+        }
+    )
+
+
+@pytest.fixture
+async def here(tmp_path: Path) -> AsyncIterator[tuple[Rig, Artifacts]]:
+    """A conductor whose steps store what they promised, and the desk that shows it."""
+    blobs = FolderBlobs(tmp_path / "blobs")
+
+    def play(order: StepOrder) -> StepResult:
+        artifacts = {slot.name: (stored(slot.name, slot.uri),) for slot in order.artifacts}
+        log = stored("executor-logs", f"{order.root}/executor-logs")
+        return StepResult(True, artifacts=artifacts, log=log)
+
+    def stored(name: str, uri: str) -> StoredArtifact:
+        body, path = BODIES.get(name, b""), tmp_path / "blobs" / uri.removeprefix("s3://millstream/")
+        if body:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        return StoredArtifact(name, uri, "sha256:0" if body else "", len(body), 1, METADATA.get(name, {}))
+
+    async with rig(tmp_path, play) as running, running.leading():
+        running.ports.settings = PipelinesSettings(service="pipelines", store_url="", insecure=True)
+        allowed = replace(means(running.ports), allow=only_in("team"))
+        yield running, Artifacts(allowed, StoredBytes(blobs, "millstream", connect(running.cluster)))
+
+
+async def test_an_artifact_leads_back_to_its_data_and_forward_to_what_was_made_of_it(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    run = await running.over(await running.submit(compiled()))
+    made = {each["name"]: each for each in (await desk.of_run(None, run.id))["artifacts"] if each["type"] != "Artifact"}
+    assert {name: each["type"] for name, each in made.items()} == {**TYPES, "model": "Model"}
+    up = await desk.lineage(None, made["model"]["artifact_id"], "up")
+    assert [task["name"] for task in up["tasks"]] == ["train", "make"]
+    assert {each["name"] for each in up["artifacts"]} == {"model", "data"}
+    down = await desk.lineage(None, made["data"]["artifact_id"], "down")
+    assert {each["name"] for each in down["artifacts"]} == {"data", "model", "executor-logs"}
+    assert down["is_whole"]
+    again = await running.over(await running.submit(compiled()))
+    cached = {each["artifact_id"] for each in (await desk.of_run(None, again.id))["artifacts"]}
+    assert made["model"]["artifact_id"] in cached, "what came from the cache is shown, too"
+    why = {each["path"]: each["cache"] for each in (await desk.cache(None, again.id))["tasks"]}
+    assert why["root/train"].startswith("hit")
+    with pytest.raises(BadRequest, match="sideways"):
+        await desk.lineage(None, made["data"]["artifact_id"], "sideways")
+
+
+async def test_an_artifact_is_read_listed_and_drawn(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    run = await running.over(await running.submit(compiled()))
+    made = {each["name"]: each["artifact_id"] for each in (await desk.of_run(None, run.id))["artifacts"]}
+    listed = await desk.list(None, "team", Page(size=2))
+    assert (len(listed["artifacts"]), listed["total_size"]) == (2, 7)
+    assert await desk.content(None, made["data"], "") == BODIES["data"]
+    assert (await desk.files(None, made["data"]))["files"] == [{"path": "", "size": "5"}]
+    drawn = {name: await desk.view(None, made[name]) for name in (*TYPES, "model")}
+    assert drawn["page"] == {"kind": "html", "text": "<b>hi</b>"}
+    assert drawn["figures"] == {"kind": "metrics", "metrics": {"accuracy": 0.5}}
+    assert drawn["classes"]["confusion_matrix"] == {"labels": ["a", "b"], "rows": [[1, 0], [0, 2]]}
+    point = {"threshold": 0.5, "true_positive_rate": 1.0, "false_positive_rate": 0.25}
+    assert drawn["classes"]["roc_curve"] == [point]
+    assert drawn["data"] == drawn["model"] == {"kind": "none"}
+    with pytest.raises(NotFound):
+        await desk.content(None, made["data"], "../../../../../secret")
+
+
+async def test_what_a_step_printed_is_found_by_its_task_also_when_it_came_from_the_cache(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    for _ in range(2):
+        run = await running.over(await running.submit(compiled()))
+        tasks = {each["path"]: each["uid"] for each in (await desk.tasks(None, run.id))["tasks"]}
+        assert await desk.log(None, run.id, tasks["root/make"]) == "hello\n"
+    with pytest.raises(NotFound, match="task 'gone'"):
+        await desk.log(None, run.id, "gone")
+
+
+async def test_nobody_sees_what_another_namespace_made(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    run = await running.over(await running.submit(compiled()))
+    [made, *_] = (await desk.of_run(None, run.id))["artifacts"]
+    id, theirs = made["artifact_id"], replace(desk, means=replace(desk.means, allow=only_in("other")))
+    for asked in (
+        theirs.get(None, id), theirs.view(None, id), theirs.content(None, id, ""), theirs.lineage(None, id, "up"),
+        theirs.of_run(None, run.id), theirs.tasks(None, run.id), theirs.list(None, "team", Page()),
+    ):  # fmt: skip
+        with pytest.raises(Forbidden):
+            await asked
+    assert (await theirs.list(None, "other", Page()))["artifacts"] == []
+    assert await desk.stored.read("other", made["uri"], 100) is None, "bytes are the namespace's own"
