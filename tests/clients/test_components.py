@@ -26,7 +26,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_the_compiled_components_are_those_of_the_functions(told: dict[str, Any]) -> None:
-    """Else: PYTHONPATH=sdk .venvs/components/bin/python -m millstream.components.compiling"""
+    """Else: PYTHONPATH=sdk .venvs/components/bin/python -m millstream.components"""
     assert told["compiled"] == [[], []]
 
 

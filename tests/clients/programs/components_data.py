@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Metrics, Model
 from millstream import components as library
-from millstream.components.compiling import COMPILED, write
+from millstream.components.__main__ import COMPILED, write
 
 given = json.loads(sys.argv[1])
 FOLDER = Path(given["folder"])

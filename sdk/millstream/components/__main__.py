@@ -1,4 +1,4 @@
-"""`python -m millstream.components.compiling`: writes every component as YAML, as users without this package load them.
+"""`python -m millstream.components`: writes every component as YAML, as users without this package load them.
 
 from kfp import components
 split_table = components.load_component_from_file("sdk/millstream/components/compiled/split_table.yaml")
