@@ -8,7 +8,7 @@ from services.pipelines.adapters.spec import canonical
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.records import Artifact, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import RunOptions, StepEnded, StepStarted, Succeeded, Terminate
-from services.pipelines.domain.ir.model import Pipeline
+from services.pipelines.domain.ir.model import ROOT, Pipeline
 from services.pipelines.domain.ir.reading import read
 from tests.services.pipelines.engine.specs import document, each, graph, pipeline, retried, step, task
 from tests.services.pipelines.engine.world import World, facts, failed, gave
@@ -175,9 +175,9 @@ def test_artifacts_are_gone_through_and_collected_flat() -> None:
     }
     run = world(pipeline(tasks, {"make": make, "use": use, "many": many, "body": body})).go()
     uris = [each.uri for each in run.records["root/end"].inputs.artifacts["ms"]]
-    assert uris == [f"s3://bucket/root/through/{n}/m" for n in range(3)]
+    assert uris == [f"s3://bucket/{ROOT}/through/{n}/m" for n in range(3)]
     given = run.records["root/through/1"].inputs.artifacts["d"]
-    assert given == (Artifact("d", "s3://bucket/root/loop/1/make/d", "system.Dataset"),)
+    assert given == (Artifact("d", f"s3://bucket/{ROOT}/loop/1/make/d", "system.Dataset"),)
 
 
 def _artifact(producer: str, key: str) -> dict[str, str]:
