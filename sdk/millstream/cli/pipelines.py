@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from millstream.cli import pipelinelooks
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
+for command in pipelinelooks.COMMANDS:
+    app.command()(command)
 
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
 COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY}

@@ -1,0 +1,133 @@
+"""`millstream pipeline logs|cache|artifacts|lineage`: what tasks printed, why they ran, what they made of what."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.tree import Tree
+
+from millstream.cli.options import Home, Namespace, connect
+from millstream.cli.show import BAD, GOOD, out, plain_table
+from millstream.errors import ClientError
+
+API = "/pipelines/v1"
+RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
+Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
+
+
+def logs(
+    run: RunWord,
+    task: Annotated[str, typer.Argument(help="A task's name or path; all tasks if left out")] = "",
+    namespace: Namespace = "default",
+    home: Home = None,
+) -> None:
+    """What the run's steps printed, also when their pods are long gone."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, run, namespace)
+        steps = [line for line in runs.tree(found) if not line.is_group and line.task.get("start_time")]
+        chosen = [line for line in steps if task in ("", line.path, line.task["display_name"])]
+        if not chosen:
+            there = ", ".join(line.path for line in steps) or "none yet"
+            raise ClientError(f"no step of the run is called {task!r}; there are {there}")
+        for line in chosen:
+            if len(chosen) > 1:
+                out.print(f"[bold]{escape(line.path)}[/]")
+            path = f"{API}/runs/{found['run_id']}/tasks/{line.task['task_id']}/log"
+            print(_text(client, path), end="")
+
+
+def cache(run: RunWord, namespace: Namespace = "default", output: Output = "table", home: Home = None) -> None:
+    """Why each step's outputs came from the cache, or did not."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, run, namespace)
+        told = client.request("GET", f"{API}/runs/{found['run_id']}/cache").json()["tasks"]
+    if output == "json":
+        out.print_json(json.dumps(told))
+        return
+    rows = [[escape(one["path"].removeprefix("root/")), _coloured(one["cache"])] for one in told]
+    out.print(plain_table(["TASK", "CACHE"], rows) if rows else "no step was looked up in the cache")
+
+
+def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "table", home: Home = None) -> None:
+    """What the run made and imported."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, run, namespace)
+        told = client.request("GET", f"{API}/runs/{found['run_id']}/artifacts").json()["artifacts"]
+    if output == "json":
+        out.print_json(json.dumps(told))
+        return
+    rows = [[one["artifact_id"], one["name"], one["type"], one["artifact_size"], one["uri"]] for one in told]
+    out.print(plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows) if rows else "the run made none")
+
+
+def lineage(
+    artifact: Annotated[str, typer.Argument(help="An artifact's id; `millstream pipeline artifacts RUN` lists them")],
+    output: Annotated[str, typer.Option("--output", "-o", help="tree or json")] = "tree",
+    home: Home = None,
+) -> None:
+    """What an artifact was made from, step by step, and what was made from it."""
+    with connect(home) as client:
+        told = client.request("GET", f"{API}/artifacts/{artifact}/lineage").json()
+    if output == "json":
+        out.print_json(json.dumps(told))
+        return
+    made = {one["artifact_id"]: one for one in told["artifacts"]}
+    out.print(_branch(told, made, artifact, "out", "made from"))
+    if any(edge["kind"] == "in" and edge["artifact_id"] == artifact for edge in told["edges"]):
+        out.print(_branch(told, made, artifact, "in", "gone into"))
+    if not told["is_whole"]:
+        out.print("there is more of it: -o json says where it was cut", style="dim")
+
+
+def _branch(told: dict[str, Any], made: dict[str, Any], root: str, towards: str, title: str) -> Tree:
+    """The tasks beside an artifact and the artifacts beyond them, each once; `towards` is the edge from the artifact to
+    the task: `out` for who made it, `in` for who took it."""
+    beyond = "in" if towards == "out" else "out"
+    tasks = {task["task_id"]: task for task in told["tasks"]}
+    seen: set[str] = set()
+
+    def add(tree: Tree, id: str) -> None:
+        if id in seen:
+            return
+        seen.add(id)
+        for edge in (one for one in told["edges"] if one["artifact_id"] == id and one["kind"] == towards):
+            task = tasks[edge["task_id"]]
+            branch = tree.add(f"{escape(task['path'].removeprefix('root/'))} {escape(_short(task['parameters']))}")
+            for other in told["edges"]:
+                if other["task_id"] == edge["task_id"] and other["kind"] == beyond:
+                    add(branch.add(_artifact(made, other["artifact_id"])), other["artifact_id"])
+
+    whole = Tree(f"{_artifact(made, root)} [dim]{title}[/]")
+    add(whole, root)
+    return whole
+
+
+def _artifact(made: dict[str, Any], id: str) -> str:
+    one = made.get(id)
+    return f"[bold]{escape(one['name'])}[/] {escape(one['type'])} [dim]{escape(one['uri'])}[/]" if one else id
+
+
+def _short(parameters: dict[str, Any]) -> str:
+    text = ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items())
+    return f"({text})" if len(text) <= 100 else f"({text[:97]}...)"
+
+
+def _coloured(why: str) -> str:
+    return f"[{GOOD if why.startswith('hit') else BAD}]{escape(why)}[/]"
+
+
+def _text(client: Any, path: str) -> str:
+    text: str = client.request("GET", path).text
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+COMMANDS = (logs, cache, artifacts, lineage)
