@@ -122,7 +122,7 @@ class Parts:
 
     def loops(self) -> Sequence[Work]:
         recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
-        return [self.conductor.run, self.conductor.pods.run, recurring.run]
+        return [self.conductor.run, recurring.run]
 
     def _pods(self, conductor: Conductor) -> Pods:
         def heard(uid: str, attempt: int, ended: Ended | None) -> None:

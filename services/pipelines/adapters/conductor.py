@@ -106,14 +106,20 @@ class Conductor:
         try:
             await self._load()
             self.leading = True
-            while True:
-                self._bell.clear()
-                await self._turn()
-                if not self._told:
-                    await self._sleep()
+            async with asyncio.TaskGroup() as tasks:
+                # Not before the runs are known: what the cluster tells of their pods first would go unheard.
+                tasks.create_task(self.pods.run())
+                tasks.create_task(self._decide())
         finally:
             self.leading = False
             self._forget_all()
+
+    async def _decide(self) -> None:
+        while True:
+            self._bell.clear()
+            await self._turn()
+            if not self._told:
+                await self._sleep()
 
     async def _load(self) -> None:
         async with self._store.read() as reader:
@@ -185,6 +191,7 @@ class Conductor:
             return None
         if live is not None and not live.run.is_over:
             self._live[id] = live
+            self._steps.update((record.uid, (id, record.path)) for record in live.machine.active())
             if live.run.state == words.CANCELING:
                 live.machine.tell(Terminate())
         return self._live.get(id)
@@ -222,6 +229,8 @@ class Conductor:
 
     async def _outcome(self, ledger: Ledger, live: LiveRun, path: str, result: StepResult) -> Succeeded | Failed:
         record = live.stored[path]
+        if result.started_at is not None:
+            live.begun[path] = result.started_at
         try:
             told = live.order(record)
             found, kept = outcome(told, result), log_of(told, result)
@@ -243,6 +252,7 @@ class Conductor:
         except Exception as error:
             log.exception("run %s cannot be decided about", live.run.id)
             settled = Settled(live, end=End(State.FAILED, _internal(error)), broken=True)
+        settled.changed = {path: live.timed(record) for path, record in settled.changed.items()}
         for record in settled.changed.values():
             await ledger.put(live, record, settled.kept.get(record.path))
         for start in settled.starts:

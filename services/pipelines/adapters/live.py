@@ -35,6 +35,8 @@ class LiveRun:
     caches: dict[str, str] = field(default_factory=dict)
     earlier: Earlier | None = None
     """The run that this one is a fork of."""
+    begun: dict[str, datetime] = field(default_factory=dict)
+    """When programs began that ended before anybody had noted it, by their own word."""
     fresh: bool = True
     """It was loaded and not yet advanced: what was started before may have no pod."""
 
@@ -54,6 +56,13 @@ class LiveRun:
         if dag is not None and record.name in dag.tasks:
             return dag.tasks[record.name]
         return self.task(parent, changed)
+
+    def timed(self, record: TaskRecord) -> TaskRecord:
+        """An ended step with the time at which its program began, as far as that can be true."""
+        begun = self.begun.pop(record.path, None) if record.over else None
+        if begun is None or record.created_at is None or record.ended_at is None or begun.tzinfo is None:
+            return record
+        return replace(record, started_at=min(max(begun, record.created_at), record.ended_at))
 
     def identified(self, outputs: Outputs, record: TaskRecord) -> Outputs:
         """The outputs with an id for every artifact that has none, the same however often an attempt is told."""

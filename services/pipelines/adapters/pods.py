@@ -29,7 +29,7 @@ Key = tuple[str, int]
 Object = dict[str, Any]
 AT_ONCE = 16
 """Calls to the cluster under way at a time."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 LOOK_S = 5.0
 
 
@@ -74,45 +74,48 @@ class Pods:
         self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
         self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
         self._waiting: deque[PodStart] = deque()
-        self._stopped: set[Key] = set()
+        self._settled: set[Key] = set()
+        """Attempts that need no pod any more; forgotten with their pods."""
+        self._unwanted: set[Key] = set()
+        """Those of them whose pod goes even if it still runs."""
         self._busy: set[Key] = set()
         self._seen: dict[Key, Seen] = {}
         self._bell = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
 
     def start(self, wanted: PodStart) -> None:
-        self._stopped.discard(wanted.key)
         self._waiting.append(wanted)
         self._bell.set()
 
     def stop(self, uid: str, attempt: int) -> None:
         """Its pod goes, whether there is one or not yet."""
-        self._stopped.add((uid, attempt))
-        self._busy.discard((uid, attempt))
+        self._settle((uid, attempt))
+        self._unwanted.add((uid, attempt))
         if seen := self._seen.get((uid, attempt)):
             self._call(self._delete(seen))
-        self._bell.set()
 
     def stop_run(self, id: str) -> None:
         """All pods of a run go."""
         for wanted in self._waiting:
             if wanted.order.run_id == id:
-                self._stopped.add(wanted.key)
+                self.stop(*wanted.key)
         for key, seen in self._seen.items():
             if seen.run_id == id:
                 self.stop(*key)
 
     def done(self, uid: str, attempt: int) -> None:
         """The attempt is settled: its pod is about to end, and the next may begin."""
-        self._busy.discard((uid, attempt))
-        self._bell.set()
+        self._settle((uid, attempt))
 
     def forget(self) -> None:
         """This replica no longer leads."""
         self._waiting.clear()
         self._busy.clear()
-        self._stopped.clear()
+        self._settled.clear()
+        self._unwanted.clear()
         self._seen.clear()
+        for call in self._calls:
+            call.cancel()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -129,7 +132,7 @@ class Pods:
             self._bell.clear()
             while self._waiting and len(self._busy) < self._limit and len(self._calls) < AT_ONCE:
                 wanted = self._waiting.popleft()
-                if wanted.key not in self._stopped:
+                if wanted.key not in self._settled:
                     self._busy.add(wanted.key)
                     self._call(self._make(wanted))
             await self._bell.wait()
@@ -147,7 +150,7 @@ class Pods:
 
     async def _make(self, wanted: PodStart) -> None:
         pause = FIRST_PAUSE_S
-        while wanted.key not in self._stopped:
+        while wanted.key not in self._settled:
             try:
                 if is_claim(wanted.order.image):
                     self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
@@ -164,7 +167,7 @@ class Pods:
                 log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
-        if wanted.key in self._stopped:
+        if wanted.key in self._unwanted:
             made = pod(wanted.order, self._site, wanted.service_account)["metadata"]
             await self._delete(Seen(made["namespace"], made["name"], wanted.order.run_id))
 
@@ -179,8 +182,9 @@ class Pods:
                 continue
             if kind == "DELETED":
                 self._seen.pop(key, None)
-                self._stopped.discard(key)
                 self._tell(key, ended(obj, gone=True))
+                self._settled.discard(key)
+                self._unwanted.discard(key)
             else:
                 self._look(key, obj)
 
@@ -191,7 +195,7 @@ class Pods:
         )
         found = ended(obj)
         if found is None:
-            if key not in self._busy and key not in self._stopped:
+            if key not in self._settled:
                 self._busy.add(key)
             if is_running(obj):
                 self._heard(*key, None)
@@ -205,10 +209,14 @@ class Pods:
                 self._call(self._delete(seen))
 
     def _tell(self, key: Key, found: Ended | None) -> None:
-        self._busy.discard(key)
-        self._bell.set()
+        self._settle(key)
         if found is not None:
             self._heard(*key, found)
+
+    def _settle(self, key: Key) -> None:
+        self._settled.add(key)
+        self._busy.discard(key)
+        self._bell.set()
 
     async def _sweep(self) -> None:
         """Clears away what has ended and been kept long enough; a call that failed is made again."""

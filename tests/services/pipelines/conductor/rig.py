@@ -69,14 +69,13 @@ class Rig:
         """The conductor and its pods run; the cluster's machine plays what each pod does."""
         self.build()
         self.cluster.on_change.append(self._note)
-        tasks = [asyncio.ensure_future(self.conductor.run()), asyncio.ensure_future(self.conductor.pods.run())]
+        task = asyncio.ensure_future(self.conductor.run())
         try:
             yield
         finally:
             self.cluster.on_change.remove(self._note)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _note(self, happening: Happening) -> None:
         if happening.type == "ADDED" and happening.address.plural == "pods":

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from libs.testing.cluster import Address
 from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.steps.values import StepOrder, StepResult
@@ -146,3 +147,26 @@ async def test_claims_are_made_and_removed_without_a_pod_and_only_those_that_a_r
         assert made.endswith("-words")
         assert not here.cluster.list("", "persistentvolumeclaims", "team")
         assert {order.image for order in here.orders} == {"python:3.11"}
+
+
+async def test_pods_that_ended_while_nobody_led_are_made_anew_and_hold_no_place(tmp_path: Path):
+    never = asyncio.Event()
+
+    async with rig(tmp_path, added, limit=2) as here:
+        run = await here.submit(chain(1, cached=False))
+        other = await here.submit(chain(1, cached=False))
+        async with here.leading():
+
+            async def hang(uid: str, attempt: int) -> None:
+                await never.wait()
+
+            here.desk.order_of = hang
+            await until(lambda: len(here.cluster.list("", "pods")) == 2)
+        for pod in here.cluster.list("", "pods"):
+            at = Address("", "pods", "team", pod["metadata"]["name"])
+            here.cluster.patch(at, {"status": {"phase": "Failed"}}, status=True)
+        async with here.leading():
+            for one in (run, other):
+                ended = await here.over(one)
+                assert ended.state == "SUCCEEDED"
+                assert (await here.tasks(ended))["root/add-0"].losses == 1
