@@ -37,7 +37,7 @@ def documents(platform: Platform) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every OpenAPI document that the gateway shows."""
     index = requests.get(f"{platform.http}/openapi/v3", timeout=10).json()["paths"]
     paths = [entry["serverRelativeURL"] for entry in index.values()]
-    for path in [*paths, "/openapi/trainer.json", "/openapi/registry.json"]:
+    for path in [*paths, "/openapi/trainer.json", "/openapi/registry.json", "/openapi/pipelines.json"]:
         answer = requests.get(platform.http + path, timeout=10)
         assert answer.status_code == 200, f"{path}: {answer.text}"
         yield path.split("?")[0], answer.json()

@@ -21,8 +21,8 @@ from services.pipelines.domain.catalog.paging import Page, page
 PREFIX = "/apis/v2beta1"
 INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION = 3, 5, 6, 7, 9
 _GRPC = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 9, 413: 3, 415: 3, 422: 3, 429: 8, 501: 12, 503: 14}
-_HTTP = {405: 501, 413: 413, 422: 400}
-"""What the gateway of gRPC answers for codes of HTTP that it does not have itself."""
+_HTTP = {422: 400}
+"""What KFP answers otherwise than HTTP would have it."""
 
 
 def refusal(error: ApiError) -> Response:
