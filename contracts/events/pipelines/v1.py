@@ -99,6 +99,12 @@ class TaskStarted(TaskPlace, ObjectEvent):
     type: ClassVar[str] = "pipelines.task.started.v1"
 
 
+class TaskPaused(TaskPlace, ObjectEvent):
+    """The task waits for a person, who approves or rejects it."""
+
+    type: ClassVar[str] = "pipelines.task.paused.v1"
+
+
 class TaskSucceeded(TaskPlace, ObjectEvent):
     """The task is done. `cached_from` is the uid of the task whose outputs these are, where it did not run itself."""
 

@@ -273,6 +273,9 @@ class Conductor:
         if settled.end is not None:
             self._forget(live.run.id)
             return
+        for record in settled.changed.values():
+            if record.active:
+                self._steps[record.uid] = (live.run.id, record.path)
         for start in settled.starts:
             self._steps[start.record.uid] = (live.run.id, start.record.path)
             self.pods.start(PodStart(start.order, live.run.service_account))

@@ -11,12 +11,14 @@ from services.pipelines.adapters.settling import Settled, answer
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.words import Put, Start, StepEnded
+from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.ir.model import Pipeline
 from services.pipelines.domain.planned import Planned, planned
 from services.pipelines.domain.runs import NewRun, drafted
 from services.pipelines.domain.steps.values import StepOrder
 
 NOT_CACHED = "its outputs are not cached: caching is off for this task"
+APPROVAL = "it waits for approval"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 """The id of a run that there never is."""
 
@@ -50,6 +52,7 @@ class SqlRehearsal:
         record = start.record
         found = await answer(reader, settled, record, self._bucket)
         if isinstance(found, StepOrder):
-            settled.live.caches.setdefault(record.path, NOT_CACHED)
+            why = APPROVAL if is_gate(found.image) else NOT_CACHED
+            settled.live.caches.setdefault(record.path, why)
         else:
             settled.live.machine.tell(StepEnded(record.path, record.attempt, found))

@@ -12,7 +12,8 @@ from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.cache import Fingerprint, explain, fingerprint
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
-from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, Stop, Succeeded
+from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
+from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.importing import imported
 from services.pipelines.domain.steps.values import StepOrder
 
@@ -68,9 +69,9 @@ def _ran_well(record: TaskRecord) -> bool:
 
 async def _round(
     uow: UnitOfWork, settled: Settled, decisions: list[Put | Start | Stop | End], bucket: str, again: bool
-) -> list[StepEnded]:
-    """Sorts decisions; answers what ended without a pod."""
-    ended: list[StepEnded] = []
+) -> list[StepEnded | StepPaused]:
+    """Sorts decisions; answers what ended without a pod, or waits for a person without one."""
+    ended: list[StepEnded | StepPaused] = []
     for decision in decisions:
         match decision:
             case Put(record):
@@ -82,7 +83,9 @@ async def _round(
                 settled.end = decision
             case Start(record):
                 found = await answer(uow, settled, record, bucket)
-                if isinstance(found, StepOrder):
+                if isinstance(found, StepOrder) and is_gate(found.image):
+                    ended.append(StepPaused(record.path, record.attempt))
+                elif isinstance(found, StepOrder):
                     settled.starts.append(StartNow(record, found, again))
                 else:
                     ended.append(StepEnded(record.path, record.attempt, found))
@@ -99,6 +102,8 @@ async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: s
         order = live.order(record)
     except (ValueError, KeyError) as error:
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
+    if is_gate(order.image):
+        return order  # what was decided once is not decided for good
     return _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
 
@@ -138,6 +143,6 @@ def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
     ones (`options.cache`) still leaves them for others."""
     live = settled.live
     task, order = live.task(record, settled.changed), live.order(record)
-    if task is None or not task.caching.enabled or is_claim(order.image):
+    if task is None or not task.caching.enabled or is_claim(order.image) or is_gate(order.image):
         return None
     return fingerprint(live.pipeline, record, order, task)

@@ -14,6 +14,7 @@ from contracts.events.pipelines.v1 import (
     RunSucceeded,
     TaskCanceled,
     TaskFailed,
+    TaskPaused,
     TaskRetried,
     TaskSkipped,
     TaskStarted,
@@ -44,6 +45,8 @@ def of_task(run: Run, before: TaskRecord | None, now: TaskRecord, cache: str) ->
             return [TaskSkipped(**about, reason=now.reason)]
         case State.CANCELED:
             return [TaskCanceled(**about)]
+        case State.PAUSED:
+            return [TaskPaused(**about)]
     if before is not None and now.attempt > before.attempt and not now.waiting:
         return [TaskRetried(**about, message=message, lost=now.losses > before.losses)]
     return []

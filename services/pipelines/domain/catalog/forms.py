@@ -106,6 +106,10 @@ class ForkForm(Source):
     dry_run: StrictBool | None = None
 
 
+class DecisionForm(Form):
+    comment: Text | None = None
+
+
 class CronSchedule(Form):
     cron: Text | None = None
     start_time: Text | None = None

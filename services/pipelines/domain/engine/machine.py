@@ -25,6 +25,7 @@ from services.pipelines.domain.engine.words import (
     RunFacts,
     Start,
     StepEnded,
+    StepPaused,
     StepStarted,
     Stop,
     Succeeded,
@@ -118,9 +119,10 @@ class Machine:
         record = self._book.get(seen.path)
         if record is None or not self.expects(seen.path, seen.attempt):
             return
-        if isinstance(seen, StepStarted):
+        if isinstance(seen, StepStarted | StepPaused):
             if record.state is State.PENDING:
-                self._book.change(record, State.RUNNING, started_at=self._book.now)
+                state = State.RUNNING if isinstance(seen, StepStarted) else State.PAUSED
+                self._book.change(record, state, started_at=self._book.now)
         else:
             self._ended(record, seen)
 

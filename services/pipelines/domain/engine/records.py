@@ -170,10 +170,11 @@ class TaskRecord:
 
     @property
     def active(self) -> bool:
-        """A step or importer that has been started and has not ended: one that should have a pod."""
+        """A step or importer that has been started and has not ended: one that should have a pod, or waits for a
+        person."""
         return (
             self.kind in (Kind.STEP, Kind.IMPORTER)
-            and self.state in (State.PENDING, State.RUNNING)
+            and self.state in (State.PENDING, State.RUNNING, State.PAUSED)
             and not self.waiting
             and self.retry_at is None
         )

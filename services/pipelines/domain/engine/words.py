@@ -61,6 +61,14 @@ class StepStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class StepPaused:
+    """The attempt waits for a person, whose decision is its result."""
+
+    path: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepEnded:
     """The attempt has a result; one of an older attempt, or a second one, changes nothing."""
 
@@ -76,7 +84,7 @@ class Terminate:
     reason: str = "terminated by request"
 
 
-Observation = StepStarted | StepEnded | Terminate
+Observation = StepStarted | StepPaused | StepEnded | Terminate
 
 
 @dataclass(frozen=True, slots=True)
