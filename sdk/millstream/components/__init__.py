@@ -8,6 +8,7 @@ beside this file in `compiled/<name>.yaml`, for `kfp.components.load_component_f
 do it as their pod's service account.
 """
 
+from millstream.components.approval import wait_for_approval
 from millstream.components.checking import describe_table, drift_report, infer_schema, validate_table
 from millstream.components.features import apply_features, tabular_features
 from millstream.components.judging import batch_predict, evaluate, pick_best
@@ -36,5 +37,6 @@ __all__ = [
     "train_torch",
     "train_xgboost",
     "validate_table",
+    "wait_for_approval",
     "write_table",
 ]
