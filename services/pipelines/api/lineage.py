@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
-from services.pipelines.api.v2beta1.route import Named, Route, User
+from services.pipelines.api.v2beta1.route import Named, Route, User, told
 from services.pipelines.handlers.artifacts import Artifacts
 
 
@@ -19,9 +19,9 @@ def router(desk: Artifacts) -> APIRouter:
 
 
 def _runs(made: APIRouter, desk: Artifacts) -> None:
-    @made.get("/runs/{id}/tasks")
-    async def tasks(user: User, id: str) -> dict[str, Any]:
-        return await desk.tasks(user, id)
+    @made.get("/runs/{id}/tasks", response_class=JSONResponse)
+    async def tasks(user: User, id: str) -> Response:
+        return await told(await desk.tasks(user, id))
 
     @made.get("/runs/{id}/tasks/{task_id}/log", response_class=PlainTextResponse)
     async def log(user: User, id: str, task_id: str) -> str:

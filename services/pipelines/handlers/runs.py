@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +40,8 @@ class Runs:
             tasks, reasons = await needs.runs.tasks(id), await needs.runs.cache_reasons(id)
             document = None if run.version_id else await needs.catalog.document(run.spec)
         await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        return run_view.shown(run, document.shown() if document else None, tasks, reasons)
+        whole = document.shown() if document else None
+        return await asyncio.to_thread(run_view.shown, run, whole, tasks, reasons)
 
     async def list(self, user: Any, namespace: str, experiment_id: str, page: Page) -> Object:
         space = await home_of(self.means, experiment_id) if experiment_id else self.means.space(namespace)

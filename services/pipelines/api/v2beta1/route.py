@@ -5,6 +5,8 @@ The codes are gRPC's (google.rpc.Code), the details google.rpc.BadRequest where 
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -60,6 +62,12 @@ class Route(APIRoute):
                 return refusal(error_from_status({"code": error.status_code, "message": str(error.detail)}))
 
         return answer
+
+
+async def told(body: Any) -> Response:
+    """An answer that may be large, such as a run of ten thousand tasks: others are answered while it is written."""
+    text = await asyncio.to_thread(json.dumps, body, separators=(",", ":"))
+    return Response(text, media_type="application/json")
 
 
 def router() -> APIRouter:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 
-from services.pipelines.api.v2beta1.route import Named, User, paging
+from services.pipelines.api.v2beta1.route import Named, User, paging, told
 from services.pipelines.domain.catalog import forms, keys
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.handlers.runs import Runs
@@ -27,9 +28,9 @@ def add_to(made: APIRouter, desk: Runs) -> None:
     ) -> dict[str, Any]:
         return await desk.list(user, namespace, experiment_id, page)
 
-    @made.get("/runs/{id}")
-    async def get(user: User, id: str) -> dict[str, Any]:
-        return await desk.get(user, id)
+    @made.get("/runs/{id}", response_class=JSONResponse)
+    async def get(user: User, id: str) -> Response:
+        return await told(await desk.get(user, id))
 
     @made.delete("/runs/{id}")
     async def delete(user: User, id: str) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def shown_time(ms: int | None) -> str:
 
 
 def shown_moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+    # By far the fastest of the ways to write it: a large run has sixty thousand of them.
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass
