@@ -7,7 +7,7 @@ from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_time
 from services.pipelines.domain.engine.records import TaskRecord
-from services.pipelines.domain.runs import Artifact
+from services.pipelines.domain.runs import Artifact, Run
 
 READ, WROTE, REUSED = "in", "out", "reused"
 UP, DOWN, BOTH = "up", "down", "both"
@@ -36,6 +36,7 @@ class Graph:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     tasks: dict[str, tuple[str, TaskRecord]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str, str], Edge] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     is_whole: bool = True
 
     @property
@@ -46,6 +47,7 @@ class Graph:
         return {
             "artifacts": [shown(artifact) for artifact in self.artifacts.values()],
             "tasks": [_task(run_id, task) for run_id, task in self.tasks.values()],
+            "runs": [_run(run) for run in self.runs.values()],
             "edges": [edge.shown() for edge in self.edges.values()],
             "is_whole": self.is_whole,
         }
@@ -72,6 +74,21 @@ def shown(artifact: Artifact, link: str = "") -> Object:
         "run_id": artifact.run_id,
         "task_id": artifact.task_uid,
         **({"download_url": link} if link else {}),
+    }
+
+
+def _run(run: Run) -> Object:
+    """`spec` is the digest of the compiled pipeline: all the code that the run's steps were."""
+    return {
+        "run_id": run.id,
+        "display_name": run.name,
+        "pipeline": run.pipeline_name,
+        "pipeline_id": run.pipeline_id,
+        "pipeline_version_id": run.version_id,
+        "spec": run.spec,
+        "state": run.state,
+        "parameters": dict(run.parameters),
+        "created_at": shown_time(run.created_ms),
     }
 
 

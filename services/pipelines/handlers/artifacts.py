@@ -111,6 +111,9 @@ class Artifacts:
         async with self.means.look() as needs:
             for way in (UP, DOWN) if direction == BOTH else (direction,):
                 await _walk(needs.lineage, graph, start, way)
+            for run_id in {run_id for run_id, _ in graph.tasks.values()}:
+                if run := await needs.runs.get(run_id):
+                    graph.runs[run_id] = run
         return graph.shown()
 
     async def _run(self, user: Any, id: str) -> tuple[Run, Sequence[TaskRecord]]:

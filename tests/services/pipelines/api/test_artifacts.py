@@ -100,6 +100,7 @@ async def test_an_artifact_leads_back_to_its_data_and_forward_to_what_was_made_o
     up = await desk.lineage(None, made["model"]["artifact_id"], "up")
     assert [task["name"] for task in up["tasks"]] == ["train", "make"]
     assert {each["name"] for each in up["artifacts"]} == {"model", "data"}
+    assert [(each["run_id"], each["pipeline"], each["spec"]) for each in up["runs"]] == [(run.id, "made", run.spec)]
     down = await desk.lineage(None, made["data"]["artifact_id"], "down")
     assert {each["name"] for each in down["artifacts"]} == {"data", "model", "executor-logs"}
     assert down["is_whole"]
