@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from libs.base.clock import Clock
 from libs.resources import Resources
 from services.node.domain.addresses import SERVICES, next_address
-from services.node.domain.naming import endpoints, hosts
+from services.node.domain.naming import endpoints, hosts, selects
 from services.node.domain.pods import FINISHED
 from services.node.ports import HostAlias, PodRuntime
 from services.node.reconcile.kinds import POD, SERVICE
@@ -38,10 +38,21 @@ class Network:
         self._runtime, self._proxies, self._node = runtime, proxies, node
         self._bell = asyncio.Event()
         self._written: dict[str, tuple[HostAlias, ...]] = {}
+        self._names: dict[str, tuple[HostAlias, ...]] = {}
 
     def changed(self) -> None:
         """Something that names or targets depend on has changed."""
+        self._names.clear()
         self._bell.set()
+
+    def concerns(self, pod: Object) -> bool:
+        """Whether names or targets depend on the pod: some Service selects it. Of thousands of short ones none does."""
+        namespace, labels = pod["metadata"]["namespace"], pod["metadata"].get("labels")
+        return any(
+            selects(service["spec"].get("selector"), labels)
+            for service in self._mirror.all(SERVICE)
+            if service["metadata"]["namespace"] == namespace
+        )
 
     async def give_address(self, namespace: str, name: str) -> None:
         """A new service's cluster address."""
@@ -60,8 +71,10 @@ class Network:
         return (*_own(pod), *self._shared(namespace))
 
     def _shared(self, namespace: str) -> tuple[HostAlias, ...]:
-        lines = hosts(namespace, self._mirror.all(SERVICE), self._mirror.all(POD))
-        return tuple(HostAlias(line.ip, line.names) for line in lines)
+        if namespace not in self._names:
+            lines = hosts(namespace, self._mirror.all(SERVICE), self._mirror.all(POD))
+            self._names[namespace] = tuple(HostAlias(line.ip, line.names) for line in lines)
+        return self._names[namespace]
 
     async def run(self) -> None:
         """Follows changes until cancelled."""
@@ -89,15 +102,13 @@ class Network:
         return found
 
     async def _write_hosts(self) -> None:
-        shared: dict[str, tuple[HostAlias, ...]] = {}
         living: set[str] = set()
         for pod in self._mirror.all(POD):
             if not (pod.get("status") or {}).get("podIP") or pod["status"].get("phase") in FINISHED:
                 continue
             namespace, uid = pod["metadata"]["namespace"], pod["metadata"]["uid"]
             living.add(uid)
-            shared.setdefault(namespace, self._shared(namespace))
-            wanted = (*_own(pod), *shared[namespace])
+            wanted = (*_own(pod), *self._shared(namespace))
             if self._written.get(uid) != wanted and await self._runtime.update_hosts(uid, wanted):
                 self._written[uid] = wanted
         self._written = {uid: lines for uid, lines in self._written.items() if uid in living}

@@ -120,7 +120,9 @@ class Controllers:
             return
         if queue := self._queues.get(resource):
             queue.add((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
-        if resource in (POD.resource, SERVICE.resource, ROUTE.resource):
+        if resource in (SERVICE.resource, ROUTE.resource) or (
+            resource == POD.resource and any(self._network.concerns(pod) for pod in (now, before) if pod)
+        ):
             self._network.changed()
             self._edge.changed()
         if resource == POD.resource:

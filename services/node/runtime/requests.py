@@ -65,11 +65,14 @@ def _variables(
 def _warmth(forkable: bool, spec: ContainerSpec, own: bool, ml: bool) -> dict[str, Any]:
     """Which fork servers would do, best first, and which to wait for when none of them is ready.
 
-    The hint MILLSTREAM_WARM=ml|platform|none in a container's environment decides; otherwise the image's name does.
+    The hint MILLSTREAM_WARM=ml|platform|python|none in a container's environment decides; otherwise the image's name
+    does.
     """
     if not forkable:
         return {"zygotes": [], "await": None}
     hint = spec.env.get(WARM)
+    if hint == "python":
+        return {"zygotes": ["python"], "await": "python"}
     wants_ml = ml and (hint == "ml" or (hint is None and not own and images.has_torch(spec.image)))
     if wants_ml:
         return {"zygotes": ["ml"], "await": "ml"}

@@ -45,6 +45,13 @@ PROFILES: dict[str, tuple[str, ...]] = {
         *("jwt", "cryptography.hazmat.primitives.asymmetric.ed25519", "orjson", "yaml", "contracts", "libs"),
     ),
     "ml": ("numpy", "torch", "torch.distributed", "torch.utils.data", "multiprocessing"),
+    # Small, so that forks of it are quick: for short programs, a pipeline's steps first of all.
+    "python": (
+        *("argparse", "ast", "base64", "configparser", "csv", "dataclasses", "datetime", "email.parser", "fcntl"),
+        *("hashlib", "hmac", "http.client", "importlib.metadata", "importlib.util", "inspect", "json", "logging"),
+        *("pathlib", "pkgutil", "random", "runpy", "selectors", "shlex", "shutil", "ssl", "subprocess", "tarfile"),
+        *("tempfile", "traceback", "typing", "urllib.request", "uuid", "zipfile"),
+    ),
 }
 WALKED = {"contracts", "libs"}  # every module below these, except what only tests import
 UNWALKED = ("libs.testing", "contracts.golden")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[1] / "workloads" / "launcher"
 PACKAGE = "millstream_launcher"
-BEGIN = "import sys\n\nfrom millstream_launcher.main import main\n\nsys.exit(main())\n"
+BEGIN = "import sys\n\nfrom millstream_launcher.__main__ import main\n\nsys.exit(main())\n"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can tell: the bytes shall not depend on when they were packed."""
 

@@ -126,8 +126,8 @@ def test_only_the_platforms_own_images_get_its_environment(image: str, own: bool
 
 
 async def test_a_container_chooses_its_fork_server(tmp_path: Path) -> None:
-    preload = {"platform": ("xml.dom",), "ml": ("xml.sax",)}
-    code = "import sys; print(*({'xml.dom', 'xml.sax'} & set(sys.modules)))"
+    preload = {"platform": ("xml.dom",), "ml": ("xml.sax",), "python": ("xml.etree",)}
+    code = "import sys; print(*({'xml.dom', 'xml.sax', 'xml.etree'} & set(sys.modules)))"
     async with bench_in(tmp_path / "home", RuntimeConfig(warm_platform=False, preload=preload)) as bench:
         found = [
             (await bench.run("python", "-c", code, image=image, env={"MILLSTREAM_WARM": hint} if hint else {}))[1]
@@ -136,11 +136,12 @@ async def test_a_container_chooses_its_fork_server(tmp_path: Path) -> None:
                 ("pytorch", ""),
                 ("python:3", ""),
                 ("millstream/x", "ml"),
+                ("python:3", "python"),
                 ("torch", "none"),
             )
         ]
     # an unpromising image takes the ml server once it is there, and does not wait for it before
-    assert found == ["xml.dom", "xml.sax", "xml.sax", "xml.sax", ""]
+    assert found == ["xml.dom", "xml.sax", "xml.sax", "xml.sax", "xml.etree", ""]
 
 
 async def test_two_containers_reduce_over_gloo(bench: Bench) -> None:

@@ -21,6 +21,7 @@ from services.node.runtime.spawner.supervisor import Supervisor
 from services.node.runtime.spawner.zygotes import Zygote
 
 ALREADY_THERE = 3
+PYTHON_IDLE_S = 600.0
 
 
 def main(home: str, options: dict[str, Any]) -> int:
@@ -53,6 +54,7 @@ def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]
     zygotes = {
         "platform": Zygote("platform", loop, paths),
         "ml": Zygote("ml", loop, paths, idle_s=options.get("ml_idle_s")),
+        "python": Zygote("python", loop, paths, idle_s=PYTHON_IDLE_S),
     }
     for name, modules in (options.get("preload") or {}).items():
         zygotes[name].preload = modules

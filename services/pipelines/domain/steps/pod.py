@@ -106,6 +106,8 @@ def _env(order: StepOrder, site: Site) -> list[Json]:
         {"name": "MILLSTREAM_STEP_KEY", "valueFrom": key},
         {"name": "MILLSTREAM_STEP_ROOT", "value": MOUNT},
     ]
+    if "torch" not in order.image:  # a laptop's node then forks the launcher from a small process
+        own.append({"name": "MILLSTREAM_WARM", "value": "python"})
     if site.shares_environments:
         own.append({"name": "MILLSTREAM_STEP_CACHE", "value": CACHE_MOUNT})
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid", "NAMESPACE": "metadata.namespace"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from importlib import metadata
 PLAIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*))?$")
 VALUED = ("--index-url", "-i", "--extra-index-url", "--trusted-host", "--find-links", "-f", "--target", "--prefix")
 OLDER = re.compile(r"""^[^;]*;\s*python_version\s*<\s*["'](\d+)\.(\d+)["']\s*$""")
+PIPS_OWN = "pip._vendor.packaging.requirements"
 FORM = 2
 """Of the environments' folders: another number begins anew."""
 HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--disable-pip-version-check")
@@ -44,9 +46,7 @@ def _there(requirement: str) -> bool:
         found = _version(plain.group(1))
         return found is not None and plain.group(2) in (None, found)
     try:
-        from pip._vendor.packaging.requirements import Requirement
-
-        asked = Requirement(requirement)
+        asked = importlib.import_module(PIPS_OWN).Requirement(requirement)
     except Exception:  # a path, an address, or an image without pip: pip itself shall decide
         return False
     if asked.marker is not None and not asked.marker.evaluate():

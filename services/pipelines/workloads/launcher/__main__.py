@@ -21,6 +21,7 @@ from .program import Program
 from .transfers import Damaged, digest_of, fetch, store
 
 URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "ROOT", "CACHE"))
+OURS = ("MILLSTREAM_STEP_", "MILLSTREAM_WARM")
 SIGNED_FOR_S = 3000.0
 """How long the URLs of an order are surely good."""
 NOT_WANTED = 3
@@ -29,7 +30,7 @@ NOT_WANTED = 3
 
 def main() -> int:
     """The exit code for the container."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_STEP_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     wire = Wire()
     door = Door(os.environ[URL], os.environ[KEY], wire)
     try:
