@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,11 +35,16 @@ from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.secret import TokenKey
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
+from services.pipelines.adapters.tracking.calling import Caller
+from services.pipelines.adapters.tracking.following import Following
+from services.pipelines.adapters.tracking.sinks import MLflow, OpenLineage
 from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.steps.pod import Site
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
+from services.pipelines.handlers.gates import Gates
+from services.pipelines.handlers.pictures import Pictures
 from services.pipelines.ports import Needs
 
 if TYPE_CHECKING:
@@ -70,6 +75,13 @@ class PipelinesSettings(Settings):
     """How many steps may have a pod at a time; the others wait their turn."""
     keep_failed_s: float = Field(default=3600.0, ge=0)
     """How long the pods of failed steps stay to be looked at."""
+    openlineage_url: str = ""
+    """Where OpenLineage events are posted, below it `openlineage_endpoint`; nowhere if it is not given."""
+    openlineage_endpoint: str = "api/v1/lineage"
+    openlineage_api_key: str = ""
+    mlflow_tracking_uri: str = ""
+    """The MLflow server that is told of runs which are over; none if it is not given."""
+    mlflow_tracking_token: str = ""
 
 
 def build() -> App:
@@ -122,7 +134,16 @@ class Parts:
 
     def loops(self) -> Sequence[Work]:
         recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
-        return [self.conductor.run, recurring.run]
+        return [self.conductor.run, recurring.run, *(one.run for one in self._tracking())]
+
+    def _tracking(self) -> Iterator[Following]:
+        """Whom the settings name to be told of runs."""
+        store, clock, told = self._ports.store, self._ports.clock, self._ports.settings
+        if told.openlineage_url:
+            caller = Caller(told.openlineage_url, told.openlineage_api_key)
+            yield Following(store, clock, OpenLineage(store, caller, told.openlineage_endpoint))
+        if told.mlflow_tracking_uri:
+            yield Following(store, clock, MLflow(store, Caller(told.mlflow_tracking_uri, told.mlflow_tracking_token)))
 
     def _pods(self, conductor: Conductor) -> Pods:
         def heard(uid: str, attempt: int, ended: Ended | None) -> None:
@@ -154,13 +175,14 @@ def site(settings: Any) -> Site:
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     assert ports.cluster is not None and ports.blobs is not None
-    from services.pipelines.api import forks, lineage, steps
+    from services.pipelines.api import forks, gates, lineage, pictures, steps
     from services.pipelines.api.v2beta1.rest import rest
 
     desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
     artifacts = Artifacts(desks, kept)
     rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket)
-    more = [lineage.router(artifacts), forks.router(desks, rehearsal)]
+    more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
+    more.append(gates.router(Gates(desks, parts.desk)))
     return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]
 
 

@@ -20,11 +20,12 @@ from libs.testing.cluster import MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.rehearsal import SqlRehearsal
-from services.pipelines.api import forks, lineage
+from services.pipelines.api import forks, lineage, pictures
 from services.pipelines.api.v2beta1.rest import rest
 from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.desk import Means
+from services.pipelines.handlers.pictures import Pictures
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kfp_2.17.0"
 Body = dict[str, Any]
@@ -85,7 +86,8 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
         made["ports"], made["means"] = ports, means(ports)
         artifacts = Artifacts(made["means"], StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids))))
         rehearsal = SqlRehearsal(ports.store, clock, "millstream")
-        return [rest(made["means"], artifacts), lineage.router(artifacts), forks.router(made["means"], rehearsal)]
+        more = [forks.router(made["means"], rehearsal), pictures.router(Pictures(made["means"]))]
+        return [rest(made["means"], artifacts), lineage.router(artifacts), *more]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))
     app = App(manifest=manifest, settings=PipelinesSettings, routers=routers, migrations=MIGRATIONS)

@@ -1,0 +1,29 @@
+"""The picture of a run over HTTP."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import yaml
+
+from tests.services.pipelines.api.conftest import Server, only_in, refused
+from tests.services.pipelines.conductor.rig import chain
+
+V1 = "http://pipelines/pipelines/v1"
+
+
+async def test_a_runs_graph_is_an_image_that_runs_nothing(server: Server) -> None:
+    body = {"display_name": "first", "pipeline_spec": yaml.safe_load(chain(3))}
+    run = await server.post("/runs", body)
+    answer = await server.http.get(f"{V1}/runs/{run['run_id']}/graph.svg")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/svg+xml")
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    words = [one.text for one in ElementTree.fromstring(answer.text).iter() if one.tag.endswith("text")]
+    assert words[0] == "first" and {"add-0", "add-1", "add-2", "waiting"} <= set(words)
+
+
+async def test_a_run_that_is_not_there_or_anothers_has_none(server: Server) -> None:
+    assert refused(await server.http.get(f"{V1}/runs/none/graph.svg"))[0] == 404
+    run = await server.post("/runs", {"display_name": "x", "pipeline_spec": yaml.safe_load(chain(1))})
+    server.ports.resources.allow = only_in("other")  # type: ignore[method-assign]
+    assert refused(await server.http.get(f"{V1}/runs/{run['run_id']}/graph.svg"))[0] == 403
