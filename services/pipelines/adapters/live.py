@@ -126,4 +126,5 @@ def facts_of(run: Run) -> RunFacts:
             deadline_s=run.options.timeout_s or None,
             only=frozenset(run.options.anew) if run.options.only else frozenset(),
         ),
+        scheduled_at=datetime.fromtimestamp(run.scheduled_ms / 1000, UTC),
     )

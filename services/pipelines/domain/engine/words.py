@@ -24,7 +24,8 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run that was asked for. `parameters` are the root's, typed and complete (values.py: run_parameters)."""
+    """A run that was asked for. `parameters` are the root's, typed and complete (values.py: run_parameters).
+    `scheduled_at` is the moment of a schedule that the run is for, which may lie long before it was made."""
 
     id: str
     namespace: str
@@ -33,6 +34,7 @@ class RunFacts:
     parameters: Mapping[str, Any]
     created_at: datetime
     options: RunOptions = field(default_factory=RunOptions)
+    scheduled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

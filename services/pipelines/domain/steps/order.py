@@ -63,7 +63,7 @@ def facts(run: RunFacts, record: TaskRecord, pipeline: Pipeline) -> dict[str, st
         "pipeline_job_uuid": run.id,
         "pipeline_job_resource_name": run.id,
         "pipeline_job_create_time_utc": rfc3339(run.created_at),
-        "pipeline_job_schedule_time_utc": rfc3339(run.created_at),
+        "pipeline_job_schedule_time_utc": rfc3339(run.scheduled_at or run.created_at),
         "pipeline_task_name": record.name,
         "pipeline_task_uuid": record.uid,
         "pipeline_root": run.root,

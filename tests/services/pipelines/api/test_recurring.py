@@ -6,7 +6,11 @@ from typing import Any
 
 from services.pipelines.domain.catalog.forms import CronSchedule, PeriodicSchedule, Trigger
 from services.pipelines.domain.catalog.schedules import schedule
+from services.pipelines.domain.engine.records import Kind, State, TaskRecord
+from services.pipelines.domain.engine.words import RunFacts
+from services.pipelines.domain.ir.model import Pipeline
 from services.pipelines.domain.runs import SUCCEEDED
+from services.pipelines.domain.steps.order import facts
 from services.pipelines.handlers.clockwork import Clockwork
 from tests.services.pipelines.api.conftest import Server, refused
 from tests.services.pipelines.api.test_runs import SIMPLE, simple
@@ -168,3 +172,11 @@ async def test_a_schedule_that_cannot_be_kept_is_refused(server: Server):
     for more, told in cases:
         status, code, message = refused(await server.http.post("/recurringruns", json=asked(**more)))
         assert (status, code) == (400, 3) and told in message, more
+
+
+def test_a_step_is_told_the_moment_that_its_run_is_for_and_not_when_it_was_caught_up_with():
+    run = RunFacts("r", "team", "nightly", "s3://b/r", {}, START + timedelta(days=3), scheduled_at=START)
+    record = TaskRecord("root/a", "u", "root", "a", "a", Kind.STEP, "comp-a", State.PENDING)
+    told = facts(run, record, Pipeline("nightly", {}, {}))
+    assert told["pipeline_job_schedule_time_utc"] == "2026-01-01T00:00:00Z"
+    assert told["pipeline_job_create_time_utc"] == "2026-01-04T00:00:00Z"
