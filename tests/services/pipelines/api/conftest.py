@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,18 @@ Body = dict[str, Any]
 
 
 @dataclass
+class Rights:
+    """What a cluster's authorisers would say: all may do everything, or only something in one namespace."""
+
+    only: str = ""
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def allows(self, user: Any, verb: str, kind: Any, namespace: str, name: str, part: str) -> bool:
+        self.asked.append((verb, kind.resource, namespace))
+        return not self.only or namespace == self.only
+
+
+@dataclass
 class Server:
     """A running API and how to ask it; whatever it says is found in its store."""
 
@@ -39,6 +51,7 @@ class Server:
     means: Means
     clock: VirtualClock
     blobs: FolderBlobs
+    rights: Rights
     http: httpx.AsyncClient
 
     async def get(self, path: str, **query: Any) -> Body:
@@ -80,6 +93,7 @@ def store_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
+    rights = Rights()
     clock, blobs, made = VirtualClock(), FolderBlobs(tmp_path / "blobs"), {}
 
     def routers(ports: Ports) -> Any:
@@ -90,12 +104,18 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
         return [rest(made["means"], artifacts), lineage.router(artifacts), *more]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))
-    app = App(manifest=manifest, settings=PipelinesSettings, routers=routers, migrations=MIGRATIONS)
+    app = App(
+        manifest=manifest,
+        settings=PipelinesSettings,
+        routers=routers,
+        migrations=MIGRATIONS,
+        authorize=lambda ports: rights.allows,
+    )
     settings = PipelinesSettings(service="pipelines", store_url=store_url, insecure=True)
     async with serve(app, settings, Given(clock=clock)) as running:
         transport = httpx.ASGITransport(running.asgi)
         async with httpx.AsyncClient(transport=transport, base_url="http://pipelines/apis/v2beta1") as http:
-            yield Server(made["ports"], made["means"], clock, blobs, http)
+            yield Server(made["ports"], made["means"], clock, blobs, rights, http)
 
 
 @pytest.fixture
