@@ -46,7 +46,7 @@ class SqlRehearsal:
                     settled.changed[decision.record.path] = decision.record
                 elif isinstance(decision, Start):
                     await self._ask(reader, settled, decision)
-        return planned(pipeline, live.machine.records, live.caches)
+        return planned(pipeline, live.machine.records, live.caches, facts.options.only)
 
     async def _ask(self, reader: Reader, settled: Settled, start: Start) -> None:
         record = start.record

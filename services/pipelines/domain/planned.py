@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from services.pipelines.domain.engine.only import Only
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord
 from services.pipelines.domain.ir.model import Pipeline
 
@@ -25,8 +26,12 @@ class Planned:
         return dict(vars(self))
 
 
-def planned(pipeline: Pipeline, records: Iterable[TaskRecord], reasons: Mapping[str, str]) -> list[Planned]:
-    """`reasons` say why a step would run, or where its outputs come from; graphs are told by what is inside."""
+def planned(
+    pipeline: Pipeline, records: Iterable[TaskRecord], reasons: Mapping[str, str], paths: frozenset[str] = frozenset()
+) -> list[Planned]:
+    """`reasons` say why a step would run, or where its outputs come from; graphs are told by what is inside.
+    `paths` are the steps that the run is for, if it is not for all."""
+    only = Only(pipeline, paths)
     known = {record.path: record for record in records}
     found: list[Planned] = []
     for record in known.values():
@@ -35,7 +40,7 @@ def planned(pipeline: Pipeline, records: Iterable[TaskRecord], reasons: Mapping[
         elif record.state is State.FAILED and record.error and not record.error.path:
             found.append(_decided(record, ""))
         elif record.kind is Kind.DAG:
-            found += _later(pipeline, record, known)
+            found += _later(pipeline, record, known, only)
     return sorted(found, key=lambda each: each.path)
 
 
@@ -52,12 +57,16 @@ def _decided(record: TaskRecord, reason: str) -> Planned:
     return Planned(_short(record.path), record.display_name, decision, reason)
 
 
-def _later(pipeline: Pipeline, graph: TaskRecord, known: Mapping[str, TaskRecord]) -> list[Planned]:
+def _later(pipeline: Pipeline, graph: TaskRecord, known: Mapping[str, TaskRecord], only: Only) -> list[Planned]:
     dag = pipeline.components[graph.component].dag
     found = []
     for name, task in dag.tasks.items() if dag else ():
         path = f"{graph.path}/{name}"
-        if path not in known:
+        if path in known:
+            continue
+        if dag and not only.wants(graph.path, dag, name):
+            found.append(Planned(_short(path), task.display_name, SKIP, "NotWanted"))
+        else:
             open_ = [each for each in task.upstream if not _over(known.get(f"{graph.path}/{each}"))]
             found.append(Planned(_short(path), task.display_name, LATER, f"after {', '.join(open_)}"))
     return found

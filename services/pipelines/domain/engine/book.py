@@ -24,6 +24,9 @@ class Book:
         self.all = {record.path: record for record in records}
         self.out: list[Decision] = []
         self.now = run.created_at
+        limits = [run.options.deadline_s, pipeline.config.get("activeDeadlineSeconds")]
+        self.deadline_s = min((float(limit) for limit in limits if limit), default=None)
+        """What the run asks for, or the pipeline's author: the shorter one."""
 
     def turn(self, now: datetime) -> None:
         self.now, self.out = now, []

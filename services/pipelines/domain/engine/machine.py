@@ -71,7 +71,7 @@ class Machine:
             self._hear(self._inbox.popleft())
         deadline = self._deadline()
         if deadline is not None and now >= deadline:
-            limit = self._book.run.options.deadline_s
+            limit = self._book.deadline_s or 0.0
             self._halt(State.FAILED, Error(f"the run took longer than {limit:g} s", DEADLINE_EXCEEDED, "Deadline"))
         self._progress.wake(now)
         self._progress.settle()
@@ -107,7 +107,7 @@ class Machine:
         return root is not None and root.over
 
     def _deadline(self) -> datetime | None:
-        limit, root = self._book.run.options.deadline_s, self._book.get(ROOT)
+        limit, root = self._book.deadline_s, self._book.get(ROOT)
         if limit is None or root is None or root.over or root.started_at is None:
             return None
         return root.started_at + span(limit)

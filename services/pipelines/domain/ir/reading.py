@@ -37,6 +37,7 @@ def read(spec: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> 
     documents = kubernetes.get("deploymentSpec", {}).get("executors", {})
     components = _components(spec, executors, by_component(spec, documents), problems)
     check_nesting(components, ROOT, problems)
+    _config(kubernetes.get("pipelineConfig", {}), problems)
     problems.raise_any()
     info = spec.get("pipelineInfo", {})
     return Pipeline(
@@ -61,6 +62,13 @@ def _head(spec: Mapping[str, Any], problems: Problems) -> None:
         problems.add(f"{spec.get('schemaVersion', '')!r} is not read here, only {known}", "schemaVersion")
     if "dag" not in spec.get("root", {}):
         problems.add("the root must be a graph of tasks (dag)", "root")
+
+
+def _config(said: Mapping[str, Any], problems: Problems) -> None:
+    for name, value in said.items():
+        if isinstance(value, int) and value < 0:
+            field = ("platforms", "kubernetes", "pipelineConfig", name)
+            problems.add(f"{value} seconds: write 0 or more", *field)
 
 
 def _executors(spec: Mapping[str, Any], problems: Problems) -> dict[str, Executor]:

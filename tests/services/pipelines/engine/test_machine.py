@@ -1,5 +1,6 @@
 """What runs next: stories of runs, each told as the decisions that were made."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -280,6 +281,15 @@ def test_a_run_that_takes_too_long_fails_and_says_so() -> None:
     run.advance(60)
     assert run.end and run.end.error and run.end.error.message == "the run took longer than 60 s"
     assert (run.end.state, run.state("a")) == (State.FAILED, State.CANCELED)
+
+
+def test_the_author_of_a_pipeline_may_limit_its_runs_too() -> None:
+    said = replace(pipeline({"a": task("say")}, C), config={"activeDeadlineSeconds": 30})
+    for asked, limit in ((None, 30), (10, 10), (90, 30)):
+        run = world(said, RunOptions(deadline_s=asked))
+        run.advance()
+        due = run.machine.due()
+        assert due and (due - run.now).total_seconds() == limit
 
 
 def test_an_input_that_is_not_there_fails_the_task_before_it_runs() -> None:
