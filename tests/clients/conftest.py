@@ -50,13 +50,13 @@ class Client:
         return dict(json.loads(printed.rsplit("RESULT ", 1)[1]))
 
 
-def environment(name: str) -> Path:
+def environment(name: str, requirements: Path | None = None) -> Path:
     """The bin folder of `.venvs/<name>`, made or renewed when its requirements changed, by one process at a time."""
     folder = ROOT / ".venvs" / name
     folder.parent.mkdir(exist_ok=True)
     with (folder.parent / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _make(folder, HERE / "requirements" / f"{name}.txt")
+        _make(folder, requirements or HERE / "requirements" / f"{name}.txt")
     return folder / "bin"
 
 

@@ -117,3 +117,29 @@ def test_the_kubeflow_sdks_own_client_uploads_runs_waits_and_lists(kfp: Client) 
     assert (told["pipelines"], told["experiments"]) == (["client-sum"], ["client"])
     assert 'runtime_config.parameters.wanted: \\"many\\" is not a whole number' in told["missing"]
     assert "not found" in told["unknown"] and "not found" in told["gone"]
+
+
+REFUSED = {
+    "cycle": "root.dag.tasks: the tasks wait for each other in a circle: add -> add-2 -> add",
+    "component": "root.dag.tasks.add.componentRef.name: there is no component 'comp-nobody'",
+    "executor": "components.comp-add.executorLabel: there is no executor 'exec-nobody'",
+    "input": "root.dag.tasks.add-2.inputs.parameters.b: the component 'comp-add-2' needs it",
+    "type": 'runtime_config.parameters.a: "many" is not a whole number',
+    "missing": "runtime_config.parameters.a: the pipeline needs it",
+    "unknown": "runtime_config.parameters.other: the pipeline has no such parameter (it has: a, text)",
+    "oversized": "runtime_config.parameters.text: its value has 3000002 bytes",
+    "traversal": "uploadfile: '../../pipeline.yaml' in the archive leads out of it",
+    "bomb": "uploadfile: pipeline.yaml has more than 16777216 bytes",
+    "no archive": "uploadfile: not a compiled pipeline",
+    "not yaml": "uploadfile: not YAML",
+    "namespace": "'s3://millstream/pipelines/another/secret.txt' belongs to another namespace than 'default'",
+    "root": "runtime_config.pipeline_root: 's3://millstream/pipelines/another' is not below",
+}
+
+
+def test_bad_input_is_refused_with_its_field_before_anything_runs(kfp: Client) -> None:
+    told = kfp.program("kfp_refused")
+    wrong = {case: told[case] for case in REFUSED if not told[case].startswith("4")}
+    other = {case: told[case] for case, message in REFUSED.items() if message not in told[case]}
+    assert not wrong and not other
+    assert (told["good zip"], told["good tar"], told["begun"]) == ("taken", "taken", 0)

@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 
-CHAIN, FAN, RUNS = 10, 20, 5
+CHAIN, FAN, RUNS = 10, 20, 3
 CHAIN_SAYS, FAN_SAYS = CHAIN, sum(range(1, FAN + 1))
 
 
