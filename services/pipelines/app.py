@@ -25,6 +25,7 @@ from services.pipelines.adapters.conductor import Conductor, Told
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.lineage import SqlLineage
+from services.pipelines.adapters.measures import run_measure
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
@@ -101,6 +102,7 @@ def build() -> App:
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=lambda ports: _routers(ports, parts_of(ports)),
         while_leading=lambda ports: parts_of(ports).loops(),
+        measures=lambda ports: run_measure(parts_of(ports).conductor),
         migrations=MIGRATIONS,
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from typing import Any
 from libs.base import Clock
 from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, Cluster
-from services.pipelines.adapters.claims import carry_out
+from services.pipelines.adapters.claims import carry_out, clear_workspace
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.ended import Ended, ended, is_running, key_of, refused
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
+from services.pipelines.domain.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Pods:
     ) -> None:
         self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
         self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
-        self._waiting: deque[PodStart] = deque()
+        self._waiting: Turns[PodStart] = Turns()
         self._settled: set[Key] = set()
         """Attempts that need no pod any more; forgotten with their pods."""
         self._unwanted: set[Key] = set()
@@ -82,9 +82,11 @@ class Pods:
         self._seen: dict[Key, Seen] = {}
         self._bell = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
+        self._naps: set[asyncio.Task[None]] = set()
+        self._pauses: dict[Key, float] = {}
 
     def start(self, wanted: PodStart) -> None:
-        self._waiting.append(wanted)
+        self._waiting.put(wanted.order.run_id, wanted)
         self._bell.set()
 
     def stop(self, uid: str, attempt: int) -> None:
@@ -103,6 +105,10 @@ class Pods:
             if seen.run_id == id:
                 self.stop(*key)
 
+    def clear(self, namespace: str, run_id: str) -> None:
+        """What the run's steps shared goes; who needs it no more has ended well or been deleted."""
+        self._call(clear_workspace(self._cluster, namespace, run_id))
+
     def done(self, uid: str, attempt: int) -> None:
         """The attempt is settled: its pod is about to end, and the next may begin."""
         self._settle((uid, attempt))
@@ -114,8 +120,9 @@ class Pods:
         self._settled.clear()
         self._unwanted.clear()
         self._seen.clear()
-        for call in self._calls:
-            call.cancel()
+        self._pauses.clear()
+        for task in (*self._calls, *self._naps):
+            task.cancel()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -131,7 +138,7 @@ class Pods:
         while True:
             self._bell.clear()
             while self._waiting and len(self._busy) < self._limit and len(self._calls) < AT_ONCE:
-                wanted = self._waiting.popleft()
+                wanted = self._waiting.take()
                 if wanted.key not in self._settled:
                     self._busy.add(wanted.key)
                     self._call(self._make(wanted))
@@ -149,27 +156,36 @@ class Pods:
         self._bell.set()
 
     async def _make(self, wanted: PodStart) -> None:
-        pause = FIRST_PAUSE_S
-        while wanted.key not in self._settled:
-            try:
-                if is_claim(wanted.order.image):
-                    self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
-                    return
-                await self._ensure(wanted.order.namespace)
-                await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
-                break
-            except AlreadyExists:
-                break
-            except (BadRequest, Invalid, NotFound) as error:
-                self._tell(wanted.key, refused(error.message))
+        try:
+            if is_claim(wanted.order.image):
+                self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
                 return
-            except ApiError as error:
-                log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            await self._ensure(wanted.order.namespace)
+            with suppress(AlreadyExists):
+                await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
+        except (BadRequest, Invalid, NotFound) as error:
+            self._tell(wanted.key, refused(error.message))
+        except ApiError as error:
+            log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
+            self._later(wanted)
         if wanted.key in self._unwanted:
             made = pod(wanted.order, self._site, wanted.service_account)["metadata"]
             await self._delete(Seen(made["namespace"], made["name"], wanted.order.run_id))
+
+    def _later(self, wanted: PodStart) -> None:
+        """It is tried again after a pause, in which others may have its place: its namespace may have no quota left."""
+        pause = self._pauses[wanted.key] = min(self._pauses.get(wanted.key, FIRST_PAUSE_S / 2) * 2, LONGEST_PAUSE_S)
+
+        async def wait() -> None:
+            await self._clock.sleep(pause)
+            if wanted.key in self._settled:
+                self._pauses.pop(wanted.key, None)
+            else:
+                self.start(wanted)
+
+        self._busy.discard(wanted.key)
+        self._naps.add(nap := asyncio.ensure_future(wait()))
+        nap.add_done_callback(self._naps.discard)
 
     async def _delete(self, seen: Seen) -> None:
         with suppress(ApiError):
@@ -215,6 +231,7 @@ class Pods:
 
     def _settle(self, key: Key) -> None:
         self._settled.add(key)
+        self._pauses.pop(key, None)
         self._busy.discard(key)
         self._bell.set()
 

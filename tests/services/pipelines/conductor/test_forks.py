@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.rehearsal import SqlRehearsal
 from services.pipelines.domain.catalog.documents import from_yaml
@@ -57,3 +59,16 @@ async def test_a_dry_run_tells_what_the_run_would_do_and_does_nothing(tmp_path: 
         forked = await plan(here, chain(2, cached=False), fork_of=old.id, anew=("root/add-1",))
         assert [decision for _, decision, _ in forked] == ["reuse", "run"]
         assert len(here.orders) == 2
+
+
+async def test_what_a_step_leaves_in_the_workspace_is_not_thought_to_be_there_again(tmp_path: Path) -> None:
+    spec = yaml.safe_load(chain(2))
+    spec["root"]["dag"]["tasks"]["add-1"]["inputs"]["parameters"]["where"] = {
+        "runtimeValue": {"constant": "{{$.workspace_path}}/kept"}
+    }
+    workspace = {"platforms": {"kubernetes": {"pipelineConfig": {"workspace": {"size": "1Gi"}}}}}
+    text = yaml.safe_dump_all([spec, workspace])
+    async with rig(tmp_path, added) as here, here.leading():
+        for _ in range(2):
+            assert (await here.over(await here.submit(text))).state == "SUCCEEDED"
+        assert [order.name for order in here.orders] == ["add-0", "add-1", "add-1"]

@@ -1,0 +1,41 @@
+"""What the cluster refuses holds up nobody else."""
+
+from pathlib import Path
+from typing import Any
+
+from libs.base.errors import Forbidden, Invalid
+from tests.services.pipelines.conductor.rig import added, chain, rig, until
+
+
+async def test_steps_that_a_quota_keeps_out_leave_their_place_to_others_and_come_later(tmp_path: Path):
+    closed = True
+
+    async with rig(tmp_path, added, limit=1) as here:
+        create = here.cluster.create
+
+        def guarded(at: Any, obj: Any) -> Any:
+            if at.plural == "pods" and closed and obj["metadata"]["labels"]["millstream.dev/run"] == first.id:
+                raise Forbidden("exceeded quota: small")
+            return create(at, obj)
+
+        here.cluster.create = guarded  # type: ignore[method-assign]
+        first = await here.submit(chain(1, cached=False))
+        async with here.leading():
+            other = await here.over(await here.submit(chain(2, cached=False)))
+            assert other.state == "SUCCEEDED"
+            assert not (await here.run(first.id)).is_over
+            closed = False
+            assert (await here.over(first)).state == "SUCCEEDED"
+
+
+async def test_a_pod_that_the_cluster_will_never_have_fails_its_step_with_the_cause(tmp_path: Path):
+    async with rig(tmp_path, added) as here, here.leading():
+
+        def refuse(at: Any, obj: Any) -> Any:
+            raise Invalid("spec.containers[0].image: must not have spaces")
+
+        here.cluster.create = refuse  # type: ignore[method-assign]
+        run = await here.over(await here.submit(chain(1, cached=False)))
+        assert run.state == "FAILED"
+        assert "must not have spaces" in run.error
+        await until(lambda: here.conductor.pods.counts == {"waiting": 0, "running": 0})
