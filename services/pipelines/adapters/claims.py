@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from libs.base.errors import AlreadyExists
 from libs.cluster import Cluster
 from libs.cluster.resource import PERSISTENTVOLUMECLAIM
 from services.pipelines.domain.claims import CREATE, BadClaim, claim, is_made_by, is_removable, unwanted
 from services.pipelines.domain.engine.records import Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
+from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN
 from services.pipelines.domain.steps.values import StepOrder
+from services.pipelines.domain.steps.workspace import claim_name
 
 INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED = 3, 6, 7
 
@@ -19,6 +23,22 @@ async def carry_out(cluster: Cluster, order: StepOrder) -> Succeeded | Failed:
         return await (_create(cluster, order) if order.image == CREATE else _delete(cluster, order))
     except BadClaim as error:
         return Failed(Error(str(error), INVALID_ARGUMENT, "BadClaim"), final=True)
+
+
+async def make_workspace(cluster: Cluster, order: StepOrder) -> None:
+    """The volume that the steps of a run share is there from its first step on."""
+    if not order.workspace:
+        return
+    meta = order.workspace["metadata"]
+    if await cluster.get(PERSISTENTVOLUMECLAIM, meta["namespace"], meta["name"]) is None:
+        marks = {MANAGED_BY: MANAGER, RUN: order.run_id}
+        with suppress(AlreadyExists):
+            await cluster.create({**order.workspace, "metadata": {**meta, "labels": marks}})
+
+
+async def clear_workspace(cluster: Cluster, namespace: str, run_id: str) -> None:
+    """What the run's steps shared goes; well if they shared nothing."""
+    await cluster.delete(PERSISTENTVOLUMECLAIM, namespace, claim_name(run_id))
 
 
 async def _create(cluster: Cluster, order: StepOrder) -> Succeeded | Failed:

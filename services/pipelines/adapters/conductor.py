@@ -271,6 +271,8 @@ class Conductor:
         if settled.broken:
             self.pods.stop_run(live.run.id)
         if settled.end is not None:
+            if settled.end.state == State.SUCCEEDED and live.pipeline.config.get("workspace"):
+                self.pods.clear(live.run.namespace, live.run.id)  # a failed run may be taken up again with it
             self._forget(live.run.id)
             return
         for record in settled.changed.values():

@@ -14,6 +14,7 @@ from services.pipelines.domain.steps.placeholders import Scope
 from services.pipelines.domain.steps.platform import resolved
 from services.pipelines.domain.steps.resources import resources
 from services.pipelines.domain.steps.values import ArtifactSlot, Json, StepOrder
+from services.pipelines.domain.steps.workspace import workspace
 
 
 def order(pipeline: Pipeline, record: TaskRecord, run: RunFacts) -> StepOrder:
@@ -47,6 +48,7 @@ def order(pipeline: Pipeline, record: TaskRecord, run: RunFacts) -> StepOrder:
         resources=resources(executor.resources, scope),
         platform=resolved(pipeline.kubernetes.get(executor.name) or {}, scope),
         digests=_digests(record),
+        workspace=workspace(pipeline.config, run.id, run.namespace),
         root=root,
     )
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from services.pipelines.domain.steps.attached import Attached, attached
 from services.pipelines.domain.steps.naming import label_value, pod_name
-from services.pipelines.domain.steps.places import MOUNT
+from services.pipelines.domain.steps.places import MOUNT, WORKSPACE
 from services.pipelines.domain.steps.tokens import namespace_key
 from services.pipelines.domain.steps.values import Json, StepOrder
 
@@ -59,7 +59,7 @@ def pod(order: StepOrder, site: Site, service_account: str = "") -> Json:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 10,
         "containers": [_container(order, site, extra)],
-        "volumes": [*_volumes(site), *extra.volumes],
+        "volumes": [*_volumes(order, site), *extra.volumes],
         **extra.spec,
     }
     if account := service_account or site.service_account:
@@ -90,6 +90,7 @@ def _container(order: StepOrder, site: Site, extra: Attached) -> Json:
             {"name": "millstream-files", "mountPath": MOUNT},
             {"name": "millstream-launcher", "mountPath": LAUNCHER, "readOnly": True},
             *([{"name": "millstream-environments", "mountPath": CACHE_MOUNT}] if site.shares_environments else []),
+            *([{"name": "kfp-workspace", "mountPath": WORKSPACE}] if order.workspace else []),
             *extra.mounts,
         ],
         **extra.container,
@@ -116,7 +117,7 @@ def _env(order: StepOrder, site: Site) -> list[Json]:
     return [*own, *named, *({"name": name, "value": value} for name, value in told.items())]
 
 
-def _volumes(site: Site) -> list[Json]:
+def _volumes(order: StepOrder, site: Site) -> list[Json]:
     launcher = {"name": site.launcher_name, "items": [{"key": "launcher.pyz", "path": "launcher.pyz"}]}
     found: list[Json] = [
         {"name": "millstream-files", "emptyDir": {}},
@@ -124,6 +125,9 @@ def _volumes(site: Site) -> list[Json]:
     ]
     if site.shares_environments:
         found.append({"name": "millstream-environments", "persistentVolumeClaim": {"claimName": CACHE}})
+    if order.workspace:
+        claim = order.workspace["metadata"]["name"]
+        found.append({"name": "kfp-workspace", "persistentVolumeClaim": {"claimName": claim}})
     return found
 
 

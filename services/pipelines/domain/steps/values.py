@@ -53,6 +53,8 @@ class StepOrder:
     platform: Json = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     """Of the input artifacts that are one file, by URI: their bytes are checked on arrival."""
+    workspace: Json = field(default_factory=dict)
+    """The claim of the volume that the run's steps share, {} without one."""
     root: str = ""
     """The prefix below which this attempt alone may write, an s3:// URI without a trailing slash."""
 

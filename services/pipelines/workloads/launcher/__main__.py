@@ -15,7 +15,7 @@ from .commands import Command, function, parted
 from .door import Door, Refused, Wire, say
 from .environments import Environment, Unmade, here, own_sites, ready
 from .kept import Kept
-from .packages import key_of, satisfied
+from .packages import key_of, missing
 from .places import Places, parent_of
 from .program import Program
 from .transfers import Damaged, digest_of, fetch, store
@@ -97,14 +97,13 @@ class Step:
         return code, program.stopped
 
     def _environment_for(self, command: Command) -> Environment | None:
-        if not command.installs:
+        """None where the image has all that is asked for. What it has already is no part of the environment's name, so
+        that components with many requirements share the one that has kfp alone."""
+        installs, own = missing(command.installs), self._places.own
+        if not installs:
             return None
-        key, own = key_of(self._order["image"], command.installs, own_sites()), self._places.own
-        if found := here(key, own, self._cache):
-            return found
-        if satisfied(command.installs):
-            return None
-        return ready(key, command.installs, own, self._cache, self._door, self._wire, self._kept)
+        key = key_of(self._order["image"], installs, own_sites())
+        return here(key, own, self._cache) or ready(key, installs, own, self._cache, self._door, self._wire, self._kept)
 
     def _why(self, code: int) -> str:
         if code == 0:

@@ -19,9 +19,9 @@ FORM = 2
 HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--disable-pip-version-check")
 
 
-def satisfied(installs: list[list[str]]) -> bool:
-    """True when pip would find nothing to do."""
-    return all(_met(arguments) for arguments in installs)
+def missing(installs: list[list[str]]) -> list[list[str]]:
+    """Those of the installs in which pip would find something to do."""
+    return [arguments for arguments in installs if not _met(arguments)]
 
 
 def _met(arguments: list[str]) -> bool:
