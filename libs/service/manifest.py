@@ -13,6 +13,7 @@ from libs.base.errors import MillstreamError
 
 _KIND = re.compile(r"^(?P<plural>[a-z][a-z0-9]*)(\.(?P<group>[a-z0-9.-]+))?/(?P<version>v[0-9][a-z0-9]*)$")
 _TYPE = re.compile(r"^[a-z][a-z0-9]*(\.[a-z][a-z0-9-]*){2}\.v[1-9][0-9]*$")
+_GUARDED = re.compile(r"^[a-z][a-z0-9]*(\.[a-z0-9-]+){2,}$")
 _ROUTE = re.compile(r"^((?P<method>[A-Z]+) )?(?P<path>/\S*)$")
 
 Need = Literal["store", "bus", "cluster", "blobs"]
@@ -79,6 +80,9 @@ class Manifest(BaseModel):
     routes: tuple[str, ...] = ()
     self_authenticated: tuple[str, ...] = ()
     """Routes that check a bearer token of their own: the gateway passes Authorization through to these alone."""
+    guards: dict[str, tuple[str, ...]] = {}
+    """What is no kind and yet leave is asked for it: `plural.group` -> the verbs of those who may write it. To get and
+    to list it is for all who may read."""
     aliases: tuple[str, ...] = ()
     """Other Service names this one answers to in /api/v1/namespaces/{ns}/services/<name>:<port>/proxy/."""
 
@@ -96,6 +100,14 @@ class Manifest(BaseModel):
             if not _TYPE.match(word):
                 raise ValueError(f"{word!r} is not <domain>.<noun>.<verb>.v<N>")
         return words
+
+    @field_validator("guards")
+    @classmethod
+    def _guarded(cls, found: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for word, verbs in found.items():
+            if not _GUARDED.match(word) or not all(verb.isalpha() for verb in verbs):
+                raise ValueError(f"{word!r} is not <plural>.<group> with verbs")
+        return found
 
     @field_validator("routes")
     @classmethod

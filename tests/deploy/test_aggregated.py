@@ -78,6 +78,13 @@ def test_what_is_everybodys_is_written_by_those_alone_who_administer_it() -> Non
     assert not [key for key in people([closed])[2]["metadata"]["labels"] if "aggregate-to" in key]
 
 
+def test_what_is_guarded_without_being_a_kind_is_read_by_viewers_and_written_by_editors() -> None:
+    [view, edit] = people([Manifest(name="docks", guards={"ships.sea.example.org": ("create", "sink")})])
+    told = {"apiGroups": ["sea.example.org"], "resources": ["ships"]}
+    assert view["rules"] == [{**told, "verbs": ["get", "list"]}]
+    assert edit["rules"] == [{**told, "verbs": ["create", "sink"]}]
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The component on top of the cluster's, as an overlay of one's own would use it."""

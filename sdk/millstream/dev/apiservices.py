@@ -138,8 +138,22 @@ def _role(
             {"apiGroups": [group], "resources": resources, "verbs": list(verbs)}
             for group, resources in sorted(plurals.items())
         ]
+        + (_guarded(manifests, reading=tuple(verbs) == READ) if methods else [])
         + ([{"nonResourceURLs": paths, "verbs": list(methods)}] if paths else []),
     }
+
+
+def _guarded(manifests: Sequence[Manifest], *, reading: bool) -> list[Object]:
+    """Rules for what services ask leave for though it is no kind of theirs."""
+    told = sorted((word, verbs) for manifest in manifests for word, verbs in manifest.guards.items())
+    return [
+        {
+            "apiGroups": [word.partition(".")[2]],
+            "resources": [word.partition(".")[0]],
+            "verbs": ["get", "list"] if reading else list(verbs),
+        }
+        for word, verbs in told
+    ]
 
 
 class _Plain(yaml.SafeDumper):

@@ -1,10 +1,13 @@
 """Runs over KFP's API: taken with typed parameters, found again, and refused before anything runs."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+import services.pipelines
+from libs.service.manifest import load
 from tests.services.pipelines.api.conftest import Server, refused
 
 Golden = Callable[[str], bytes]
@@ -173,3 +176,6 @@ async def test_nobody_reaches_into_another_namespace(server: Server):
     assert [refused(answer)[:2] for answer in answers] == [(403, 7)] * len(answers)
     await server.post("/runs", asked(experiment_id=mine))
     assert ("terminate", "runs.pipelines.kubeflow.org", "team-b") in server.rights.asked, "as KFP's own roles have it"
+    guards = load(Path(services.pipelines.__file__).parent).guards
+    writing = {(verb, what) for verb, what, _ in server.rights.asked if verb not in ("get", "list")}
+    assert writing <= {(verb, what) for what, verbs in guards.items() for verb in verbs}, "its roles allow it"
