@@ -32,7 +32,8 @@ class Desk:
             return order(await self._specs.of(reader, run.spec), record, facts_of(run))
 
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
-        if self._conductor.leading and await self._conductor.finish(uid, attempt, result):
+        asked = self._conductor.leading
+        if asked and await self._conductor.finish(uid, attempt, result):
             return True
         async with self._store.write_together() as uow:
             run_id, record = await _task(uow, uid)
@@ -40,7 +41,7 @@ class Desk:
                 return False
             if record.over:
                 return True
-            if self._conductor.leading:
+            if asked and self._conductor.leading:
                 return False  # it knows better: the run no longer wants the result
             told = {"uid": uid, "attempt": attempt, "result": result.to_json()}
             await uow.later(WISH, run_id, RESULT, json.dumps(told))
