@@ -9,8 +9,7 @@ from datetime import datetime
 from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
 from services.pipelines.adapters.live import LiveRun
-from services.pipelines.domain.cache import Fingerprint, explain, fingerprint
-from services.pipelines.domain.claims import is_claim
+from services.pipelines.domain.cache import Fingerprint, explain, fingerprint, is_repeatable
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
 from services.pipelines.domain.gates import is_gate
@@ -102,8 +101,8 @@ async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: s
         order = live.order(record)
     except (ValueError, KeyError) as error:
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
-    if is_gate(order.image):
-        return order  # what was decided once is not decided for good
+    if not is_repeatable(order):
+        return order
     return _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
 
@@ -119,7 +118,7 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
     task = live.task(record, settled.changed)
-    if task is None or not task.caching.enabled or is_claim(order.image):
+    if task is None or not task.caching.enabled:
         return None
     if live.earlier is not None and live.earlier.is_anew(record.path):
         live.caches[record.path] = ANEW
@@ -143,6 +142,6 @@ def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
     ones (`options.cache`) still leaves them for others."""
     live = settled.live
     task, order = live.task(record, settled.changed), live.order(record)
-    if task is None or not task.caching.enabled or is_claim(order.image) or is_gate(order.image):
+    if task is None or not task.caching.enabled or not is_repeatable(order):
         return None
     return fingerprint(live.pipeline, record, order, task)

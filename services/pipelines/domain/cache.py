@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.engine.records import Artifact, TaskRecord, Values
+from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.ir.model import Component, ContainerExecutor, Pipeline, Task
+from services.pipelines.domain.steps.places import WORKSPACE
 from services.pipelines.domain.steps.values import StepOrder
 
 SHOWN_MAX = 80
@@ -27,6 +30,14 @@ class Fingerprint:
 
     key: str
     parts: Mapping[str, str]
+
+
+def is_repeatable(order: StepOrder) -> bool:
+    """Whether the step's outputs are all that it leaves behind: not so for claims, for what people decide, and for
+    files in the run's workspace."""
+    given = json.dumps([order.command, order.env, order.executor_input["inputs"]["parameterValues"]])
+    in_workspace = bool(order.workspace) and WORKSPACE in given
+    return not (is_claim(order.image) or is_gate(order.image) or in_workspace)
 
 
 def fingerprint(pipeline: Pipeline, record: TaskRecord, order: StepOrder, task: Task | None) -> Fingerprint:
