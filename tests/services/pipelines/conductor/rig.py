@@ -159,9 +159,10 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, play: Play, limit: int = 100) -> AsyncIterator[Rig]:
+async def rig(folder: Path, play: Play, limit: int = 100, url: str = "") -> AsyncIterator[Rig]:
     clock, ids = SystemClock(), SystemIds()
-    store = await Store.open(f"sqlite:///{folder}/pipelines.db", clock=clock, ids=ids, migrations=[MIGRATIONS])
+    url = url or f"sqlite:///{folder}/pipelines.db"
+    store = await Store.open(url, clock=clock, ids=ids, migrations=[MIGRATIONS])
     nothing: Any = None
     ports = Ports(settings=None, clock=clock, ids=ids, store=store, telemetry=nothing, resources=nothing)
     try:
