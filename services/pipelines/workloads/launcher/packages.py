@@ -16,7 +16,7 @@ OLDER = re.compile(r"""^[^;]*;\s*python_version\s*<\s*["'](\d+)\.(\d+)["']\s*$""
 PIPS_OWN = "pip._vendor.packaging.requirements"
 FORM = 2
 """Of the environments' folders: another number begins anew."""
-HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--disable-pip-version-check")
+HARMLESS = ("--quiet", "-q", "--no-warn-script-location", "--no-deps", "--no-index", "--disable-pip-version-check")
 
 
 def missing(installs: list[list[str]]) -> list[list[str]]:

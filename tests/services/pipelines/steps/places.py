@@ -80,6 +80,7 @@ class Bench:
 
     def __init__(self, url: str, blobs: S3Blobs, desk: OneDesk, folder: Path) -> None:
         self.url, self.blobs, self.desk, self.folder = url, blobs, desk, folder
+        self._pods = 0
         (folder / "launcher.pyz").write_bytes(launcher())
 
     def environment(self, order: StepOrder, **more: str) -> dict[str, str]:
@@ -87,13 +88,14 @@ class Bench:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "MILLSTREAM_STEP_URL": f"{self.url}/pipelines/v1/steps/{order.namespace}/{order.uid}/{order.attempt}",
             "MILLSTREAM_STEP_KEY": namespace_key(SECRET, order.namespace),
-            "MILLSTREAM_STEP_ROOT": str(self.folder / "s3"),
+            "MILLSTREAM_STEP_ROOT": str(self.folder / f"pod-{self._pods}"),
             **dict(order.env),
             **more,
         }
 
     async def begin(self, order: StepOrder, **more: str) -> asyncio.subprocess.Process:
         self.desk.order = order
+        self._pods += 1
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
             "python3", str(self.folder / "launcher.pyz"), env=self.environment(order, **more), cwd=self.folder,

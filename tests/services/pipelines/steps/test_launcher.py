@@ -181,7 +181,7 @@ with open(told["outputs"]["outputFile"], "w") as file:
     json.dump({"parameterValues": {"Output": function(told["inputs"]["parameterValues"]["n"])}}, file)
 with open(f"/proc/{os.getppid()}/cmdline") as file:
     parent = "launcher" if "launcher.pyz" in file.read() else "another"
-found = {"parent": parent, "name": __name__, "runtime": os.environ["_KFP_RUNTIME"], "arguments": sys.argv[3:]}
+found = {"parent": parent, "name": __name__, "runtime": os.environ["_KFP_RUNTIME"], "arguments": sys.argv[5:]}
 found["first"], found["module"], found["python"] = sys.path[0], os.path.basename(path), os.path.dirname(sys.executable)
 print(json.dumps(found))
 """

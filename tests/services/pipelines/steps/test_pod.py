@@ -1,0 +1,103 @@
+"""A step's pod: what the platform document of a compiled pipeline becomes, and names that clusters take."""
+
+from dataclasses import replace
+
+import pytest
+
+from services.pipelines.domain.engine.records import Values
+from services.pipelines.domain.steps.naming import pod_name
+from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
+from services.pipelines.domain.steps.platform import resolved
+from services.pipelines.domain.steps.pod import Site, namespace_objects, pod
+from services.pipelines.domain.steps.workspace import workspace
+from tests.services.pipelines.steps.places import ordered
+
+SITE = Site("http://pipelines:8080", "http://gateway:8080", b"zip", shares_environments=True)
+DOCUMENT = {
+    "secretAsEnv": [{"secretNameParameter": {"componentInputParameter": "which"},
+                     "keyToEnv": [{"secretKey": "password", "envVar": "PASSWORD"}]}],
+    "configMapAsVolume": [{"configMapName": "settings", "mountPath": "/etc/settings", "optional": True}],
+    "pvcMount": [{"taskOutputParameter": {"producerTask": "createpvc", "outputParameterKey": "name"},
+                  "mountPath": "/data", "subPath": "in"}],
+    "tolerations": [{"tolerationJson": {"runtimeValue": {"constant": [{"key": "gpu", "operator": "Exists"}]}}},
+                    {"key": "spot", "operator": "Equal", "value": "yes", "tolerationSeconds": "30"}],
+    "nodeSelector": {"labels": {"zone": "a"}},
+    "podMetadata": {"labels": {"team": "a", "millstream.dev/run": "forged"}, "annotations": {"note": "x"}},
+    "activeDeadlineSeconds": "60",
+    "enabledSharedMemory": {"size": "1Gi"},
+    "securityContext": {"runAsUser": "1000"},
+}  # fmt: skip
+
+
+def test_a_platform_document_becomes_parts_of_the_pod() -> None:
+    inputs = Values({"pipelinechannel--which": "database", "pipelinechannel--createpvc-name": "claim-7"})
+    made = pod(replace(ordered(["true"]), platform=resolved(DOCUMENT, Scope(inputs))), SITE)
+    spec, container = made["spec"], made["spec"]["containers"][0]
+    secret = {"name": "database", "key": "password"}
+    assert {"name": "PASSWORD", "valueFrom": {"secretKeyRef": secret}} in container["env"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert volumes[mounts["/data"]["name"]]["persistentVolumeClaim"] == {"claimName": "claim-7"}
+    assert mounts["/data"]["subPath"] == "in"
+    assert volumes[mounts["/etc/settings"]["name"]]["configMap"] == {"name": "settings", "optional": True}
+    assert volumes[mounts["/dev/shm"]["name"]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Gi"}
+    assert spec["tolerations"] == [
+        {"key": "gpu", "operator": "Exists"},
+        {"key": "spot", "operator": "Equal", "value": "yes", "tolerationSeconds": 30},
+    ]
+    assert (spec["nodeSelector"], spec["activeDeadlineSeconds"]) == ({"zone": "a"}, 60)
+    assert container["securityContext"] == {"runAsUser": 1000}
+    labels = made["metadata"]["labels"]
+    assert (labels["team"], labels["millstream.dev/run"]) == ("a", "11111111-2222-3333-4444-555555555555")
+
+
+def test_a_platform_document_that_names_no_input_says_which_it_wants() -> None:
+    with pytest.raises(PlaceholderError, match="secretAsEnv wants the input 'pipelinechannel--which'"):
+        resolved(DOCUMENT, Scope(Values({"a": 1})))
+
+
+def test_a_pods_name_is_the_attempts_own_and_fits_a_cluster() -> None:
+    name = pod_name("11111111-2222", "Über lange Namen " * 9, "root/x", 1)
+    assert len(name) <= 63 and name == name.lower() and name[0].isalnum()
+    others = {pod_name("r", "a", path, attempt) for path in ("root/a", "root/b/a") for attempt in (1, 2)}
+    assert len(others) == 4
+    assert pod_name("r", "a", "root/a", 1) == pod_name("r", "a", "root/a", 1)
+
+
+def test_a_pod_bears_no_key_of_the_bucket_and_its_token_key_is_not_to_be_read_off_it() -> None:
+    made = pod(ordered(["true"]), SITE)
+    [told] = [each for each in made["spec"]["containers"][0]["env"] if each["name"] == "MILLSTREAM_STEP_KEY"]
+    assert "value" not in told
+    assert "AWS" not in str(made)
+    keys = {obj["data"]["key"] for space in ("a", "b") for obj in namespace_objects(space, SITE, b"s") if "data" in obj}
+    assert len(keys) == 2, "one namespace's key opens nothing in another"
+
+
+def test_the_workspace_of_a_run_is_mounted_by_its_steps() -> None:
+    claim = workspace({"workspace": {"size": "1Gi"}}, "r-1", "team")
+    made = pod(replace(ordered(["true"]), workspace=claim), SITE)
+    assert {"name": "kfp-workspace", "mountPath": "/kfp-workspace"} in made["spec"]["containers"][0]["volumeMounts"]
+    assert claim["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+    assert workspace({}, "r-1", "team") == {}
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("{{$.inputs.parameters['n']}}", ["3"]),
+        ("--n={{$.inputs.parameters['n']}}", ["--n=3"]),
+        ("""{"Concat": ["a=", "{{$.inputs.parameters['s']}}"]}""", ["a={{$.inputs.parameters['n']}}"]),
+        ("""{"IfPresent": {"InputName": "n", "Then": ["--n", "{{$.inputs.parameters['n']}}"]}}""", ["--n", "3"]),
+        ("""{"IfPresent": {"InputName": "absent", "Then": ["--n"]}}""", []),
+        ('{"a": 1}', ['{"a": 1}']),
+        ("{{$.pipeline_job_name}}", ["demo"]),
+    ],
+)
+def test_placeholders_are_resolved_once_and_never_in_what_a_value_brings_along(word: str, words: list[str]) -> None:
+    inputs = Values({"n": 3, "s": "{{$.inputs.parameters['n']}}"})
+    assert Scope(inputs, {"pipeline_job_name": "demo"}).words(word) == words
+
+
+def test_a_placeholder_for_nothing_says_what_there_is() -> None:
+    with pytest.raises(PlaceholderError, match=r"there is no 'x'; there is n"):
+        Scope(Values({"n": 3})).resolve("{{$.inputs.parameters['x']}}")
