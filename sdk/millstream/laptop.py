@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,14 @@ from millstream.home import SYSTEM_NAMESPACE, Home, write_private
 ROOT = Path(next(iter(services.__path__))).parent
 OVERLAY = ROOT / "deploy" / "overlays" / "laptop"
 S3_KEY_ID = "millstream"
+TRACKING = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_TOKEN",
+    "OPENLINEAGE_URL",
+    "OPENLINEAGE_ENDPOINT",
+    "OPENLINEAGE_API_KEY",
+)
+"""Variables of these systems' own clients by which `millstream up` learns whom to tell of pipelines' runs."""
 
 
 def manifests() -> list[Manifest]:
@@ -73,6 +82,8 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
             data["MILLSTREAM_NATS_URL"] = f"nats://{manifest.name}:{secrets[manifest.name]}@{nats}:4222"
         if {"blobs", "cluster"} & set(manifest.needs):  # those hand them on to their workloads
             data |= s3
+        if manifest.name == "pipelines":
+            data |= {f"MILLSTREAM_{name}": value for name in TRACKING if (value := os.environ.get(name))}
         if manifest.name == "gateway":
             data["MILLSTREAM_IDENTITY_PRIVATE_KEY"] = private
             data["MILLSTREAM_LOCAL_TOKEN"] = keys.local_token(home)

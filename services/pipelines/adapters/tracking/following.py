@@ -1,0 +1,123 @@
+"""Hands what is said about runs to one other system, in order and at least once; the place is kept in the store.
+
+It never stands in the way of a run: a system that is away is asked again, for as long as the change log reaches back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from libs.base import Clock, Gone, MillstreamError
+from libs.store import Change, Store
+
+log = logging.getLogger(__name__)
+
+PREFIX = "pipelines."
+LOOK_S = 5.0
+AGAIN_S, AGAIN_MAX_S = 1.0, 60.0
+KEEP_EVERY = 200
+"""Letters that are passed over until the place is kept again."""
+
+
+class Away(MillstreamError):
+    """The other system does not answer, or says that it cannot now: ask again."""
+
+
+class Refused(MillstreamError):
+    """It will never take this: go on with the next."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One of this service's letters about runs: `noun` and `verb` are words of its type (`task`, `succeeded`)."""
+
+    noun: str
+    verb: str
+    at: str
+    data: Mapping[str, Any]
+
+
+class Sink(Protocol):
+    """`name` is where its place is kept."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def take(self, said: Said) -> None:
+        """Raises Away or Refused."""
+        ...
+
+
+class Following:
+    def __init__(self, store: Store, clock: Clock, sink: Sink) -> None:
+        self._store, self._clock, self._sink = store, clock, sink
+        self._key = f"tracking/{sink.name}"
+
+    async def run(self) -> None:
+        """For ever, while this replica leads. What was said before the system was named is not told."""
+        seq = await self._begin()
+        while True:
+            passed = 0
+            async for change in self._after(seq):
+                seq, passed = change.seq, passed + 1
+                if (said := said_in(change)) is not None:
+                    await self._hand_on(said)
+                    passed = KEEP_EVERY
+                if passed >= KEEP_EVERY:
+                    await self._keep(seq)
+                    passed = 0
+            await self._store.feed.wait_beyond(seq, LOOK_S)
+
+    async def _begin(self) -> int:
+        async with self._store.read() as reader:
+            kept, last = await reader.meta(self._key), await reader.last_seq()
+        if kept is None:
+            await self._keep(last)
+        return int(kept) if kept is not None else last
+
+    async def _after(self, seq: int) -> AsyncIterator[Change]:
+        try:
+            while page := await self._store.feed.page(seq):
+                for change in page:
+                    yield change
+                seq = page[-1].seq
+        except Gone:
+            async with self._store.read() as reader:
+                oldest = await reader.oldest_seq()
+            log.warning("%s was away for longer than the change log reaches back: it misses some", self._sink.name)
+            await self._keep(oldest)
+
+    async def _hand_on(self, said: Said) -> None:
+        wait_s = AGAIN_S
+        while True:
+            try:
+                return await self._sink.take(said)
+            except Refused as error:
+                log.warning("%s refused pipelines.%s.%s: %s", self._sink.name, said.noun, said.verb, error)
+                return None
+            except Away as error:
+                log.info("%s is away, asked again in %.0f s: %s", self._sink.name, wait_s, error)
+                await self._clock.sleep(wait_s)
+                wait_s = min(AGAIN_MAX_S, 2 * wait_s)
+
+    async def _keep(self, seq: int) -> None:
+        async with self._store.write() as uow:
+            await uow.set_meta(self._key, str(seq))
+
+
+def said_in(change: Change) -> Said | None:
+    """None for what is no letter about runs and tasks."""
+    letter = change.letter
+    if letter is None or not str(letter.get("type", "")).startswith(PREFIX):
+        return None
+    _, noun, verb, _ = str(letter["type"]).split(".")
+    if noun not in ("run", "task"):
+        return None
+    return Said(noun, verb, str(letter["time"]), letter["data"])
+
+
+def chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    return [items[at : at + size] for at in range(0, len(items), size)]

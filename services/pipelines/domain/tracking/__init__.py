@@ -1,0 +1,1 @@
+"""Runs as other systems keep them: OpenLineage events and MLflow runs, made from the same facts; values only."""

@@ -1,0 +1,1 @@
+"""Runs as OpenLineage and MLflow are told of them."""
