@@ -1,0 +1,45 @@
+"""The conductor killed at each of its steps: between what it was told, the commit, and the pods that follow from it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.pipelines.conductor.rig import added, chain, rig, until
+
+MOMENTS = {"before the commit": "_settle", "after the commit": "_carry_out"}
+
+
+class Killed(Exception):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_every_step_has_one_result_wherever_the_conductor_was_killed(tmp_path: Path, moment: str):
+    async with rig(tmp_path, added) as here:
+        for number in range(1, 5):
+            run = await here.submit(chain(3, cached=False))
+            async with here.leading():
+                dead = _armed(here.conductor, MOMENTS[moment], number)
+                await until(lambda: dead)  # noqa: B023
+            async with here.leading():
+                run = await here.over(run)
+            assert run.state == "SUCCEEDED", (number, run.error)
+            assert (await here.tasks(run))["root/add-2"].outputs.parameters == {"Output": 4}
+            said = await here.said(run)
+            assert (said.count("task.succeeded"), said.count("run.succeeded")) == (3, 1), number
+
+
+def _armed(conductor: Any, name: str, number: int) -> list[int]:
+    """Kills it at the `number`-th call; the list is empty until then."""
+    work, calls, dead = getattr(conductor, name), [0], []
+
+    def guarded(*told: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == number:
+            dead.append(number)
+            raise Killed
+        return work(*told)
+
+    setattr(conductor, name, guarded)
+    return dead
