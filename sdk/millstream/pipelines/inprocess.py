@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
     from services.pipelines.domain.engine.words import End, Failed, RunFacts, Succeeded
     from services.pipelines.domain.ir.model import Pipeline
-    from services.pipelines.domain.steps.values import StepOrder
+    from services.pipelines.domain.steps.values import StepOrder, StepResult
 
 NAMESPACE = "default"
 NAMED = "--function_to_execute"
@@ -66,11 +67,12 @@ def run(compiled: Compiled, parameters: Mapping[str, Any], place: Place, tell: T
 
 
 def _check(pipeline: Pipeline) -> None:
-    """Only Python functions: a container's program wants its image."""
+    """Only Python functions, and approvals: a container's program wants its image."""
+    from services.pipelines.domain.gates import is_gate
     from services.pipelines.domain.ir.model import ContainerExecutor
 
     for executor in pipeline.executors.values():
-        if isinstance(executor, ContainerExecutor) and NAMED not in executor.args:
+        if isinstance(executor, ContainerExecutor) and NAMED not in executor.args and not is_gate(executor.image):
             raise ClientError(
                 f"{executor.name}: a container component needs its image {executor.image!r}; run without --in-process"
             )
@@ -110,6 +112,7 @@ def _sleep(machine: Machine) -> None:
 def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Caller) -> Succeeded | Failed:
     from services.pipelines.domain.engine.records import Error, Kind
     from services.pipelines.domain.engine.words import Failed
+    from services.pipelines.domain.gates import is_gate
     from services.pipelines.domain.importing import imported
     from services.pipelines.domain.steps import results
     from services.pipelines.domain.steps.order import order
@@ -120,7 +123,19 @@ def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Ca
         made = order(pipeline, record, facts)
     except ValueError as error:
         return Failed(Error(str(error), 3, "BadTask"), final=True)
-    return results.outcome(made, caller.call(made))
+    return results.outcome(made, asked(made) if is_gate(made.image) else caller.call(made))
+
+
+def asked(order: StepOrder, ask: Callable[[str], str] = input) -> StepResult:
+    """What the person at the terminal decides about a step that waits for approval; nobody there approves nothing."""
+    from services.pipelines.domain.gates import decided
+
+    question = " ".join(order.command[1:])
+    try:
+        answer = ask(f"{order.name}: {question} Approve? [y/N] ")
+    except EOFError:
+        return decided(order, False, getuser(), "no terminal to ask at")
+    return decided(order, answer.strip().lower() in ("y", "yes"), getuser(), "")
 
 
 class Caller:
