@@ -16,6 +16,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from libs.base import SystemClock
+from libs.base.errors import Unavailable
 from libs.blobs import S3Blobs
 from libs.service.http import _handlers
 from libs.testing.bus_server import free_port
@@ -56,12 +57,17 @@ class OneDesk:
 
     order: StepOrder | None = None
     results: list[StepResult] = field(default_factory=list)
+    away: int = 0
+    """How many results it turns away first, as a service does that is starting or has no leader."""
 
     async def order_of(self, uid: str, attempt: int) -> StepOrder | None:
         known = self.order is not None and (uid, attempt) == (self.order.uid, self.order.attempt)
         return self.order if known else None
 
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
+        if self.away:
+            self.away -= 1
+            raise Unavailable("the service is starting")
         self.results.append(result)
         return True
 

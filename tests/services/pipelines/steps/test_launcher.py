@@ -132,6 +132,12 @@ async def test_an_attempt_that_does_not_count_or_has_another_token_runs_nothing(
     assert place.desk.results == []
 
 
+async def test_a_result_is_brought_until_the_service_has_taken_it(place: Bench) -> None:
+    place.desk.away = 2
+    ended = await place.run(ordered(["true"]))
+    assert (ended.code, len(place.desk.results)) == (0, 1)
+
+
 async def test_a_stopped_pod_ends_its_program_and_reports_nothing(place: Bench) -> None:
     process = await place.begin(ordered([*PYTHON, "import time; print('up', flush=True); time.sleep(60)"]))
     assert process.stdout is not None
