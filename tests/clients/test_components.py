@@ -11,7 +11,7 @@ import pytest
 from millstream.client import Client as Sdk
 
 from tests.clients.conftest import HERE, ROOT, environment
-from tests.platform import Platform, run
+from tests.platform import Platform, run, until
 
 SDK = str(ROOT / "sdk")
 
@@ -86,6 +86,30 @@ def test_a_model_behind_a_transformer_takes_texts_and_gaps(told: dict[str, Any])
 
 def test_a_moved_column_is_found_and_chance_is_not(told: dict[str, Any]) -> None:
     assert told["drift"] == {"still": [False, []], "moved": [True, ["alcohol"]]}
+
+
+WHOAMI = """
+import json, urllib.request
+token = open("/var/run/secrets/kubernetes.io/serviceaccount/token").read()
+body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {}}
+url = "http://gateway.millstream-system.svc.cluster.local:8080/apis/authentication.k8s.io/v1/selfsubjectreviews"
+headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+answer = urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), headers))
+print(json.load(answer)["status"]["userInfo"]["username"])
+"""
+
+
+def test_a_pod_proves_itself_at_the_gateway_with_its_accounts_token(platform: Platform) -> None:
+    """As `ask` of the components does it."""
+    container = {"name": "main", "image": "python:3.11", "command": ["python3", "-c", WHOAMI]}
+    spec = {"restartPolicy": "Never", "containers": [container]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "whoami"}, "spec": spec}
+    with Sdk.from_home(Path(platform.home)) as client:
+        client.apply(pod)
+        until(lambda: client.get("pods", "whoami")["status"].get("phase") in ("Succeeded", "Failed"), 30, "it ends")
+        printed = list(client.logs("whoami"))
+        client.delete("pods", "whoami")
+    assert printed == ["system:serviceaccount:default:default"]
 
 
 @pytest.mark.timeout(420)
