@@ -16,9 +16,10 @@ from typing import Any
 from libs.base import Clock
 from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, Cluster
-from services.pipelines.adapters.claims import carry_out, clear_workspace
+from libs.cluster.obstacles import pod_obstacle
+from services.pipelines.adapters.claims import carry_out, clear_workspace, make_workspace
 from services.pipelines.domain.claims import is_claim
-from services.pipelines.domain.ended import Ended, ended, is_running, key_of, refused
+from services.pipelines.domain.ended import Ended, ended, hopeless, is_running, key_of, refused
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
 from services.pipelines.domain.turns import Turns
@@ -161,6 +162,7 @@ class Pods:
                 self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
                 return
             await self._ensure(wanted.order.namespace)
+            await make_workspace(self._cluster, wanted.order)
             with suppress(AlreadyExists):
                 await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
         except (BadRequest, Invalid, NotFound) as error:
@@ -215,6 +217,9 @@ class Pods:
                 self._busy.add(key)
             if is_running(obj):
                 self._heard(*key, None)
+            elif (why := pod_obstacle(obj, self._clock.now())) and why.hopeless and key not in self._settled:
+                self._tell(key, hopeless(why.reason, why.message))
+                self._call(self._delete(seen))
             return
         if not seen.over:
             seen.over = True

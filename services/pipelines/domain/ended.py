@@ -52,6 +52,11 @@ def refused(message: str) -> Ended:
     )
 
 
+def hopeless(reason: str, message: str) -> Ended:
+    """The pod is there and will never run, whatever one waits for."""
+    return Ended(Failed(Error(f"the step's pod cannot start: {message}", INVALID_ARGUMENT, reason), final=True))
+
+
 def _failure(name: str, status: Object) -> Failed:
     if status.get("reason") == "DeadlineExceeded":
         why = f"pod {name} ran longer than its activeDeadlineSeconds"

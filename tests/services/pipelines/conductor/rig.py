@@ -44,6 +44,8 @@ class Rig:
     play: Play
     limit: int = 100
     orders: list[StepOrder] = field(default_factory=list)
+    plays: bool = True
+    """Whether what pods do is played at all."""
     conductor: Any = None
     desk: Any = None
 
@@ -78,7 +80,7 @@ class Rig:
             await asyncio.gather(task, return_exceptions=True)
 
     def _note(self, happening: Happening) -> None:
-        if happening.type == "ADDED" and happening.address.plural == "pods":
+        if self.plays and happening.type == "ADDED" and happening.address.plural == "pods":
             asyncio.ensure_future(self._run_pod(happening.address, happening.obj))  # noqa: RUF006
 
     async def _run_pod(self, at: Address, pod: dict[str, Any]) -> None:

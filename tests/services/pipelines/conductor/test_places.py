@@ -39,3 +39,21 @@ async def test_a_pod_that_the_cluster_will_never_have_fails_its_step_with_the_ca
         assert run.state == "FAILED"
         assert "must not have spaces" in run.error
         await until(lambda: here.conductor.pods.counts == {"waiting": 0, "running": 0})
+
+
+async def test_a_pod_that_can_never_start_fails_its_step_instead_of_keeping_its_place_for_ever(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        run = await here.submit(chain(1, cached=False))
+        here.plays = False
+        waiting = {"reason": "InvalidImageName", "message": "couldn't parse image name"}
+        status = {"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": waiting}}]}
+
+        def spoil(happening: Any) -> None:
+            if happening.type == "ADDED" and happening.address.plural == "pods":
+                here.cluster.patch(happening.address, {"status": status}, status=True)
+
+        here.cluster.on_change.append(spoil)
+        async with here.leading():
+            run = await here.over(run)
+        assert run.state == "FAILED"
+        assert "couldn't parse image name" in run.error
