@@ -18,7 +18,7 @@ WELL, FAILED, SKIPPED = "SUCCEEDED", "FAILED", "SKIPPED"
 GOES_WELL = {
     "kfp_2.17.0": (
         "artifact_lists", "artifacts", "branches", "collected", "container", "everything", "importer",
-        "kubernetes_late", "loops", "nested", "optional", "parameters", "passthrough",
+        "kubernetes_late", "loops", "nested", "optional", "parameters", "passthrough", "workspace",
     ),
     "kfp_2.0.1": ("artifacts", "condition"),
 }  # fmt: skip
