@@ -186,8 +186,10 @@ class Conductor:
             return self._live[id]
         try:
             live = await load(uow, self._specs, id)
-        except MillstreamError as error:
-            await self._hopeless(uow, id, str(error))
+        except Unavailable:
+            raise
+        except Exception as error:
+            await self._hopeless(uow, id, str(error) or repr(error))
             return None
         if live is not None and not live.run.is_over:
             self._live[id] = live
@@ -197,11 +199,12 @@ class Conductor:
         return self._live.get(id)
 
     async def _hopeless(self, uow: UnitOfWork, id: str, why: str) -> None:
+        """A run that cannot be read back (its pipeline is no longer understood) fails; the others go on."""
         log.error("run %s cannot go on: %s", id, why)
         run = await wishes.ReadRuns(uow).get(id)
         if run is not None and not run.is_over:
-            now_ms = int(self._clock.now().timestamp() * 1000)
-            await wishes.set_state(uow, run, words.FAILED, now_ms, f"the run cannot go on: {why}")
+            end = End(State.FAILED, Error(f"the run cannot go on: {why}", INTERNAL, "Unreadable"))
+            await Ledger(uow, self._ports, self._clock.now()).end(run, end)
 
     async def _tell(self, ledger: Ledger, told: Told, touched: dict[str, LiveRun]) -> bool:
         """Whether it counts. What is known of an attempt already is the answer to who tells it again."""
@@ -261,7 +264,7 @@ class Conductor:
         live.stored.update(settled.changed)
         live.fresh = False
         if settled.end is not None:
-            live.run = await ledger.end(live, settled.end)
+            live.run = await ledger.end(live.run, settled.end)
         return settled
 
     def _carry_out(self, settled: Settled) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from contracts.events.pipelines.v1 import RunStarted
 from contracts.messages import Event
@@ -80,10 +80,11 @@ class Ledger:
         """The kept output of an attempt that failed."""
         await self._artifact(live, record, made)
 
-    async def end(self, live: LiveRun, end: End) -> Run:
+    async def end(self, run: Run, end: End) -> Run:
         message = end.error.message if end.error else ""
-        self._say(announce.of_end(live.run, end.state, message, live.facts.created_at, self._now))
-        return await set_state(self._uow, live.run, str(end.state), self._ms, message)
+        created_at = datetime.fromtimestamp(run.created_ms / 1000, UTC)
+        self._say(announce.of_end(run, end.state, message, created_at, self._now))
+        return await set_state(self._uow, run, str(end.state), self._ms, message)
 
     async def _made(self, live: LiveRun, record: TaskRecord) -> None:
         if record.kind not in (Kind.STEP, Kind.IMPORTER):

@@ -43,3 +43,17 @@ def _armed(conductor: Any, name: str, number: int) -> list[int]:
 
     setattr(conductor, name, guarded)
     return dead
+
+
+async def test_a_run_that_can_no_longer_be_read_fails_and_holds_up_no_other(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        lost = await here.submit(chain(1, cached=False))
+        async with here.ports.store.write() as uow:
+            await uow.later("UPDATE pipeline_runs SET spec = 'gone' WHERE id = ?1", lost.id)
+        other = await here.submit(chain(1, cached=False))
+        async with here.leading():
+            assert (await here.over(other)).state == "SUCCEEDED"
+            lost = await here.over(lost)
+        assert lost.state == "FAILED"
+        assert "the compiled pipeline gone is not kept any more" in lost.error
+        assert "run.failed" in await here.said(lost)
