@@ -13,7 +13,7 @@ from . import functions
 from .answers import Answer, Unreadable, collected
 from .commands import Command, function, parted
 from .door import Door, Refused, Wire, say
-from .environments import Environment, Unmade, here, own_sites, ready
+from .environments import Environment, Unmade, here, ready
 from .kept import Kept
 from .packages import key_of, missing
 from .places import Places, parent_of
@@ -102,7 +102,7 @@ class Step:
         installs, own = missing(command.installs), self._places.own
         if not installs:
             return None
-        key = key_of(self._order["image"], installs, own_sites())
+        key = key_of(self._order["image"], installs)
         return here(key, own, self._cache) or ready(key, installs, own, self._cache, self._door, self._wire, self._kept)
 
     def _why(self, code: int) -> str:

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from .door import Door, Refused, Wire, say
+from .packages import sites
 from .transfers import store
 
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -43,11 +44,6 @@ class Environment:
         return {**given, "PATH": os.pathsep.join(path), "VIRTUAL_ENV": self.prefix}
 
 
-def own_sites() -> list[str]:
-    """The folders of packages that this interpreter looks into, those that only its start adds among them."""
-    return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
-
-
 def here(key: str, own: str, cache: str) -> Environment | None:
     """The environment of a key if an earlier step of this machine has left it in `cache`."""
     final = os.path.join(cache, key)
@@ -59,7 +55,7 @@ def here(key: str, own: str, cache: str) -> Environment | None:
 def _laid(own: str, final: str) -> Environment:
     prefix = f"{own}/env"
     if not os.path.isdir(prefix):
-        _layer(prefix, [f"{final}/site", *own_sites()])
+        _layer(prefix, [f"{final}/site", *sites()])
     return Environment(prefix, final)
 
 
@@ -96,7 +92,7 @@ def _obtain(key: str, installs: list[list[str]], prefix: str, final: str, door: 
 def _make(installs: list[list[str]], prefix: str, final: str, output: Any) -> None:
     """By pip, in this pod's own layer; then moved to where all look for it."""
     shutil.rmtree(prefix, ignore_errors=True)
-    _layer(prefix, own_sites())
+    _layer(prefix, sites())
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "VIRTUAL_ENV": prefix}
     for name in ("PYTHONUSERBASE", "PIP_USER", "PIP_TARGET", "PIP_PREFIX"):
         environment.pop(name, None)
