@@ -101,6 +101,7 @@ def test_a_pipeline_is_run_shown_debugged_submitted_uploaded_and_started_as_an_o
     told = shell(kfp, block("sh", "millstream pipeline run squares.py"), tmp_path)
     assert "miss: " in told, told
     assert "Wrote executor output" in told and " report " in told and "Markdown" in told, told
+    assert "miss: input x changed" in told and "(fork)" in told and " later " in told, told
     assert "SUCCEEDED for-loop-1/for-loop-1 [2]/square" in told and "SUCCEEDED for-loop-1/2/square" in told, told
     assert shell(kfp, "python -W ignore submit.py", tmp_path).count("\nSUCCEEDED\n") == 1
     told = shell(kfp, block("sh", "kubectl apply -f squares.yaml"), tmp_path)

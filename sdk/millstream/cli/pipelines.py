@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from millstream.cli import pipelinelooks
+from millstream.cli import pipelinelooks, pipelinemoves
 from millstream.cli.options import Home, Namespace, connect
-from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
+from millstream.cli.pipelineshow import follow, print_error, print_tasks, state, took
+from millstream.cli.show import BAD, out, plain_table
 
 if TYPE_CHECKING:
     from millstream.pipelines.files import Compiled
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
-for command in pipelinelooks.COMMANDS:
+for command in (*pipelinelooks.COMMANDS, *pipelinemoves.COMMANDS):
     app.command()(command)
 
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
-COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY}
 
 
 @app.command()
@@ -39,6 +38,7 @@ def run(
     pipeline: Annotated[str, typer.Option("--pipeline", help="Which one, when the file defines several")] = "",
     python: Annotated[str, typer.Option("--python", help="The Python that has kfp, to compile a .py file")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and why; run nothing")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run here, without the platform: debug it")] = False,
     pdb: Annotated[bool, typer.Option("--pdb", help="With --in-process: stop in the debugger where it fails")] = False,
     folder: Annotated[
@@ -58,11 +58,15 @@ def run(
         return
     title = name or f"{compiled.name} {datetime.now():%Y-%m-%d %H-%M-%S}"
     with connect(home) as client:
+        if dry_run:
+            body = {"pipeline_spec": compiled.body, "runtime_config": {"parameters": values}}
+            pipelinemoves.print_plan(client.request("POST", f"{pipelinemoves.API}/dry-run", json=body).json())
+            return
         where = runs.experiment(client, experiment, namespace)
         made = runs.submit(client, title, compiled.body, values, where)
         out.print(f"run {made['run_id']} submitted: {title}", markup=False)
         if wait:
-            _follow(client, made["run_id"])
+            follow(client, made["run_id"])
 
 
 def _run_here(compiled: Compiled, values: dict[str, Any], place: Place) -> None:
@@ -70,10 +74,10 @@ def _run_here(compiled: Compiled, values: dict[str, Any], place: Place) -> None:
 
     def tell(task: TaskRecord) -> None:
         if task.state != "PENDING":
-            out.print(f"  {_state({'state': str(task.state)})} {task.path.removeprefix('root/')}")
+            out.print(f"  {state({'state': str(task.state)})} {task.path.removeprefix('root/')}")
 
     end, _ = inprocess.run(compiled, values, place, tell)
-    out.print(f"{_state({'state': str(end.state)})}; files in {place.folder}")
+    out.print(f"{state({'state': str(end.state)})}; files in {place.folder}")
     if end.error:
         out.print(end.error.message, style=BAD, markup=False)
     if end.state != "SUCCEEDED":
@@ -108,7 +112,7 @@ def list_runs(
     elif not found:
         out.print(f"no runs in {namespace}")
     else:
-        rows = [[one["run_id"], escape(one["display_name"]), _state(one), _took(one)] for one in found]
+        rows = [[one["run_id"], escape(one["display_name"]), state(one), took(one)] for one in found]
         out.print(plain_table(["RUN", "NAME", "STATE", "TOOK"], rows))
 
 
@@ -127,9 +131,9 @@ def show(
     if output == "json":
         out.print_json(json.dumps(found))
         return
-    out.print(f"{escape(found['display_name'])}  {_state(found)}  {_took(found)}")
-    _print_tasks(found)
-    _print_error(found)
+    out.print(f"{escape(found['display_name'])}  {state(found)}  {took(found)}")
+    print_tasks(found)
+    print_error(found)
 
 
 @app.command()
@@ -151,64 +155,3 @@ def _act(word: str, namespace: str, home: Path | None, verb: str, told: str) -> 
         found = runs.find(client, word, namespace)
         runs.act(client, found["run_id"], verb)
     out.print(f"run {found['run_id']} {told}", markup=False)
-
-
-def _follow(client: Any, run_id: str) -> None:
-    """A line for every change of a task; on a terminal and in a log alike."""
-    from millstream.pipelines import runs
-
-    told: dict[str, str] = {}
-    last: dict[str, Any] = {}
-    for last in runs.follow(client, run_id):
-        for line in (one for one in runs.tree(last) if not one.is_group):
-            task, state = line.task, str(line.task.get("state") or "")
-            if state not in ("", "PENDING") and told.get(task["task_id"]) != state:
-                told[task["task_id"]] = state
-                out.print(f"  {_state(task)} {escape(line.path)}  {_took(task)}".rstrip())
-    out.print(f"{_state(last)} after {_took(last)}")
-    _print_error(last)
-    if last.get("state") != "SUCCEEDED":
-        sys.exit(1)
-
-
-def _print_tasks(run: dict[str, Any]) -> None:
-    from millstream.pipelines import runs
-
-    rows = [
-        [
-            "  " * one.depth + escape(one.task["display_name"]),
-            _state(one.task),
-            _took(one.task),
-            escape(_error(one.task)),
-        ]
-        for one in runs.tree(run)
-    ]
-    if rows:
-        out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
-
-
-def _print_error(run: dict[str, Any]) -> None:
-    if message := _error(run):
-        out.print(message, style=BAD, markup=False)
-
-
-def _error(one: Mapping[str, Any]) -> str:
-    return str((one.get("error") or {}).get("message") or "")
-
-
-def _state(one: Mapping[str, Any]) -> str:
-    state = str(one.get("state") or "PENDING")
-    colour = COLOURS.get(state)
-    return f"[{colour}]{state}[/]" if colour else state
-
-
-def _took(one: Mapping[str, Any]) -> str:
-    begin = _time(one.get("start_time") or one.get("created_at"))
-    end = _time(one.get("end_time") or one.get("finished_at"))
-    return f"{(end - begin).total_seconds():.1f} s" if begin and end else ""
-
-
-def _time(text: str | None) -> datetime | None:
-    """KFP's times of nothing are zero, not absent."""
-    found = datetime.fromisoformat(text) if text else None
-    return found if found and found.year > 1970 else None

@@ -11,8 +11,9 @@ from millstream.errors import ClientError
 TEXT = "STRING"
 
 
-def parameters(given: Sequence[str], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises ClientError naming the parameter, its value and what it should be."""
+def parameters(given: Sequence[str], spec: Mapping[str, Any], *, partly: bool = False) -> dict[str, Any]:
+    """`partly` where the others have values already. Raises ClientError naming the parameter, its value and what it
+    should be."""
     defined = (((spec.get("root") or {}).get("inputDefinitions") or {}).get("parameters")) or {}
     found: dict[str, Any] = {}
     for text in given:
@@ -28,7 +29,7 @@ def parameters(given: Sequence[str], spec: Mapping[str, Any]) -> dict[str, Any]:
         for name, one in defined.items()
         if name not in found and "defaultValue" not in one and not one.get("isOptional")
     ]
-    if missing:
+    if missing and not partly:
         raise ClientError(f"parameters without a value: {', '.join(sorted(missing))}; say `-p {missing[0]}=...`")
     return found
 

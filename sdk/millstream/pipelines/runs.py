@@ -64,6 +64,17 @@ def find(client: Client, word: str, namespace: str) -> Run:
     raise NotThere(f"no run has the id or the name {word!r} in {namespace}; see `millstream pipeline list`", 404)
 
 
+def spec_of(client: Client, run: Run) -> Mapping[str, Any]:
+    """The compiled pipeline of a run, which the API shows with the version that was uploaded if there was one."""
+    found = run.get("pipeline_spec")
+    if found is None:
+        reference = run["pipeline_version_reference"]
+        path = f"{API}/pipelines/{reference['pipeline_id']}/versions/{reference['pipeline_version_id']}"
+        found = client.request("GET", path).json()["pipeline_spec"]
+    spec: Mapping[str, Any] = found.get("pipeline_spec", found)
+    return spec
+
+
 def newest(client: Client, namespace: str, limit: int) -> list[Run]:
     found: list[Run] = []
     query = {"namespace": namespace, "sort_by": "created_at desc", "page_size": str(min(limit, PAGE))}

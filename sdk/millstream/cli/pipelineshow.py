@@ -1,0 +1,75 @@
+"""How runs of pipelines and their tasks look in a terminal, as they go on and when they are over."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
+
+from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
+
+COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY, "PAUSED": BUSY}
+
+
+def follow(client: Any, run_id: str) -> None:
+    """A line for every change of a task; on a terminal and in a log alike."""
+    from millstream.pipelines import runs
+
+    told: dict[str, str] = {}
+    last: dict[str, Any] = {}
+    for last in runs.follow(client, run_id):
+        for line in (one for one in runs.tree(last) if not one.is_group):
+            task, word = line.task, str(line.task.get("state") or "")
+            if word not in ("", "PENDING") and told.get(task["task_id"]) != word:
+                told[task["task_id"]] = word
+                out.print(f"  {state(task)} {escape(line.path)}  {took(task)}".rstrip())
+    out.print(f"{state(last)} after {took(last)}")
+    print_error(last)
+    if last.get("state") != "SUCCEEDED":
+        sys.exit(1)
+
+
+def print_tasks(run: dict[str, Any]) -> None:
+    from millstream.pipelines import runs
+
+    rows = [
+        [
+            "  " * one.depth + escape(one.task["display_name"]),
+            state(one.task),
+            took(one.task),
+            escape(error(one.task)),
+        ]
+        for one in runs.tree(run)
+    ]
+    if rows:
+        out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
+
+
+def print_error(run: dict[str, Any]) -> None:
+    if message := error(run):
+        out.print(message, style=BAD, markup=False)
+
+
+def error(one: Mapping[str, Any]) -> str:
+    return str((one.get("error") or {}).get("message") or "")
+
+
+def state(one: Mapping[str, Any]) -> str:
+    word = str(one.get("state") or "PENDING")
+    colour = COLOURS.get(word)
+    return f"[{colour}]{word}[/]" if colour else word
+
+
+def took(one: Mapping[str, Any]) -> str:
+    begin = _time(one.get("start_time") or one.get("created_at"))
+    end = _time(one.get("end_time") or one.get("finished_at"))
+    return f"{(end - begin).total_seconds():.1f} s" if begin and end else ""
+
+
+def _time(text: str | None) -> datetime | None:
+    """KFP's times of nothing are zero, not absent."""
+    found = datetime.fromisoformat(text) if text else None
+    return found if found and found.year > 1970 else None
