@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from libs.base.errors import Forbidden, Invalid
-from tests.services.pipelines.conductor.rig import added, chain, rig, until
+from tests.services.pipelines.conductor.rig import HERE, added, chain, rig, until, well
 
 
 async def test_steps_that_a_quota_keeps_out_leave_their_place_to_others_and_come_later(tmp_path: Path):
@@ -57,3 +57,21 @@ async def test_a_pod_that_can_never_start_fails_its_step_instead_of_keeping_its_
             run = await here.over(run)
         assert run.state == "FAILED"
         assert "couldn't parse image name" in run.error
+
+
+async def test_a_workspace_is_there_before_the_first_pod_and_goes_when_the_run_has_succeeded(tmp_path: Path):
+    spec = HERE.joinpath("tests/services/pipelines/golden/kfp_2.17.0/workspace.yaml").read_text()
+    claims: list[int] = []
+
+    async with rig(tmp_path, well) as here:
+
+        def count(happening: Any) -> None:
+            if happening.type == "ADDED" and happening.address.plural == "pods":
+                claims.append(len(here.cluster.list("", "persistentvolumeclaims", "team")))
+
+        here.cluster.on_change.append(count)
+        async with here.leading():
+            run = await here.over(await here.submit(spec, {"uri": "s3://millstream/data/words"}))
+            assert run.state == "SUCCEEDED", run.error
+            assert claims and set(claims) == {1}
+            await until(lambda: not here.cluster.list("", "persistentvolumeclaims", "team"))
