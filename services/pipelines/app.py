@@ -17,6 +17,7 @@ from libs.resources import Kind
 from libs.service.app import App, Ports, Work
 from libs.service.manifest import load
 from libs.service.pipeline import say
+from libs.service.secret import TokenKey
 from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.catalog import SqlCatalog
@@ -33,7 +34,6 @@ from services.pipelines.adapters.recurring import RecurringLoop
 from services.pipelines.adapters.rehearsal import SqlRehearsal
 from services.pipelines.adapters.run_list import SqlArtifactList, SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
-from services.pipelines.adapters.secret import TokenKey
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.adapters.tracking.calling import Caller
@@ -127,7 +127,7 @@ class Parts:
     def __init__(self, ports: Ports) -> None:
         assert ports.cluster is not None and ports.blobs is not None
         self._ports, self.specs, settings = ports, Specs(), ports.settings
-        self.key = TokenKey(ports.store, ports.ids.uid() + ports.ids.uid())
+        self.key = TokenKey(ports.store, "pipelines/token-key", ports.ids.uid() + ports.ids.uid())
         self._site = site(settings)
         self._places = StepPlaces(ports.cluster, ports.clock, self.key.get, self._site)
         self.files = SignedFiles(ports.blobs, settings.s3_bucket, ports.clock)

@@ -16,6 +16,7 @@ from libs.resources import Kind
 from libs.resources.reconcile import Reconciler
 from libs.service.app import App, Ports
 from libs.service.manifest import load
+from libs.service.secret import TokenKey
 from libs.store import UnitOfWork
 from services.trainer.adapters.archive.keeper import by_labels
 from services.trainer.adapters.archive.whole import Archive
@@ -26,7 +27,6 @@ from services.trainer.adapters.jobs import StoredJobs
 from services.trainer.adapters.kinds import TRAINJOB, runtime_kinds
 from services.trainer.adapters.legacy import LegacyJobs
 from services.trainer.adapters.legacy_kinds import LEGACY_KINDS
-from services.trainer.adapters.secret import TokenKey
 from services.trainer.adapters.shipped import ensure_public_note, ensure_runtimes, marked, shipped
 from services.trainer.adapters.snapshots import Snapshots
 from services.trainer.adapters.versions import SqlVersions, versions_of
@@ -65,7 +65,7 @@ def build() -> App:
 
     def key_of(ports: Ports) -> Callable[[], Awaitable[bytes]]:
         fresh = ports.ids.uid() + ports.ids.uid()
-        return keys.setdefault(id(ports.store), TokenKey(ports.store, fresh)).get
+        return keys.setdefault(id(ports.store), TokenKey(ports.store, "trainer/token-key", fresh)).get
 
     def archive_of(ports: Ports) -> Archive:
         return archives.setdefault(id(ports), _archive(ports, kept))
