@@ -25,6 +25,8 @@ LIB_OF_NEED = {"blobs": "libs/blobs", "bus": "libs/bus", "cluster": "libs/cluste
 MANIFESTS = "services/*/service.yaml"
 MIGRATIONS = "services/*/adapters/migrations"
 """By which a restore makes a service's tables."""
+BESIDE = {"gateway": (MANIFESTS,), "pipelines": ("services/pipelines/workloads",)}
+"""What a service reads and does not import; pipelines hands its launcher on to the pods of steps."""
 _START = '#!/bin/sh\n# Written by `make golden`.\nexec {} "$@"\n'
 FOR_USERS = ("sdk/millstream/training.py", "sdk/millstream/data")
 """What programs in pods import of ours: the helper with its checkpoints, and the reader of streamed data."""
@@ -126,7 +128,7 @@ def _of_service(manifest: Manifest) -> Image:
         f"Millstream's {manifest.name}",
         (*(path.relative_to(ROOT).as_posix() for path in parts), *libs),
         f"python -m services.{manifest.name}",
-        files=(MANIFESTS,) if manifest.name == "gateway" else (),
+        files=BESIDE.get(manifest.name, ()),
     )
 
 
