@@ -54,7 +54,7 @@ lock: ## pin what requirements.in names into requirements.lock, and requirements
 	$(BIN)/uv pip compile requirements.in -o requirements.lock $(PINNED)
 	set -e; for each in requirements/*.in; do $(BIN)/uv pip compile $$each -o $${each%.in}.txt -c requirements.lock --override requirements/overrides.txt $(PINNED); done
 
-new-service: setup ## write the rooms of a new service: make new-service NAME=reports
+new-service: setup ## write the rooms of a new service: make new-service NAME=billing
 	@$(BIN)/python -m millstream.dev.scaffold service "$(NAME)"
 
 new-event: setup ## add an event: make new-event TYPE=training.trainjob.paused.v1

@@ -14,7 +14,7 @@ from tests.deploy.pods import matches, pods, references
 from tests.deploy.podsecurity import violations
 from tests.deploy.traffic import OUTSIDE, Network, of
 
-NAME = "reports"
+NAME = "billing"
 
 
 @pytest.fixture(scope="module")

@@ -190,7 +190,7 @@ def test_without_an_engine_it_is_said_what_to_install(program: Program) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["nobody"], "no image is called nobody: choose from gateway, registry"),
+        (["nobody"], "no image is called nobody: choose from gateway, pipelines, registry"),
         (["trainer", "--prefix", "example.test/team"], "end it with / (or -)"),
         (["trainer", "--engine", "kaniko"], "kaniko: not known: choose from docker, podman, buildah"),
     ],

@@ -20,7 +20,7 @@ from libs.service.manifest import Manifest
 pytestmark = pytest.mark.timeout(400)  # of a busy machine: whole checks run in a copy of the repository
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-EVENT, KIND, OWNER, HEARER = "reports.run.started.v1", "Run", "reports", "scheduler"
+EVENT, KIND, OWNER, HEARER = "billing.invoice.opened.v1", "Run", "billing", "scheduler"
 NUMBERS = {
     "one": 1,
     "two": 2,
@@ -42,7 +42,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.envelope import Event
-from contracts.events.reports.v1 import RunStarted
+from contracts.events.billing.v1 import InvoiceOpened
 from contracts.kinds.run import GROUP, VERSION, Run
 from libs.resources.kinds import Kind
 from libs.resources.reconcile import Context, Key, Owned, Requeue
@@ -50,7 +50,7 @@ from libs.resources.reconcile import Context, Key, Owned, Requeue
 
 def _facts(op: str, obj: dict[str, Any], old: dict[str, Any] | None) -> Sequence[Event]:
     about = {word: obj["metadata"][word] for word in ("namespace", "name", "uid")}
-    return [RunStarted(**about, step="first")] if op == "ADDED" else []
+    return [InvoiceOpened(**about, step="first")] if op == "ADDED" else []
 
 
 RUN = Kind(group=GROUP, version=VERSION, kind="Run", plural="runs", singular="run", model=Run, events=_facts)
@@ -134,22 +134,22 @@ def copy(tmp_path_factory: pytest.TempPathFactory, costs: dict[str, list[str]]) 
 
 def _a_new_service(copy: Copy) -> None:
     left = copy.scaffold("service", OWNER)
-    assert left == ["say in services/reports/service.yaml what it owns, says, hears and needs, then `make golden`"]
+    assert left == ["say in services/billing/service.yaml what it owns, says, hears and needs, then `make golden`"]
 
 
 def _a_new_event(copy: Copy) -> None:
     copy.scaffold("event", EVENT)
     copy.edit(
-        "contracts/events/reports/v1.py",
-        ('"""RunStarted."""', '"""The first step of the run has begun."""'),
+        "contracts/events/billing/v1.py",
+        ('"""InvoiceOpened."""', '"""The first step of the run has begun."""'),
         (f'= "{EVENT}"\n', f'= "{EVENT}"\n    step: str\n'),
     )
     (copy.home / "services" / OWNER / "handlers.py").write_text(
-        '"""What reports says when something was said; no client library here."""\n\n'
+        '"""What billing says when something was said; no client library here."""\n\n'
         "from collections.abc import Sequence\nfrom typing import Any\n\nfrom contracts.envelope import Event\n"
-        "from contracts.events.reports.v1 import RunStarted\nfrom contracts.events.training.v1 import TrainJobStarted"
+        "from contracts.events.billing.v1 import InvoiceOpened\nfrom contracts.events.training.v1 import TrainJobStarted"
         "\n\n\nasync def when_trainjob_started(event: TrainJobStarted, needs: Any) -> Sequence[Event]:\n"
-        '    return [RunStarted(namespace=event.namespace, name=event.name, uid=event.uid, step="train")]\n'
+        '    return [InvoiceOpened(namespace=event.namespace, name=event.name, uid=event.uid, step="train")]\n'
     )
     copy.edit(
         f"services/{OWNER}/app.py",
@@ -169,22 +169,22 @@ def _a_new_event(copy: Copy) -> None:
     )
     copy.edit(
         f"services/{HEARER}/handlers.py",
-        ("from contracts.events.", "from contracts.events.reports.v1 import RunStarted\nfrom contracts.events."),
+        ("from contracts.events.", "from contracts.events.billing.v1 import InvoiceOpened\nfrom contracts.events."),
     )
     with (copy.home / f"services/{HEARER}/handlers.py").open("a") as file:
         file.write(
-            "\n\nasync def when_run_started(event: RunStarted, needs: Needs) -> Sequence[Event]:\n    return []\n"
+            "\n\nasync def when_invoice_opened(event: InvoiceOpened, needs: Needs) -> Sequence[Event]:\n    return []\n"
         )
     copy.edit(
         f"services/{HEARER}/app.py",
-        ("from contracts.events.", "from contracts.events.reports.v1 import RunStarted\nfrom contracts.events."),
-        ("handlers={\n", "handlers={\n            RunStarted: handlers.when_run_started,\n"),
+        ("from contracts.events.", "from contracts.events.billing.v1 import InvoiceOpened\nfrom contracts.events."),
+        ("handlers={\n", "handlers={\n            InvoiceOpened: handlers.when_invoice_opened,\n"),
     )
     copy.edit(f"services/{HEARER}/service.yaml", ("hears:\n", f"hears:\n  - {EVENT}\n"))
 
 
 def _a_new_kind(copy: Copy) -> None:
-    copy.scaffold("kind", KIND, "reports.millstream.dev", "v1", OWNER)
+    copy.scaffold("kind", KIND, "billing.millstream.dev", "v1", OWNER)
     copy.edit(
         "contracts/kinds/run.py",
         (
@@ -201,7 +201,7 @@ def _a_new_kind(copy: Copy) -> None:
             "        kinds=(RUN,),\n        reconcilers=lambda ports: [Runs()],\n        handlers={",
         ),
     )
-    copy.edit(f"services/{OWNER}/service.yaml", ("owns: []", "owns: [runs.reports.millstream.dev/v1]"))
+    copy.edit(f"services/{OWNER}/service.yaml", ("owns: []", "owns: [runs.billing.millstream.dev/v1]"))
 
 
 def test_a_service_costs_no_line_but_its_own(copy: Copy, costs: dict[str, list[str]]) -> None:
@@ -213,7 +213,7 @@ def test_an_event_costs_its_fields_its_speaker_its_hearer_and_their_manifests(
 ) -> None:
     parts = ("app.py", "handlers.py", "service.yaml")
     rooms = [f"services/{name}/{part}" for name in (OWNER, HEARER) for part in parts]
-    assert sorted(costs["new event"]) == sorted(["contracts/events/reports/v1.py", *rooms])
+    assert sorted(costs["new event"]) == sorted(["contracts/events/billing/v1.py", *rooms])
 
 
 def test_a_kind_costs_its_fields_a_reconciler_and_a_word(copy: Copy, costs: dict[str, list[str]]) -> None:
@@ -243,15 +243,15 @@ def _files_of_a_service() -> list[str]:
             "check",
             "--no-cache",
             "contracts",
-            "services/reports",
+            "services/billing",
             "services/scheduler",
-            "tests/services/reports",
+            "tests/services/billing",
         ),
         ("lint-imports", "--no-cache"),
         ("python", "-m", "contracts.golden", "--check"),
         ("python", "-m", "millstream.dev.images", "--check"),
         ("python", "-m", "millstream.dev.deploy", "--check"),
-        ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/services/reports"),
+        ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/services/billing"),
     ],
     ids=" ".join,
 )
@@ -269,9 +269,9 @@ def test_the_copy_passes_the_tests_of_the_architecture(copy: Copy) -> None:
 def test_what_the_tool_writes_is_formatted(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text())
     (tmp_path / "services").mkdir()
-    new_service(tmp_path, "reports")
+    new_service(tmp_path, "billing")
     new_event(tmp_path, EVENT)
-    new_kind(tmp_path, KIND, "reports.millstream.dev", "v1", "reports")
+    new_kind(tmp_path, KIND, "billing.millstream.dev", "v1", "billing")
     done = subprocess.run([str(BIN / "ruff"), "format", "--diff", "."], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
@@ -279,8 +279,8 @@ def test_what_the_tool_writes_is_formatted(tmp_path: Path) -> None:
 def test_the_deployment_of_the_copy_builds_with_the_new_service_and_its_volume(copy: Copy) -> None:
     built = copy.run("kubectl", "kustomize", "deploy/overlays/laptop")
     assert built.returncode == 0, built.stderr
-    [reports] = [text for text in built.stdout.split("\n---\n") if "image: millstream/reports" in text]
-    assert "claimName: data" in reports and "name: millstream-reports" in reports
+    [billing] = [text for text in built.stdout.split("\n---\n") if "image: millstream/billing" in text]
+    assert "claimName: data" in billing and "name: millstream-billing" in billing
 
 
 def test_a_file_in_a_place_without_meaning_is_refused_in_a_new_service_too(copy: Copy) -> None:

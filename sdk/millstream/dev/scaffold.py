@@ -1,6 +1,6 @@
 """Writes the first lines of a new service, event or kind in the shape the rules expect; says what is left to do.
 
-python -m millstream.dev.scaffold service reports
+python -m millstream.dev.scaffold service billing
 python -m millstream.dev.scaffold event training.trainjob.paused.v1
 python -m millstream.dev.scaffold kind Notebook kubeflow.org v1 notebooks
 """
@@ -23,7 +23,7 @@ class Refused(Exception):
 def new_service(root: Path, name: str) -> list[str]:
     """The rooms of a service, its manifests and a first test. Answers what the author does next."""
     if not re.fullmatch(r"[a-z][a-z0-9]{1,30}", name):
-        raise Refused(f"{name!r} is no service name: lower-case letters and digits, such as `reports`")
+        raise Refused(f"{name!r} is no service name: lower-case letters and digits, such as `billing`")
     if (root / "services" / name).exists():
         raise Refused(f"services/{name} exists already")
     for path, text in templates.service_files(name).items():
