@@ -147,7 +147,8 @@ def _a_new_event(copy: Copy) -> None:
     (copy.home / "services" / OWNER / "handlers.py").write_text(
         '"""What billing says when something was said; no client library here."""\n\n'
         "from collections.abc import Sequence\nfrom typing import Any\n\nfrom contracts.envelope import Event\n"
-        "from contracts.events.billing.v1 import InvoiceOpened\nfrom contracts.events.training.v1 import TrainJobStarted"
+        "from contracts.events.billing.v1 import InvoiceOpened\n"
+        "from contracts.events.training.v1 import TrainJobStarted"
         "\n\n\nasync def when_trainjob_started(event: TrainJobStarted, needs: Any) -> Sequence[Event]:\n"
         '    return [InvoiceOpened(namespace=event.namespace, name=event.name, uid=event.uid, step="train")]\n'
     )
