@@ -37,17 +37,21 @@ def ours(pid: int) -> bool:
 
 
 def reap(paths: HomePaths) -> list[int]:
-    """Kills all strays and what descends from them; returns their pids once they are gone (or after 5 s)."""
-    killed: set[int] = set()
+    """Kills all strays and what descends from them; returns their pids once they are gone (or after 5 s).
+
+    One that is dying shows its marks no more while it still lives, hence the look at those that were killed.
+    """
+    killed: dict[int, int | None] = {}
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        left = [pid for pid in {*procfs.tree(marked(paths)), *_recorded(paths)} if procfs.alive(pid)]
-        if not left or time.monotonic() > deadline:
+        found = [pid for pid in {*procfs.tree(marked(paths)), *_recorded(paths)} if procfs.alive(pid)]
+        dying = [pid for pid, ticks in killed.items() if procfs.alive(pid) and procfs.start_ticks(pid) == ticks]
+        if not (found or dying) or time.monotonic() > deadline:
             return sorted(killed)
-        for pid in left:
+        for pid in found:
+            killed[pid] = procfs.start_ticks(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
         time.sleep(0.01)
 
 
