@@ -12,7 +12,7 @@ from millstream.dev.monitoring.catalogue import names
 from tests.deploy.test_monitoring import expressions, metrics_in
 from tests.platform import Platform
 
-SERVICES = {"gateway", "registry", "scheduler", "serving", "trainer"}
+SERVICES = {"gateway", "pipelines", "registry", "scheduler", "serving", "trainer"}
 
 
 @pytest.mark.timeout(300)

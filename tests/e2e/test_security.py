@@ -25,7 +25,7 @@ from nats.aio.client import Client as Nats
 from tests.platform import Platform, processes_of, until
 
 SYSTEM = "millstream-system"
-SERVICES = ("gateway", "registry", "scheduler", "serving", "trainer")
+SERVICES = ("gateway", "pipelines", "registry", "scheduler", "serving", "trainer")
 JOB = {
     "apiVersion": "trainer.kubeflow.org/v1alpha1",
     "kind": "TrainJob",
