@@ -12,6 +12,7 @@ from typing import Any
 
 from millstream.client import Client, conditions_of
 from millstream.errors import ClientError
+from millstream.home import SYSTEM_NAMESPACE
 
 from tests.platform import Platform
 
@@ -103,7 +104,7 @@ class Said:
 
 def change_log(platform: Platform, service: str) -> list[Said]:
     """Every letter that `service` owes the world, from its own database."""
-    [path] = [path for path in Path(platform.home).rglob(f"{service}.db") if path.is_file()]
+    path = Path(platform.home) / "data" / SYSTEM_NAMESPACE / "data" / f"{service}.db"
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
         rows = db.execute("select letter, said_at from changes where letter is not null order by seq").fetchall()
     told = [(json.loads(letter), said_at) for letter, said_at in rows]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from millstream.home import SYSTEM_NAMESPACE
 
 from tests.e2e import broker, flow
 from tests.e2e.test_crash import MARKS, SEED
@@ -167,6 +168,6 @@ def _key(made: dict[str, Any]) -> str:
 
 
 def _rows(platform: Platform, query: str, *values: str) -> list[Any]:
-    [path] = [path for path in platform.home.rglob("pipelines.db") if path.is_file()]
+    path = platform.home / "data" / SYSTEM_NAMESPACE / "data" / "pipelines.db"
     with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
         return db.execute(query, values).fetchall()
