@@ -172,7 +172,9 @@ class Book:
         holding, held = held_by(workload), self._holdings.get(workload.uid)
         if holding is not None and holding == held and self._goes_on(workload):
             return
-        self._leave(workload.uid, wake=held is not None and held != holding)
+        # One that comes later in the order than before is one that others may now preempt.
+        reordered = held is not None and order_key(workload) != order_key(self.workloads[workload.uid])
+        self._leave(workload.uid, wake=reordered or (held is not None and held != holding))
         self.workloads[workload.uid] = workload
         if holding is not None:
             self._hold(workload, holding)
