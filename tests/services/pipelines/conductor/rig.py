@@ -75,9 +75,9 @@ class Rig:
         try:
             yield
         finally:
-            self.cluster.on_change.remove(self._note)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            self.cluster.on_change.remove(self._note)  # not before: a pod that is just being made is one to be played
 
     def _note(self, happening: Happening) -> None:
         if self.plays and happening.type == "ADDED" and happening.address.plural == "pods":
