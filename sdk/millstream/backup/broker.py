@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def broker_on(folder: Path) -> Iterator[str]:
     with (folder / ".backup.log").open("wb") as log:
         # It ends with us, whatever kills us: the platform's own server may be started on these files next.
         command = [laptop.tool("nats-server"), "-c", str(config)]
-        server = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_parent)
+        server = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_ending_with(os.getpid()))
     try:
         yield f"nats://backup:{password}@{_address(server, ports, folder)}"
     finally:
@@ -47,10 +48,16 @@ def broker_on(folder: Path) -> Iterator[str]:
         ports.rmdir()
 
 
-def _end_with_parent() -> None:
+def _ending_with(parent: int) -> Callable[[], None]:
+    """What the child does before it becomes the server."""
     from services.node.runtime import linux
 
-    linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+    def end_with_parent() -> None:
+        linux.prctl(linux.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # killed between the fork and here: nobody would tell us any more
+            os._exit(1)
+
+    return end_with_parent
 
 
 def _address(server: subprocess.Popen[bytes], ports: Path, folder: Path) -> str:
