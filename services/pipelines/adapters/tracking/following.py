@@ -6,7 +6,7 @@ It never stands in the way of a run: a system that is away is asked again, for a
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,7 +19,9 @@ PREFIX = "pipelines."
 LOOK_S = 5.0
 AGAIN_S, AGAIN_MAX_S = 1.0, 60.0
 KEEP_EVERY = 200
-"""Letters that are passed over until the place is kept again."""
+"""Changes that are passed over until the place is kept again."""
+KEEP_S = 1.0
+"""How often it is kept at most: what was told since is told again after a crash."""
 
 
 class Away(MillstreamError):
@@ -55,21 +57,17 @@ class Following:
     def __init__(self, store: Store, clock: Clock, sink: Sink) -> None:
         self._store, self._clock, self._sink = store, clock, sink
         self._key = f"tracking/{sink.name}"
+        self._passed = 0
+        """Changes since the place was kept; one that was handed on counts as KEEP_EVERY."""
+        self._kept_at = clock.monotonic()
 
     async def run(self) -> None:
         """For ever, while this replica leads. What was said before the system was named is not told."""
         seq = await self._begin()
         while True:
-            passed = 0
-            async for change in self._after(seq):
-                seq, passed = change.seq, passed + 1
-                if (said := said_in(change)) is not None:
-                    await self._hand_on(said)
-                    passed = KEEP_EVERY
-                if passed >= KEEP_EVERY:
-                    await self._keep(seq)
-                    passed = 0
-            await self._store.feed.wait_beyond(seq, LOOK_S)
+            seq = await self._catch_up(seq)
+            await self._store.feed.wait_beyond(seq, KEEP_S if self._passed >= KEEP_EVERY else LOOK_S)
+            await self._keep_at_times(seq)
 
     async def _begin(self) -> int:
         async with self._store.read() as reader:
@@ -78,17 +76,28 @@ class Following:
             await self._keep(last)
         return int(kept) if kept is not None else last
 
-    async def _after(self, seq: int) -> AsyncIterator[Change]:
+    async def _catch_up(self, seq: int) -> int:
+        """Hands on all that was said after `seq`; how far that was, or from where the change log still reaches."""
         try:
             while page := await self._store.feed.page(seq):
                 for change in page:
-                    yield change
-                seq = page[-1].seq
+                    self._passed += 1
+                    if (said := said_in(change)) is not None:
+                        await self._hand_on(said)
+                        self._passed += KEEP_EVERY
+                    seq = change.seq
+                    await self._keep_at_times(seq)
         except Gone:
             async with self._store.read() as reader:
-                oldest = await reader.oldest_seq()
+                seq = await reader.oldest_seq()
             log.warning("%s was away for longer than the change log reaches back: it misses some", self._sink.name)
-            await self._keep(oldest)
+            await self._keep(seq)
+        return seq
+
+    async def _keep_at_times(self, seq: int) -> None:
+        """A write for each letter would cost more than the letters: what is told twice after a crash is the same."""
+        if self._passed >= KEEP_EVERY and self._clock.monotonic() - self._kept_at >= KEEP_S:
+            await self._keep(seq)
 
     async def _hand_on(self, said: Said) -> None:
         wait_s = AGAIN_S
@@ -98,6 +107,9 @@ class Following:
             except Refused as error:
                 log.warning("%s refused pipelines.%s.%s: %s", self._sink.name, said.noun, said.verb, error)
                 return None
+            except (LookupError, TypeError, ValueError, AttributeError):
+                log.exception("%s answered what nobody understands: it misses one", self._sink.name)
+                return None
             except Away as error:
                 log.info("%s is away, asked again in %.0f s: %s", self._sink.name, wait_s, error)
                 await self._clock.sleep(wait_s)
@@ -106,6 +118,7 @@ class Following:
     async def _keep(self, seq: int) -> None:
         async with self._store.write() as uow:
             await uow.set_meta(self._key, str(seq))
+        self._passed, self._kept_at = 0, self._clock.monotonic()
 
 
 def said_in(change: Change) -> Said | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from libs.store import trim
 from services.pipelines.adapters.tracking import following
 from services.pipelines.adapters.tracking.calling import Caller
 from services.pipelines.adapters.tracking.following import Following
@@ -87,7 +88,10 @@ async def test_who_is_away_is_asked_again_and_misses_nothing(tmp_path: Path, mon
         assert [word for word, _ in words(to)] == ["START", "START", "COMPLETE", "COMPLETE"]
 
 
-async def test_what_is_refused_is_passed_over_and_a_follower_that_dies_goes_on_where_it_was(tmp_path: Path):
+async def test_what_is_refused_is_passed_over_and_a_follower_that_dies_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(following, "KEEP_S", 0.0)
     async with rig(tmp_path, added) as here, here.leading(), receiver() as to:
         async with told(here, to):
             to.answers = [400]
@@ -98,6 +102,56 @@ async def test_what_is_refused_is_passed_over_and_a_follower_that_dies_goes_on_w
             await until(lambda: len(distinct(to)) == 7)
         assert words(to)[0] == ("START", "chain.add-0"), "the refused one was the run's"
         assert all(len(bodies) == 1 for bodies in distinct(to).values()), "what comes twice is the same"
+
+
+async def test_who_was_away_for_longer_than_the_change_log_reaches_back_goes_on_from_where_it_does(tmp_path: Path):
+    async with rig(tmp_path, added) as here, here.leading(), receiver() as to:
+        async with told(here, to):
+            pass  # its place is kept
+        await here.over(await here.submit(chain(1)))
+        await trim(here.ports.store, keep_rows=1)
+    async with rig(tmp_path, added) as here, here.leading(), receiver() as to, told(here, to):
+        await here.over(await here.submit(chain(1, value=5)))
+        await until(lambda: ("COMPLETE", "chain") in words(to))
+        assert words(to).count(("START", "chain")) == 1
+
+
+async def test_the_place_is_kept_now_and_then_and_not_for_each_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    keep, places = Following._keep, []
+
+    async def noted(self: Following, seq: int) -> None:
+        await keep(self, seq)
+        places.append(seq)
+
+    monkeypatch.setattr(Following, "_keep", noted)
+    monkeypatch.setattr(following, "KEEP_S", 0.3)
+    async with rig(tmp_path, added) as here, here.leading(), receiver() as to, told(here, to):
+        await here.over(await here.submit(chain(5)))
+        await until(lambda: len(to.got) == 12)
+        async with here.ports.store.read() as reader:
+            last = await reader.last_seq()
+        await until(lambda: places[-1] == last)
+        await asyncio.sleep(0.4)
+    assert len(places) < 12 and places == sorted(set(places)), "at rest nothing is written"
+
+
+async def test_an_answer_that_nobody_understands_is_passed_over(tmp_path: Path):
+    class Odd:
+        name, heard = "odd", 0
+
+        async def take(self, said: following.Said) -> None:
+            self.heard += 1
+            raise KeyError("experiment_id")
+
+    odd = Odd()
+    async with rig(tmp_path, added) as here, here.leading():
+        loop = asyncio.ensure_future(Following(here.ports.store, here.ports.clock, odd).run())
+        await asyncio.sleep(0.05)
+        await here.over(await here.submit(chain(1)))
+        await until(lambda: odd.heard >= 5)
+        assert not loop.done()
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
 
 
 def distinct(to: Receiver) -> dict[tuple[str, str], set[str]]:
