@@ -11,6 +11,7 @@ from libs.base import BadRequest, Conflict, Invalid, NotFound
 from libs.resources.kinds import Admission, Column, Kind, Right
 from libs.resources.reconcile import Context, Key, Owned, Requeue
 from services.pipelines.domain import pipelinerun as pure
+from services.pipelines.domain import runs as words
 from services.pipelines.domain.catalog import documents, forms
 from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
 from services.pipelines.domain.catalog.paging import Page
@@ -76,7 +77,10 @@ class PipelineRuns:
         if pure.is_over(obj):
             return None
         try:
-            after = pure.status(obj, await self._run(obj))
+            run = await self._found(obj)
+            if run is None and pure.has_begun(obj):
+                return await self._write(obj, pure.forgotten(obj), ctx)
+            after = pure.status(obj, run or await self._begin(obj))
         except (BadRequest, Invalid, NotFound, Conflict) as error:
             after = pure.refused(obj, error.message)
         return await self._write(obj, after, ctx)
@@ -93,18 +97,18 @@ class PipelineRuns:
     async def _end(self, obj: Object, ctx: Context) -> Requeue | None:
         """A run that goes on is stopped first; what it was stays in the list of runs."""
         meta = obj["metadata"]
-        async with self.means.begin() as (needs, _):
-            run = await needs.runs.get(meta["uid"])
-            if run is not None and not run.is_over:
-                await needs.runs.terminate(run.id)
-                return Requeue(LOOK_S)
+        run = await self._found(obj)
+        if run is not None and not run.is_over:
+            if run.state != words.CANCELING:
+                async with self.means.begin() as (needs, _):
+                    await needs.runs.terminate(run.id)
+            return Requeue(LOOK_S)
         await ctx.resources.remove_finalizer(self.kind, meta["namespace"], meta["name"], str(self.kind.finalizer))
         return None
 
-    async def _run(self, obj: Object) -> Run:
+    async def _found(self, obj: Object) -> Run | None:
         async with self.means.look() as needs:
-            run = await needs.runs.get(obj["metadata"]["uid"])
-        return run or await self._begin(obj)
+            return await needs.runs.get(str(obj["metadata"]["uid"]))
 
     async def _begin(self, obj: Object) -> Run:
         """Raises ApiError for what can be no run."""

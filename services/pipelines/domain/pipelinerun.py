@@ -21,6 +21,7 @@ from services.pipelines.domain.runs import Run
 Object = dict[str, Any]
 SUCCEEDED = "Succeeded"
 """The one condition, as Tekton and others have it: Unknown while it goes on, then True or False."""
+DELETED = "RunDeleted"
 
 
 def unchanging(obj: Object, old: Object | None) -> Iterator[Cause]:
@@ -58,6 +59,20 @@ def status(obj: Object, run: Run) -> Object:
     }
 
 
+def has_begun(obj: Object) -> bool:
+    """Whether it has had its run: there is no second one, even if that is gone."""
+    return bool((obj.get("status") or {}).get("runId"))
+
+
+def forgotten(obj: Object) -> Object:
+    """Of one whose run somebody deleted."""
+    told = "its run was deleted; a PipelineRun of another name runs it again"
+    before = obj["status"]
+    kept = {name: before[name] for name in ("startTime",) if name in before}
+    gone = {"state": words.FAILED, "conditions": _condition(obj, "False", DELETED, told)}
+    return {**_head(obj, str(before["runId"])), **kept, **gone}
+
+
 def refused(obj: Object, message: str) -> Object:
     """Of one that cannot become a run."""
     return {**_head(obj, ""), "state": words.FAILED, "conditions": _condition(obj, "False", "Refused", message)}
@@ -69,13 +84,13 @@ def said(obj: Object, after: Object) -> Sequence[Event]:
         return []
     about, id = _about(obj), after.get("runId")
     told: list[Event] = []
-    if id and not (obj.get("status") or {}).get("runId"):
+    if id and not has_begun(obj):
         told.append(PipelineRunStarted(**about, run_id=id))
     found = after["conditions"][0]
     if found["status"] == "True":
         told.append(PipelineRunSucceeded(**about, run_id=str(id)))
     elif found["status"] == "False":
-        reason = f"Run{found['reason']}" if id else found["reason"]
+        reason = f"Run{found['reason'].removeprefix('Run')}" if id else found["reason"]
         told.append(PipelineRunFailed(**about, run_id=id, reason=reason, message=found["message"]))
     return told
 

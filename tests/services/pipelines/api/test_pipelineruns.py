@@ -1,0 +1,51 @@
+"""PipelineRuns become runs, once; the conductor does not run, so that runs stay as they are."""
+
+from typing import Any
+
+from libs.resources.reconcile import Context, Key
+from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
+from tests.services.pipelines.api.conftest import Server
+from tests.services.pipelines.api.test_runs import simple
+
+HERE = ("team", "once")
+
+
+async def made(server: Server) -> PipelineRuns:
+    obj = {
+        "apiVersion": PIPELINERUN.api_version,
+        "kind": "PipelineRun",
+        "metadata": {"namespace": HERE[0], "name": HERE[1]},
+        "spec": {"pipelineSpec": simple(), "parameters": {"name": "x"}},
+    }
+    await server.ports.resources.create(PIPELINERUN, obj)
+    return PipelineRuns(server.means)
+
+
+async def reconciled(server: Server, of: PipelineRuns) -> dict[str, Any]:
+    ports = server.ports
+    await of.reconcile(Key(*HERE), Context(ports.resources, ports.store, server.clock, ports.ids))
+    found = await ports.resources.find(PIPELINERUN, *HERE)
+    assert found is not None
+    return found
+
+
+async def test_a_run_that_somebody_deletes_does_not_begin_a_second_time(server: Server):
+    of = await made(server)
+    id = (await reconciled(server, of))["status"]["runId"]
+    await server.delete(f"/runs/{id}")
+    for _ in range(2):
+        told = (await reconciled(server, of))["status"]
+        assert (told["state"], told["runId"], told["conditions"][0]["reason"]) == ("FAILED", id, "RunDeleted")
+    said = await server.said()
+    assert said.count("pipelines.run.created.v1") == said.count("pipelines.pipelinerun.failed.v1") == 1
+
+
+async def test_a_deleted_object_ends_its_run_once_and_only_looks_while_that_ends(server: Server):
+    of = await made(server)
+    await reconciled(server, of)
+    await server.ports.resources.delete(PIPELINERUN, *HERE)
+    await reconciled(server, of)
+    async with server.ports.store.write():  # nobody else writes meanwhile
+        obj = await reconciled(server, of)
+    assert obj["metadata"]["finalizers"]
+    assert (await server.said()).count("pipelines.run.terminated.v1") == 1
