@@ -182,7 +182,7 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
 
     desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
     artifacts = Artifacts(desks, kept)
-    rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket)
+    rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
     more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
     more.append(gates.router(Gates(desks, parts.desk)))
     return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]

@@ -20,6 +20,7 @@ from services.pipelines.adapters import runs as wishes
 from services.pipelines.adapters.ledger import Ledger
 from services.pipelines.adapters.live import LiveRun, artifact_id, load
 from services.pipelines.adapters.pods import Pods, PodStart
+from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.settling import Settled, settle
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain import runs as words
@@ -193,6 +194,8 @@ class Conductor:
             return None
         if live is not None and not live.run.is_over:
             self._live[id] = live
+            if self._ports.blobs is not None:
+                live.presence = Presence(self._ports.blobs, self._bucket, self._clock)
             self._steps.update((record.uid, (id, record.path)) for record in live.machine.active())
             if live.run.state == words.CANCELING:
                 live.machine.tell(Terminate())

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid5
 
 from libs.store import Reader
+from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.runs import TASKS, ReadRuns
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.engine.forking import Earlier, followers
@@ -35,6 +36,8 @@ class LiveRun:
     caches: dict[str, str] = field(default_factory=dict)
     earlier: Earlier | None = None
     """The run that this one is a fork of."""
+    presence: Presence | None = None
+    """Whom it asks whether kept bytes are still there; without one they are believed to be."""
     begun: dict[str, datetime] = field(default_factory=dict)
     """When programs began that ended before anybody had noted it, by their own word."""
     fresh: bool = True

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from libs.base import Clock
+from libs.blobs import Blobs
 from libs.store import Reader, Store
 from services.pipelines.adapters.live import LiveRun, earlier_of, facts_of
+from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.settling import Settled, answer
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.engine.machine import Machine
@@ -24,10 +26,10 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 class SqlRehearsal:
-    """One look at the store for each; `bucket` is the platform's."""
+    """One look at the store for each; `bucket` is the platform's, read by `blobs` to see what still lies in it."""
 
-    def __init__(self, store: Store, clock: Clock, bucket: str) -> None:
-        self._store, self._clock, self._bucket = store, clock, bucket
+    def __init__(self, store: Store, clock: Clock, bucket: str, blobs: Blobs | None = None) -> None:
+        self._store, self._clock, self._bucket, self._blobs = store, clock, bucket, blobs
 
     async def rehearse(self, new: NewRun, pipeline: Pipeline) -> Sequence[Planned]:
         async with self._store.read() as reader:
@@ -38,6 +40,7 @@ class SqlRehearsal:
         run = drafted(new, NOBODY, int(now.timestamp() * 1000), f"s3://{self._bucket}/pipelines")
         facts = facts_of(run)
         live = LiveRun(run, pipeline, facts, Machine.load(pipeline, facts), {}, {})
+        live.presence = Presence(self._blobs, self._bucket, self._clock) if self._blobs else None
         live.earlier = await earlier_of(reader, Specs(), run, pipeline)
         settled = Settled(live)
         while decisions := live.machine.advance(now):

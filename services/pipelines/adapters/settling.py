@@ -9,14 +9,13 @@ from datetime import datetime
 from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
 from services.pipelines.adapters.live import LiveRun
-from services.pipelines.domain.cache import Fingerprint, explain, fingerprint, is_repeatable
+from services.pipelines.domain.cache import Fingerprint, explain, fingerprint, hit, is_repeatable
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
 from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.importing import imported
 from services.pipelines.domain.steps.values import StepOrder
 
-HIT = "hit: everything that its outputs follow from is as it was"
 ANEW = "off: it is to run anew"
 OFF = "off: the run asks for no caching"
 INVALID_ARGUMENT = 3
@@ -103,15 +102,24 @@ async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: s
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
     if not is_repeatable(order):
         return order
-    return _as_before(live, record) or await _kept(reader, settled, record, order) or order
+    return await _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
 
-def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | None:
+async def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | None:
     """What a fork keeps of the run that it is a fork of."""
     found = live.earlier.kept(live.pipeline, record) if live.earlier else None
-    if found is not None:
-        live.caches[record.path] = f"kept: as the run {live.run.options.fork_of} left it"
+    if found is None or await _lost(live, record, found.outputs):
+        return None
+    live.caches[record.path] = f"kept: as the run {live.run.options.fork_of} left it"
     return found
+
+
+async def _lost(live: LiveRun, record: TaskRecord, outputs: Outputs) -> str:
+    """Why these outputs cannot be given out again, which is noted as well; "" where they can."""
+    why = await live.presence.lost(outputs) if live.presence else ""
+    if why:
+        live.caches[record.path] = why
+    return why
 
 
 async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
@@ -129,9 +137,12 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
     made = fingerprint(live.pipeline, record, order, task)
     found = await reader.rows(FIND_CACHE, live.run.namespace, made.key)
     if found:
-        live.caches[record.path] = HIT
-        uid, outputs = found[0]
-        return Succeeded(Outputs.from_json(json.loads(outputs)), cached_from=str(uid))
+        uid, told = str(found[0][0]), json.loads(found[0][1])
+        outputs = Outputs.from_json(told)
+        if await _lost(live, record, outputs):
+            return None
+        live.caches[record.path] = hit(told.get("origin"))
+        return Succeeded(outputs, cached_from=uid)
     newest = await reader.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
     live.caches[record.path] = explain(made.parts, json.loads(newest[0][0]) if newest else None)
     return None

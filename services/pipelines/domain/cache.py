@@ -20,6 +20,7 @@ from services.pipelines.domain.steps.places import WORKSPACE
 from services.pipelines.domain.steps.values import StepOrder
 
 SHOWN_MAX = 80
+HIT = "hit: everything that its outputs follow from is as it was"
 FORM = "1"
 """Another one when the same parts come to mean something else: nothing kept before is found then."""
 
@@ -56,7 +57,19 @@ def fingerprint(pipeline: Pipeline, record: TaskRecord, order: StepOrder, task: 
             **_claims(order.platform),
             **_outputs(component),
         }
-    return Fingerprint(f"sha256:{_digest([FORM, parts])}", parts)
+    return Fingerprint(key_of(parts), parts)
+
+
+def key_of(parts: Mapping[str, str]) -> str:
+    return f"sha256:{_digest([FORM, parts])}"
+
+
+def hit(origin: Mapping[str, Any] | None) -> str:
+    """Why what is kept fits, and where it was brought from if it was not made here."""
+    if not origin:
+        return HIT
+    where = f"run {origin.get('run_id', '')} in namespace {origin.get('namespace', '')}"
+    return f"{HIT}; brought from {where} on {origin.get('platform', '')}"
 
 
 def explain(now: Mapping[str, str], before: Mapping[str, str] | None) -> str:

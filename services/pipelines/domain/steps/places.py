@@ -8,6 +8,8 @@ OWN = f"{MOUNT}/.millstream"
 """The launcher's own corner: no bucket's name begins with a dot."""
 WORKSPACE = "/kfp-workspace"
 """Where the volume that the steps of a run share is mounted, if the pipeline asks for one."""
+SHARED = ".shared"
+"""Below it lies, in each namespace's part of the bucket, what results from other platforms brought along."""
 SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 

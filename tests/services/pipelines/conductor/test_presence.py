@@ -1,0 +1,157 @@
+"""A kept result is only given out again while its bytes lie in the bucket, and to see that costs few requests."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from libs.blobs import Blob, BlobError
+from libs.testing.blobs import FolderBlobs
+from services.pipelines.adapters.compiling import compiled
+from services.pipelines.adapters.rehearsal import SqlRehearsal
+from services.pipelines.domain.catalog.documents import from_yaml
+from services.pipelines.domain.runs import NewRun
+from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
+from tests.services.pipelines.conductor.rig import Rig, rig
+
+BODY = b"1,2,3\n"
+HIT = "hit: everything that its outputs follow from is as it was"
+
+
+class Counted(FolderBlobs):
+    """Counts what is asked of it; may be away."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.folder, self.asked, self.away = folder, 0, False
+
+    async def stat(self, key: str) -> Blob | None:
+        await self._ask()
+        return await super().stat(key)
+
+    async def list(self, prefix: str, *, limit: int = 10_000) -> list[Blob]:
+        await self._ask()
+        return await super().list(prefix, limit=limit)
+
+    async def _ask(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise BlobError("connection refused")
+
+
+def files(length: int, steps: str = "write") -> str:
+    """A compiled pipeline of steps one after another, each of which reads the file of the last and writes its own."""
+    tasks = {}
+    for number in range(length):
+        before = {"producerTask": f"{steps}-{number - 1}", "outputArtifactKey": "data"}
+        given = {"taskOutputArtifact": before} if number else {"runtimeValue": {"constant": 1}}
+        tasks[f"{steps}-{number}"] = {
+            "taskInfo": {"name": f"{steps}-{number}"},
+            "componentRef": {"name": "comp-next" if number else "comp-first"},
+            "inputs": {"artifacts": {"data": given}} if number else {},
+            "cachingOptions": {"enableCache": True},
+            **({"dependentTasks": [f"{steps}-{number - 1}"]} if number else {}),
+        }
+    data = {"artifacts": {"data": {"artifactType": {"schemaTitle": "system.Dataset", "schemaVersion": "0.0.1"}}}}
+    return json.dumps({
+        "pipelineInfo": {"name": "files"},
+        "schemaVersion": "2.1.0",
+        "components": {
+            "comp-first": {"executorLabel": "exec", "outputDefinitions": data},
+            "comp-next": {"executorLabel": "exec", "inputDefinitions": data, "outputDefinitions": data},
+        },
+        "deploymentSpec": {"executors": {"exec": {"container": {"image": "python:3.11", "command": ["write"]}}}},
+        "root": {"dag": {"tasks": tasks}},
+    })  # fmt: skip
+
+
+def writing(folder: Path):
+    """What the steps do: a file, or a folder of two for those named so, and a line of output."""
+
+    def play(order: StepOrder) -> StepResult:
+        [slot] = order.artifacts
+        names = ["a", "b"] if order.name == "tree-0" else [""]
+        for name in (*(f"{slot.uri}/{each}" if each else slot.uri for each in names), f"{order.root}/executor-logs"):
+            path = folder / name.removeprefix("s3://millstream/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(BODY)
+        digest = f"sha256-tree:{order.name}" if len(names) > 1 else f"sha256:{order.name}"
+        made = StoredArtifact(slot.name, slot.uri, digest, len(BODY) * len(names), len(names))
+        log = StoredArtifact("executor-logs", f"{order.root}/executor-logs", "sha256:l", len(BODY), 1)
+        return StepResult(True, artifacts={slot.name: (made,)}, log=log)
+
+    return play
+
+
+@pytest.fixture
+async def here(tmp_path: Path):
+    async with rig(tmp_path, writing(tmp_path / "blobs")) as running:
+        running.ports.blobs = Counted(tmp_path / "blobs")
+        async with running.leading():
+            yield running
+
+
+def lying(here: Rig, task: str) -> Path:
+    return next(path for path in here.ports.blobs.folder.rglob("data") if f"/{task}/" in str(path))
+
+
+async def reasons(here: Rig, text: str) -> dict[str, str]:
+    run = await here.over(await here.submit(text))
+    assert run.state == "SUCCEEDED", run.error
+    async with here.ports.store.read() as reader:
+        rows = await reader.rows("SELECT path, cache FROM pipeline_tasks WHERE run_id = ?1", run.id)
+    return {str(path).removeprefix("root/"): str(why) for path, why in rows if why}
+
+
+async def test_a_run_that_is_wholly_kept_asks_the_bucket_once(here: Rig):
+    await here.over(await here.submit(files(12)))
+    here.ports.blobs.asked = 0
+    assert set((await reasons(here, files(12))).values()) == {HIT}
+    assert here.ports.blobs.asked == 1
+
+
+async def test_what_is_gone_or_changed_is_made_again_and_what_is_there_is_not(here: Rig):
+    await here.over(await here.submit(files(3)))
+    lying(here, "write-1").unlink()
+    for log in here.ports.blobs.folder.rglob("executor-logs"):
+        log.unlink()
+    found = await reasons(here, files(3))
+    assert found["write-1"] == "miss: its output `data` is gone from the bucket"
+    assert (found["write-0"], found["write-2"]) == (HIT, HIT), "what is read has the same digest as before"
+    assert [order.name for order in here.orders] == ["write-0", "write-1", "write-2", "write-1"]
+    lying(here, "write-2").write_bytes(b"more than there was")
+    found = await reasons(here, files(3))
+    assert found["write-2"] == "miss: its output `data` changed in the bucket (6 bytes were kept, now 19)"
+    assert set((await reasons(here, files(3))).values()) == {HIT}, "what was made again is kept"
+
+
+async def test_a_folder_counts_by_all_that_is_in_it(here: Rig):
+    await here.over(await here.submit(files(1, "tree")))
+    assert await reasons(here, files(1, "tree")) == {"tree-0": HIT}
+    next(here.ports.blobs.folder.rglob("data/b")).unlink()
+    [why] = (await reasons(here, files(1, "tree"))).values()
+    assert why == "miss: its output `data` changed in the bucket (12 bytes were kept, now 6)"
+
+
+async def test_a_fork_and_a_dry_run_see_what_is_gone(here: Rig):
+    run = await here.over(await here.submit(files(2)))
+    lying(here, "write-0").unlink()
+    pipeline, _ = compiled(from_yaml(files(2)))
+    new = NewRun("team", "files", run.spec, "files")
+    plan = await SqlRehearsal(here.ports.store, here.ports.clock, "millstream", here.ports.blobs).rehearse(
+        new, pipeline
+    )
+    assert (plan[0].decision, plan[0].reason) == ("run", "miss: its output `data` is gone from the bucket")
+    fork = await here.over(await here.submit(files(2), fork_of=run.id, anew=("root/write-1",)))
+    assert fork.state == "SUCCEEDED"
+    assert [order.name for order in here.orders] == ["write-0", "write-1", "write-0", "write-1"]
+
+
+async def test_a_bucket_that_does_not_answer_holds_up_nothing_and_is_asked_once(here: Rig):
+    await here.over(await here.submit(files(3)))
+    here.ports.blobs.away, here.ports.blobs.asked = True, 0
+    async with asyncio.timeout(5):
+        found = await reasons(here, files(3))
+    assert set(found.values()) == {"miss: the bucket does not say whether its outputs are still there"}
+    assert here.ports.blobs.asked == 1
