@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from services.pipelines.domain.engine.records import Artifact, Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
+from services.pipelines.domain.steps.storable import BadOutput, check_parameter, checked, said
 from services.pipelines.domain.steps.values import ArtifactSlot, StepOrder, StepResult, StoredArtifact
 
 LOG = "executor-logs"
 """The output under which the kept end of a step's output is found, as in KFP."""
-TEXT_BYTES_MAX = 1 << 20
-"""Of one output parameter: it is stored with the task and handed on in requests; larger things are artifacts."""
 INTERNAL, INVALID = 13, 3
-
-
-class BadOutput(ValueError):
-    """An output that is not what the component promised."""
 
 
 def outcome(order: StepOrder, result: StepResult) -> Succeeded | Failed:
     """What the engine is told. A failed attempt may be tried again as the user's retries say; so may one whose outputs
     are not as promised."""
     if not result.succeeded:
-        return Failed(Error(result.error or f"the step ended with exit code {result.exit_code}", INTERNAL, "Failed"))
+        told = said(result.error) or f"the step ended with exit code {result.exit_code}"
+        return Failed(Error(told, INTERNAL, "Failed"))
     try:
         return Succeeded(Outputs(_parameters(order, result), artifacts(order, result)))
     except BadOutput as error:
@@ -54,13 +49,12 @@ def _read(name: str, kind: str, text: str) -> Any:
         return text.strip().lower() in ("true", "1", "t")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadOutput(f"output parameter {name!r} is {kind}, and its file holds {_short(text)}") from None
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:
-    if len(json.dumps(value)) > TEXT_BYTES_MAX:
-        raise BadOutput(f"output parameter {name!r} is larger than {TEXT_BYTES_MAX} bytes; make it an artifact")
+    check_parameter(name, value)
     found = typed(kind, value)
     if found is None:
         raise BadOutput(f"output parameter {name!r} is {kind}, and the step gave {_short(value)}")
@@ -70,13 +64,20 @@ def _checked(name: str, kind: str, value: Any) -> Any:
 def typed(kind: str, value: Any) -> Any:
     """The value if it is of a type of the IR (a whole float is an integer as well), else None."""
     if kind in ("NUMBER_INTEGER", "NUMBER_DOUBLE"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         if kind == "NUMBER_DOUBLE":
-            return float(value)
+            return _double(value)
         return int(value) if value == int(value) else None
     wanted: Mapping[str, type] = {"STRING": str, "BOOLEAN": bool, "LIST": list, "STRUCT": dict}
     return value if isinstance(value, wanted.get(kind, object)) else None
+
+
+def _double(value: int | float) -> float | None:
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def artifacts(order: StepOrder, result: StepResult) -> dict[str, tuple[Artifact, ...]]:
@@ -88,8 +89,11 @@ def artifacts(order: StepOrder, result: StepResult) -> dict[str, tuple[Artifact,
 
 
 def log_of(order: StepOrder, result: StepResult) -> Artifact | None:
-    """The kept output of an attempt, also of a failed one."""
-    return _artifact(order, ArtifactSlot(LOG, f"{order.root}/{LOG}"), result.log) if result.log else None
+    """The kept output of an attempt, also of a failed one; None where what is said of it cannot be true."""
+    try:
+        return _artifact(order, ArtifactSlot(LOG, f"{order.root}/{LOG}"), result.log) if result.log else None
+    except BadOutput:
+        return None
 
 
 def _artifacts(order: StepOrder, slot: ArtifactSlot, result: StepResult) -> list[Artifact]:
@@ -99,17 +103,18 @@ def _artifacts(order: StepOrder, slot: ArtifactSlot, result: StepResult) -> list
     return [_artifact(order, slot, each) for each in many]
 
 
-def _artifact(order: StepOrder, slot: ArtifactSlot, said: StoredArtifact) -> Artifact:
-    if is_foreign(said.uri, order):
-        raise BadOutput(f"output artifact {slot.name!r} names {said.uri}, which is not of namespace {order.namespace}")
+def _artifact(order: StepOrder, slot: ArtifactSlot, told: StoredArtifact) -> Artifact:
+    made = checked(slot.name, told)
+    if is_foreign(made.uri, order):
+        raise BadOutput(f"output artifact {slot.name!r} names {made.uri}, which is not of namespace {order.namespace}")
     return Artifact(
-        name=said.name,
-        uri=said.uri,
+        name=made.name,
+        uri=made.uri,
         schema_title=slot.schema_title,
         schema_version=slot.schema_version,
-        metadata=said.metadata,
-        digest=said.digest,
-        size=said.size,
+        metadata=made.metadata,
+        digest=made.digest,
+        size=made.size,
     )
 
 
