@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 LEASE = "controller/pipelines"
 TERM = brief("SELECT generation FROM leases WHERE name = ?1")
+ANY_WISH = "SELECT 1 FROM pipeline_wishes LIMIT 1"
 WISHES = brief("SELECT id, run_id, wish, body FROM pipeline_wishes ORDER BY id LIMIT 500")
 GRANTED = brief("DELETE FROM pipeline_wishes WHERE id = ?1")
 ACTIVE = "SELECT id FROM pipeline_runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING', 'PAUSED')"
@@ -118,7 +119,8 @@ class Conductor:
     async def _decide(self) -> None:
         while True:
             self._bell.clear()
-            await self._turn()
+            if self._told or await self._is_asked():
+                await self._turn()
             if not self._told:
                 await self._sleep()
 
@@ -130,6 +132,15 @@ class Conductor:
             await self._check_term(uow)
             for id in found:
                 await self._get(uow, id)
+
+    async def _is_asked(self) -> bool:
+        """Whether there is something to decide though nothing was told. A look holds up no writer, a turn does."""
+        now = self._clock.now()
+        if any(live.fresh or _is_due(live, now) for live in self._live.values()):
+            return True
+        async with self._store.read() as reader:
+            self._seq = await reader.last_seq()
+            return bool(await reader.rows(ANY_WISH))
 
     async def _turn(self) -> None:
         told = [self._told.popleft() for _ in range(min(len(self._told), TOLD_MAX))]
@@ -148,11 +159,11 @@ class Conductor:
         except BaseException as error:
             self._refuse(told, error)
             raise
-        for settled in done:
-            self._carry_out(settled)
         for one, counts in zip(told, counted, strict=True):
             if one.heard is not None and not one.heard.done():
-                one.heard.set_result(counts)
+                one.heard.set_result(counts)  # it is committed, whatever becomes of what follows
+        for settled in done:
+            self._carry_out(settled)
 
     async def _wishes(self, uow: UnitOfWork) -> dict[str, LiveRun]:
         """What people want, and what other replicas' doors took: the runs that are to be looked at."""

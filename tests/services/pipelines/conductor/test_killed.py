@@ -1,11 +1,14 @@
 """The conductor killed at each of its steps: between what it was told, the commit, and the pods that follow from it."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.pipelines.domain.steps.values import StepResult
 from tests.services.pipelines.conductor.rig import added, chain, rig, until
+from tests.services.pipelines.conductor.test_gates import gated
 
 MOMENTS = {"before the commit": "_settle", "after the commit": "_carry_out"}
 
@@ -43,6 +46,39 @@ def _armed(conductor: Any, name: str, number: int) -> list[int]:
 
     setattr(conductor, name, guarded)
     return dead
+
+
+async def test_who_hands_in_a_result_has_an_answer_though_what_follows_from_it_fails(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        run = await here.submit(chain(2, cached=False))
+        async with here.leading():
+            await until(lambda: here.conductor.live)
+            await until(lambda: any(at.plural == "pods" for at in here.cluster.objects))
+            uid = (await here.tasks(run))["root/add-0"].uid
+            assert _armed(here.conductor, "_carry_out", 1) == []
+            async with asyncio.timeout(5):
+                assert await here.conductor.finish(uid, 1, StepResult(True, values={"Output": 2}))
+
+
+async def test_a_conductor_that_has_nothing_to_do_only_looks(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        await here.submit(gated())
+        async with here.leading():
+            await until(lambda: any(live.machine.record("root/gate") for live in here.conductor.live.values()))
+            await asyncio.sleep(0.1)
+            turns: list[int] = []
+            work = here.conductor._turn
+
+            async def noted() -> None:
+                turns.append(1)
+                await work()
+
+            here.conductor._turn = noted
+            await asyncio.sleep(1.3)
+            assert turns == [], "a run waits for a person, and nobody was told anything"
+            await here.over(await here.submit(chain(1)))
+            assert turns
 
 
 async def test_a_run_that_can_no_longer_be_read_fails_and_holds_up_no_other(tmp_path: Path):
