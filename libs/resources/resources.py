@@ -335,10 +335,10 @@ class Resources:
         details = {"name": name, "group": kind.group, "kind": kind.plural}
         raise Forbidden(" ".join((kind.resource, *([f'"{name}"'] if name else []), told)), details=details)
 
-    async def may(self, user: Any, verb: str, kind: Kind, namespace: str) -> bool:
+    async def may(self, user: Any, verb: str, kind: Kind, namespace: str, name: str = "") -> bool:
         """Whether :meth:`allow` lets the user."""
         try:
-            await self.allow(user, verb, kind, namespace, "")
+            await self.allow(user, verb, kind, namespace, name)
         except Forbidden:
             return False
         return True

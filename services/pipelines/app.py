@@ -25,6 +25,7 @@ from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.conductor import Conductor, Told
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.launcher import launcher
+from services.pipelines.adapters.ledger import SOURCE
 from services.pipelines.adapters.lineage import SqlLineage
 from services.pipelines.adapters.measures import run_measure
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
@@ -34,6 +35,7 @@ from services.pipelines.adapters.recurring import RecurringLoop
 from services.pipelines.adapters.rehearsal import SqlRehearsal
 from services.pipelines.adapters.run_list import SqlArtifactList, SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
+from services.pipelines.adapters.sharing import SharedCache
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.adapters.tracking.calling import Caller
@@ -46,6 +48,7 @@ from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.gates import Gates
 from services.pipelines.handlers.pictures import Pictures
+from services.pipelines.handlers.sharing import SharedResults
 from services.pipelines.ports import Needs
 
 if TYPE_CHECKING:
@@ -57,7 +60,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 MIGRATIONS = HERE / "adapters" / "migrations"
-SOURCE = "millstream/pipelines"
 RIGHTS = "pipelines.kubeflow.org"
 """The API group under which roles name pipelines, experiments, runs and jobs, as KFP's own roles do."""
 
@@ -177,13 +179,15 @@ def site(settings: Any) -> Site:
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     assert ports.cluster is not None and ports.blobs is not None
-    from services.pipelines.api import forks, gates, lineage, pictures, steps
+    from services.pipelines.api import forks, gates, lineage, pictures, sharing, steps
     from services.pipelines.api.v2beta1.rest import rest
 
     desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
     artifacts = Artifacts(desks, kept)
     rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
     more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
+    shared = SharedCache(ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock)
+    more.append(sharing.router(SharedResults(desks, shared)))
     more.append(gates.router(Gates(desks, parts.desk)))
     return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]
 
@@ -207,10 +211,14 @@ def means(ports: Ports) -> Means:
         kind = Kind(group=RIGHTS, version="v1beta1", kind=plural, plural=plural, singular=plural)
         await ports.resources.allow(user, verb, kind, namespace, name)
 
+    async def may(user: Any, verb: str, plural: str, namespace: str, name: str) -> bool:
+        kind = Kind(group="", version="v1", kind=plural, plural=plural, singular=plural)
+        return await ports.resources.may(user, verb, kind, namespace, name)
+
     async def read(document: Document) -> tuple[Pipeline, Document]:
         return await asyncio.to_thread(compiled, document)
 
-    return Means(begin, look, allow, read, home(ports), ports.settings.default_namespace)
+    return Means(begin, look, allow, may, read, home(ports), ports.settings.default_namespace)
 
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from libs.base.errors import ApiError, Unavailable
+from libs.base.errors import ApiError, Forbidden, Unavailable
 from services.pipelines.domain.catalog import forms
 from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
 from services.pipelines.domain.runs import NewRun
-from services.pipelines.handlers import recurring, runs, sources
+from services.pipelines.handlers import lending, recurring, runs, sources
 from services.pipelines.handlers.desk import Means, Say
 from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
@@ -45,6 +45,8 @@ class Clockwork:
     async def _start(self, found: RecurringRun) -> bool:
         try:
             source = await sources.chosen(self.means, None, await self._form(found))
+            if not (found.spec or found.version_id):
+                await self._lend(found, source)
             return await self._run(found, source)
         except Unavailable:
             raise
@@ -54,6 +56,15 @@ class Clockwork:
                 if now is not None and now.due_ms == found.due_ms:
                     await recurring.disable(needs, say, now, f"its next run could not be started: {error.message}")
             return False
+
+    async def _lend(self, found: RecurringRun, source: Chosen) -> None:
+        """Whoever asked for it was asked about a pipeline of that time; this one may be of somebody else's making."""
+        account = lending.account_of(found.namespace, found.service_account)
+        try:
+            await lending.check(self.means, account, found.namespace, source.compiled, "")
+        except Forbidden as error:
+            told = f"{error.message}, and no version is named: name one in pipeline_version_reference"
+            raise Forbidden(told) from None
 
     async def _form(self, found: RecurringRun) -> forms.Source:
         if not found.spec:

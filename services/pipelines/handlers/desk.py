@@ -23,6 +23,8 @@ Look = Callable[[], AbstractAsyncContextManager[Needs]]
 Allow = Callable[[Any, str, str, str, str], Awaitable[None]]
 """Asked as (user, verb, plural, namespace, name or ""); raises Forbidden. The plurals are those of the API group
 pipelines.kubeflow.org by which KFP's own server asks: pipelines, experiments, runs, jobs for recurring runs."""
+May = Callable[[Any, str, str, str, str], Awaitable[bool]]
+"""The same of the core group's kinds, such as pods and secrets; answers instead of raising."""
 Compile = Callable[[Document], Awaitable[tuple[Compiled, Document]]]
 """Reads a compiled pipeline and says how it is stored, in KFP's canonical form. Raises SpecError. Large ones take
 seconds, so it is no part of a transaction."""
@@ -39,6 +41,7 @@ class Means:
     begin: Begin
     look: Look
     allow: Allow
+    may: May
     compile: Compile
     home: str
     namespace: str = "default"

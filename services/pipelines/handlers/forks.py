@@ -10,7 +10,7 @@ from libs.base.errors import BadRequest
 from services.pipelines.domain.catalog import forms, run_view
 from services.pipelines.domain.engine.forking import NoSuchStep, paths_of
 from services.pipelines.domain.runs import NewRun, Run
-from services.pipelines.handlers import sources
+from services.pipelines.handlers import lending, sources
 from services.pipelines.handlers.desk import Means, Object, there
 from services.pipelines.handlers.runs import PLURAL, asked, placed
 from services.pipelines.ports import Rehearsal
@@ -36,6 +36,7 @@ class Forks:
         await self.means.allow(user, "get", PLURAL, old.namespace, old.name)
         await self.means.allow(user, "create", PLURAL, old.namespace, "")
         source = await self._source(user, old, form)
+        await lending.check(self.means, user, old.namespace, source.compiled, old.service_account)
         new = self._new(old, source, form)
         if form.dry_run:
             return await self._planned(new, source)

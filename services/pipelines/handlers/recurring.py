@@ -12,7 +12,7 @@ from services.pipelines.domain.catalog.items import DISABLED, ENABLED, Recurring
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.catalog.schedules import Schedule
 from services.pipelines.domain.ir.problems import Problem, SpecError
-from services.pipelines.handlers import runs, sources
+from services.pipelines.handlers import lending, runs, sources
 from services.pipelines.handlers.desk import Means, Object, Say, name_of, refused, there
 from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
@@ -34,6 +34,7 @@ class Recurring:
         await self.means.allow(user, "create", PLURAL, space, "")
         schedule, status, concurrency = _settings(form)
         source = await sources.chosen(self.means, user, form)
+        await lending.check(self.means, user, space, source.compiled, form.service_account)
         config = form.runtime_config or forms.RuntimeConfig()
         sources.parameters(self.means, source.compiled, config, space)
         async with self.means.begin() as (needs, say):

@@ -11,7 +11,7 @@ from services.pipelines.domain.catalog import forms, run_view
 from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.runs import NewRun, Run
-from services.pipelines.handlers import experiments, sources
+from services.pipelines.handlers import experiments, lending, sources
 from services.pipelines.handlers.desk import Means, Object, Say, name_of, there
 from services.pipelines.ports import Needs
 
@@ -89,6 +89,7 @@ async def asked(means: Means, user: Any, form: forms.RunForm) -> tuple[NewRun, s
     space = await home_of(means, form.experiment_id)
     await means.allow(user, "create", PLURAL, space, "")
     source = await sources.chosen(means, user, form)
+    await lending.check(means, user, space, source.compiled, form.service_account)
     config = form.runtime_config or forms.RuntimeConfig()
     new = NewRun(
         namespace=space,

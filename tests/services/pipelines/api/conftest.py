@@ -33,13 +33,18 @@ Body = dict[str, Any]
 
 @dataclass
 class Rights:
-    """What a cluster's authorisers would say: all may do everything, or only something in one namespace."""
+    """What a cluster's authorisers would say: all may do everything, or only something in one namespace. `core` is
+    what may be done in the core group, if that is not everything: (verb or user, plural, name or "")."""
 
     only: str = ""
+    core: set[tuple[str, str, str]] | None = None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
     async def allows(self, user: Any, verb: str, kind: Any, namespace: str, name: str, part: str) -> bool:
         self.asked.append((verb, kind.resource, namespace))
+        if self.core is not None and kind.group == "":
+            account = user.name.startswith("system:serviceaccount:")
+            return (user.name if account else verb, kind.plural, name) in self.core
         return not self.only or namespace == self.only
 
 

@@ -63,7 +63,7 @@ def gates(here: Rig, allowed: bool = True) -> Gates:
             raise Forbidden("no")
 
     nothing: Any = None
-    return Gates(Means(nothing, Look, allow, nothing, ""), here.desk)
+    return Gates(Means(nothing, Look, allow, nothing, nothing, ""), here.desk)
 
 
 async def test_a_gate_holds_the_run_until_somebody_approves_and_tells_who_did(tmp_path: Path) -> None:
