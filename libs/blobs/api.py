@@ -47,6 +47,11 @@ class Blobs(ABC):
         """All bytes of the object."""
 
     @abstractmethod
+    async def part(self, key: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes of the object from `offset` on, for readers that never hold all of it; `offset` lies
+        inside of the object."""
+
+    @abstractmethod
     async def download(self, key: str, target: Path) -> None:
         """Writes the object to a file."""
 

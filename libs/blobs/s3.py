@@ -44,6 +44,9 @@ class S3Blobs(Blobs):
     async def read(self, key: str) -> bytes:
         return await self._run(key, self._read, check_key(key))
 
+    async def part(self, key: str, offset: int, length: int) -> bytes:
+        return await self._run(key, self._part, check_key(key), offset, length)
+
     async def download(self, key: str, target: Path) -> None:
         await self._run(key, self._download, check_key(key), target)
 
@@ -103,7 +106,11 @@ class S3Blobs(Blobs):
     def _read(self, key: str) -> bytes:
         # A GET of what is missing is answered in a form that the client cannot read; a HEAD is clear.
         self._stat(key)
-        answer = self._client.get_object(self._bucket, key)
+        return self._part(key, 0, 0)
+
+    def _part(self, key: str, offset: int, length: int) -> bytes:
+        """To the end for a length of 0."""
+        answer = self._client.get_object(self._bucket, key, offset, length)
         try:
             return bytes(answer.read())
         finally:

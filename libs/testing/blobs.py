@@ -26,6 +26,11 @@ class FolderBlobs(Blobs):
     async def read(self, key: str) -> bytes:
         return self._existing(key).read_bytes()
 
+    async def part(self, key: str, offset: int, length: int) -> bytes:
+        with self._existing(key).open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
     async def download(self, key: str, target: Path) -> None:
         shutil.copyfile(self._existing(key), target)
 

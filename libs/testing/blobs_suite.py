@@ -51,6 +51,12 @@ class BlobsSuite:
         await blobs.download("big", target)
         assert stored.sha256 == digest(target.read_bytes())
 
+    async def test_an_object_is_read_in_parts(self, blobs: Blobs) -> None:
+        await blobs.put("letters", b"abcdefgh")
+        assert [await blobs.part("letters", at, 3) for at in (0, 3, 6)] == [b"abc", b"def", b"gh"]
+        with pytest.raises(NoSuchBlob):
+            await blobs.part("nothing", 0, 3)
+
     async def test_a_key_below_another_object_is_an_error(self, blobs: Blobs) -> None:
         await blobs.put("a", b"x")
         with pytest.raises(BlobError):

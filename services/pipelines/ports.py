@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from services.pipelines.domain.ir.model import Pipeline as Compiled
 from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.planned import Planned
 from services.pipelines.domain.runs import Artifact, NewRun, Run
+from services.pipelines.domain.sharing import Brought
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 
 T = TypeVar("T")
@@ -127,6 +128,28 @@ class Bytes(Protocol):
 
     async def printed(self, namespace: str, pod: str) -> str | None:
         """None for a pod that is not there."""
+        ...
+
+
+class Sharing(Protocol):
+    """Kept results of this platform for others, and of others for this one."""
+
+    async def entries(self, namespace: str, run_id: str, after: str) -> tuple[Sequence[dict[str, Any]], str]: ...
+
+    async def content(self, namespace: str, key: str, output: str, place: int, path: str) -> AsyncIterator[bytes]:
+        """Raises NotFound before the first chunk."""
+        ...
+
+    async def wanted(self, namespace: str, keys: Sequence[str]) -> list[str]: ...
+
+    async def parts(self, namespace: str, digest: str) -> Mapping[int, int]:
+        """Of an object that is being brought: the sizes of what has come, by number."""
+        ...
+
+    async def put_part(self, namespace: str, digest: str, number: int, data: bytes) -> None: ...
+
+    async def keep(self, namespace: str, told: Mapping[str, Any]) -> tuple[Brought, bool]:
+        """What came, and whether it was news. Raises BadRequest for what cannot be believed."""
         ...
 
 

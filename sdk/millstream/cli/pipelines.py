@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from millstream.cli import pipelinelooks, pipelinemoves
+from millstream.cli import pipelinecache, pipelinelooks, pipelinemoves
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.pipelineshow import follow, print_error, print_tasks, state, took
 from millstream.cli.show import BAD, out, plain_table
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
 for command in (*pipelinelooks.COMMANDS, *pipelinemoves.COMMANDS):
     app.command()(command)
+for title, command in pipelinecache.COMMANDS.items():
+    app.command(title)(command)
 
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
 
