@@ -85,6 +85,8 @@ class Book:
         self._stops_changed: set[str] = set()
         self._awake: dict[str, None] = {}
         self._freed: dict[str, None] = {}
+        self._again: dict[str, None] = {}
+        """Who waits, and is tried once more before there is peace."""
         self._nodes_moved = False
 
     # What is configured
@@ -233,6 +235,12 @@ class Book:
         for uid in self.deadlines.back(now):
             self._return(uid)
         self._wake_freed()
+        if not (heads := self._awake_heads()) and self._again:
+            self._wake_losers()
+            heads = self._awake_heads()
+        return heads
+
+    def _awake_heads(self) -> list[str]:
         heads = []
         for name in sorted(self._awake):
             state = self.states[name]
@@ -256,10 +264,13 @@ class Book:
         for place in holding.places:
             self.fleet.take(place, sign)
 
-    def park(self, uid: str) -> None:
+    def park(self, uid: str, again: bool = False) -> None:
+        """It has to wait; with `again` it is tried once more when all others had their turn."""
         home = self._homes.get(uid, "")
         if home and uid in self.states[home].line:
             self.states[home].line.park(uid)
+            if again:
+                self._again[uid] = None
 
     def freed(self, queue: str, flavors: Iterable[str] = ()) -> None:
         """Room came back in this queue's tree, and in the topologies of these flavors: who waits there may try."""
@@ -423,6 +434,14 @@ class Book:
                     line.wake()
                     self._awake[sibling.name] = None
         self._freed.clear()
+
+    def _wake_losers(self) -> None:
+        for uid in self._again:
+            home = self._homes.get(uid, "")
+            if home and uid in self.states[home].line:
+                self.states[home].line.retry(uid)
+                self._awake[home] = None
+        self._again.clear()
 
 
 def _uses(spec: ClusterQueue, flavors: set[str]) -> bool:

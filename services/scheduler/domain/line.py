@@ -55,6 +55,13 @@ class Line:
         key, kind = self._class_of[uid]
         self._parked[kind] = key
 
+    def retry(self, uid: str) -> None:
+        """Its class may try again, if it is this one that it was parked for."""
+        key, kind = self._class_of[uid]
+        if self._parked.get(kind) == key:
+            del self._parked[kind]
+            heappush(self._active, (self._classes[kind][0], kind))
+
     def wake(self) -> None:
         """Something changed: everybody may try again."""
         for kind in self._parked:

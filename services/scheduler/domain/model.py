@@ -378,12 +378,14 @@ class Evict:
 
 @dataclass(frozen=True)
 class Queue:
-    """It waits; `position` counts from 1. `pledge`: the room that is kept for it while others leave for its sake."""
+    """It waits; `position` counts from 1. `pledge`: the room that is kept for it while others leave for its sake.
+    `again`: somebody started beside it in this cycle, whom it may be able to preempt in a later one."""
 
     uid: str
     position: int
     reason: str
     pledge: Pledge | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)

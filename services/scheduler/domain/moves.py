@@ -79,6 +79,6 @@ def apply(book: Book, decisions: Iterable[Decision]) -> list[Workload]:
             book.put_workload(now)
             changed.append(now)
         if isinstance(decision, Queue | Inadmissible):
-            book.park(decision.uid)
+            book.park(decision.uid, again=isinstance(decision, Queue) and decision.again)
             book.untold.pop(decision.uid, None)
     return changed

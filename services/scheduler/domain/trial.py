@@ -19,6 +19,7 @@ class Trial:
         self.newcomers: dict[str, tuple[Workload, Holding]] = {}
         self._moves: list[tuple[Holding, int]] = []
         self._left_by_tree: dict[int, list[str]] | None = None
+        self._joined: set[int] = set()
 
     def __enter__(self) -> "Trial":
         return self
@@ -32,7 +33,12 @@ class Trial:
 
     def admit(self, workload: Workload, holding: Holding) -> None:
         self.newcomers[workload.uid] = (workload, holding)
+        self._joined.add(id(self.book.forest.queues[holding.queue].root))
         self.move(holding, +1)
+
+    def has_newcomers(self, root: QuotaNode) -> bool:
+        """Whether this cycle let somebody into this tree: nobody can preempt them before the next one."""
+        return id(root) in self._joined
 
     def members(self, queue: str) -> list[tuple[Workload, Holding]]:
         """Everybody who will hold quota of this queue after the cycle, promised quota included."""

@@ -12,6 +12,7 @@ from services.scheduler.domain.model import (
     Evict,
     Inadmissible,
     Pledge,
+    Preemption,
     Queue,
     Reason,
     Reserve,
@@ -138,6 +139,8 @@ def _admission(workload: Workload, verdict: Verdict, home: str, now: int, admitt
 
 
 def _wait(trial: Trial, workload: Workload, home: str, reasons: list[str]) -> Queue:
-    line = trial.book.states[home].line
-    position = line.position(workload.uid) if workload.uid in line else 1
-    return Queue(workload.uid, position, "; ".join(dict.fromkeys(reasons)))
+    state = trial.book.states[home]
+    position = state.line.position(workload.uid) if workload.uid in state.line else 1
+    preempts = state.spec is not None and state.spec.preemption != Preemption()
+    again = preempts and trial.has_newcomers(trial.book.forest.queues[home].root)
+    return Queue(workload.uid, position, "; ".join(dict.fromkeys(reasons)), again=again)

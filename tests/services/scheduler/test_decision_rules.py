@@ -429,3 +429,27 @@ def test_an_elastic_workload_shrinks_at_once_and_grows_when_there_is_room():
     (shrunk,) = world.settle()
     assert shrunk.admission.assignments[0].count == 1
     assert world.book.node("a").usage == {("default", "cpu"): 1}
+
+
+def test_who_loses_to_somebody_that_starts_beside_it_preempts_him_later_in_the_same_turn():
+    """The nearer lender goes first, whatever the priority; nobody can be preempted in the cycle in which he starts."""
+    reclaims = Preemption(Policy.NEVER, Policy.LOWER_PRIORITY, Policy.LOWER_PRIORITY)
+    near = [queue("a", 8, "side", preemption=reclaims), queue("b", 0, "side")]
+    world = World(cohort("root"), cohort("side", parent="root"), queue("c", 4, "root"), *near)
+    world.submit(workload("low", "b", 8, priority=1, arrival=1), workload("high", "a", 9, priority=2, arrival=2))
+    world.settle()
+    assert world.evictions() == [("low", "high")]
+    world.calm()
+    assert world.running() == {"high"}
+
+
+def test_who_holds_quota_and_sinks_in_the_order_is_preempted_by_who_waits():
+    world = World(queue("q", 4, preemption=Preemption(Policy.LOWER_PRIORITY)))
+    world.submit(workload("runs", "q", 4, priority=5, arrival=1), workload("waits", "q", 4, priority=3, arrival=2))
+    world.settle()
+    assert world.running() == {"runs"}
+    world.submit(replace(world.book.workloads["runs"], priority=1))
+    world.settle()
+    assert world.evictions() == [("runs", "waits")]
+    world.calm()
+    assert world.running() == {"waits"}
