@@ -48,7 +48,7 @@ def fit(value: Any, type_: ParamType) -> Any:
     if type_ is ParamType.INTEGER and isinstance(value, float) and value.is_integer():
         return int(value)
     if type_ is ParamType.DOUBLE and _is_number(value):
-        return float(value)
+        return _double(value)
     if not _is(value, type_):
         raise ValueTypeError(f"{_shown(value)} is not {WORDS[type_]} ({type_})")
     return value
@@ -161,7 +161,16 @@ def _is(value: Any, type_: ParamType) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+
+
+def _double(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueTypeError(f"{_shown(value)} is more than a number of this type can be (NUMBER_DOUBLE)") from None
 
 
 def _shown(value: Any) -> str:

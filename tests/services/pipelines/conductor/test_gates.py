@@ -52,7 +52,8 @@ def gates(here: Rig, allowed: bool = True) -> Gates:
         async def __aenter__(self) -> Any:
             self.reader = here.ports.store.read()
             reader = await self.reader.__aenter__()
-            return type("Needs", (), {"runs": ReadRuns(reader), "lineage": SqlLineage(reader)})
+            seen = {"runs": ReadRuns(reader), "lineage": SqlLineage(reader), "clock": here.ports.clock}
+            return type("Needs", (), seen)
 
         async def __aexit__(self, *error: Any) -> None:
             await self.reader.__aexit__(*error)

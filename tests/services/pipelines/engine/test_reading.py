@@ -197,6 +197,7 @@ def test_a_run_s_parameters_are_typed_and_completed() -> None:
         ({"n": "3"}, "n", '"3" is not a whole number'),
         ({"n": 3.5}, "n", "3.5 is not a whole number"),
         ({"n": True}, "n", "true is not a whole number"),
+        ({"n": 1, "x": 10**400}, "x", "is more than a number of this type can be"),
         ({"n": 1, "s": "x" * LARGEST}, "s", "hand on data as an artifact"),
     ],
 )
