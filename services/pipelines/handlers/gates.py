@@ -51,7 +51,7 @@ class Gates:
         for _ in range(LOOKS):
             async with self.means.look() as needs:
                 found = await needs.lineage.task(record.uid)
-                after = there(found, "task", record.uid)[1]
+                after: TaskRecord = there(found, "task", record.uid)[1]
                 if after.state is not State.PAUSED or after.attempt != record.attempt:
                     return after
                 await needs.clock.sleep(LOOK_S)
