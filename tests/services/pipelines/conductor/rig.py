@@ -46,6 +46,8 @@ class Rig:
     orders: list[StepOrder] = field(default_factory=list)
     plays: bool = True
     """Whether what pods do is played at all."""
+    namespace: str = "team"
+    bucket: str = "millstream"
     conductor: Any = None
     desk: Any = None
 
@@ -63,7 +65,7 @@ class Rig:
 
             return Pods(wire, self.ports.clock, site, ensure, heard, limit=self.limit, keep_failed_s=3600)
 
-        self.conductor = Conductor(self.ports, specs, pods, "millstream")
+        self.conductor = Conductor(self.ports, specs, pods, self.bucket)
         self.desk = Desk(self.ports.store, specs, self.conductor)
 
     @asynccontextmanager
@@ -111,7 +113,7 @@ class Rig:
         async with self.ports.store.write() as uow:
             digest = await SqlCatalog(uow).keep(document)
             new = NewRun(
-                namespace="team",
+                namespace=self.namespace,
                 name=pipeline.name,
                 spec=digest,
                 pipeline_name=pipeline.name,
@@ -128,7 +130,7 @@ class Rig:
         def tell(event: Any) -> None:
             say(uow, event, self.ports, source="millstream/pipelines")
 
-        return SqlRuns(uow, self.ports.clock, self.ports.ids, tell, "s3://millstream/pipelines")
+        return SqlRuns(uow, self.ports.clock, self.ports.ids, tell, f"s3://{self.bucket}/pipelines")
 
     async def run(self, id: str) -> Run:
         async with self.ports.store.read() as reader:

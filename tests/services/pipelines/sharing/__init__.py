@@ -1,0 +1,1 @@
+"""Kept results between two platforms that share nothing."""
