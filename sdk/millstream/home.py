@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SYSTEM_NAMESPACE = "millstream-system"
 
@@ -74,13 +76,24 @@ class Home:
 
     def ports(self) -> Ports:
         """The ports this home was last started with (the defaults before the first start)."""
-        if not self.settings.exists():
-            return Ports()
-        kept = json.loads(self.settings.read_text())
-        return Ports(http=kept["http"], https=kept["https"])
+        kept = self._kept()
+        return Ports(http=kept["http"], https=kept["https"]) if "http" in kept else Ports()
 
     def keep_ports(self, ports: Ports) -> None:
-        write_private(self.settings, json.dumps({"http": ports.http, "https": ports.https}))
+        self._keep(http=ports.http, https=ports.https)
+
+    def tracking(self) -> dict[str, str]:
+        """Whom this home's pipelines tell of their runs: variables of those systems' clients, by name."""
+        return dict(self._kept().get("tracking") or {})
+
+    def keep_tracking(self, told: Mapping[str, str]) -> None:
+        self._keep(tracking=dict(told))
+
+    def _kept(self) -> dict[str, Any]:
+        return dict(json.loads(self.settings.read_text())) if self.settings.exists() else {}
+
+    def _keep(self, **settings: Any) -> None:
+        write_private(self.settings, json.dumps({**self._kept(), **settings}))
 
     def command(self, words: str) -> str:
         """`millstream <words>` as it has to be typed to reach this home."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -21,14 +21,12 @@ from millstream.home import SYSTEM_NAMESPACE, Home, write_private
 ROOT = Path(next(iter(services.__path__))).parent
 OVERLAY = ROOT / "deploy" / "overlays" / "laptop"
 S3_KEY_ID = "millstream"
-TRACKING = (
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_TRACKING_TOKEN",
-    "OPENLINEAGE_URL",
-    "OPENLINEAGE_ENDPOINT",
-    "OPENLINEAGE_API_KEY",
-)
+WORKLOADS = ("Deployment", "StatefulSet")
+TOLD = ("MLFLOW_TRACKING_URI", "OPENLINEAGE_URL")
+TRACKING = (*TOLD, "MLFLOW_TRACKING_TOKEN", "OPENLINEAGE_ENDPOINT", "OPENLINEAGE_API_KEY")
 """Variables of these systems' own clients by which `millstream up` learns whom to tell of pipelines' runs."""
+MARK = "millstream.dev/settings"
+"""On a workload's pod template: the digest of the Secrets and ConfigMaps its pods use. Another one rolls the pods."""
 
 
 def manifests() -> list[Manifest]:
@@ -83,7 +81,7 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
         if {"blobs", "cluster"} & set(manifest.needs):  # those hand them on to their workloads
             data |= s3
         if manifest.name == "pipelines":
-            data |= {f"MILLSTREAM_{name}": value for name in TRACKING if (value := os.environ.get(name))}
+            data |= {f"MILLSTREAM_{name}": value for name, value in home.tracking().items()}
         if manifest.name == "gateway":
             data["MILLSTREAM_IDENTITY_PRIVATE_KEY"] = private
             data["MILLSTREAM_LOCAL_TOKEN"] = keys.local_token(home)
@@ -96,12 +94,45 @@ def objects_of_home(home: Home, services_: Iterable[Manifest], secrets: Mapping[
     return objects
 
 
-def owner_names(home: Home) -> list[str]:
-    """The Deployments and StatefulSets of the rendered overlay."""
+def tracking(kept: Mapping[str, str], told: Mapping[str, str]) -> dict[str, str]:
+    """Whom to tell of pipelines' runs: as it was kept, but for the variables told now. An empty one is forgotten."""
+    found = {**kept, **{name: told[name] for name in TRACKING if name in told}}
+    for name in TOLD:
+        if found.get(name) and not found[name].startswith(("http://", "https://")):
+            why = f"{name}={found[name]!r} is no http(s) address of a server that could be told of pipelines' runs"
+            raise ClientError(f"{why}: name one, or set {name} to nothing for `millstream up`")
+    return {name: value for name, value in found.items() if value}
+
+
+def owners(home: Home) -> dict[str, str]:
+    """The Deployments and StatefulSets of the rendered overlay, each with the mark of its pods' settings."""
+    documents = _documents((home.manifests / "laptop.yaml").read_text())
+    return {doc["metadata"]["name"]: mark_of(doc) for doc in documents if doc["kind"] in WORKLOADS}
+
+
+def mark_of(owner: Mapping[str, Any]) -> str:
+    """The mark on a workload's pod template; empty where there is none."""
+    return str((owner["spec"]["template"]["metadata"].get("annotations") or {}).get(MARK, ""))
+
+
+def _documents(text: str) -> list[dict[str, Any]]:
     import yaml
 
-    documents = yaml.load_all((home.manifests / "laptop.yaml").read_text(), Loader=yaml.CSafeLoader)
-    return [doc["metadata"]["name"] for doc in documents if doc["kind"] in ("Deployment", "StatefulSet")]
+    return [doc for doc in yaml.load_all(text, Loader=yaml.CSafeLoader) if doc]
+
+
+def _mark(documents: Iterable[dict[str, Any]], own: Iterable[dict[str, Any]]) -> None:
+    """Writes on each pod template what its Secrets and ConfigMaps hold, as a digest that tells nothing of them."""
+    from services.node.domain.environment import references
+
+    held = {(obj["kind"], obj["metadata"]["name"]): obj for obj in own}
+    for owner in (doc for doc in documents if doc["kind"] in WORKLOADS):
+        template = owner["spec"]["template"]
+        maps, secrets = references(template["spec"])
+        used = sorted([*(("ConfigMap", name) for name in maps), *(("Secret", name) for name in secrets)])
+        text = json.dumps([held[key] for key in used if key in held], sort_keys=True)
+        notes = template["metadata"].setdefault("annotations", {})
+        notes[MARK] = hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def render(home: Home) -> Path:
@@ -110,10 +141,10 @@ def render(home: Home) -> Path:
     users = [m.name for m in known if "bus" in m.needs]
     secrets = keys.passwords(home, [*users, brokerconf.PERSON, "s3"])
     own = objects_of_home(home, known, secrets)
-    namespace, _, rest = overlay_yaml(home).partition("\n---\n")
-    documents = [namespace, *(json.dumps(obj) for obj in own), rest]
+    namespace, *rest = _documents(overlay_yaml(home))
+    _mark(rest, own)
     path = home.manifests / "laptop.yaml"
-    write_private(path, "\n---\n".join(documents))
+    write_private(path, "\n---\n".join(json.dumps(obj) for obj in (namespace, *own, *rest)))
     return path
 
 
@@ -126,4 +157,6 @@ def _config_map(name: str, data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _secret(name: str, data: Mapping[str, str]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": _meta(name), "stringData": dict(data)}
+    """With `data`: a key that `stringData` no longer names would stay in the Secret that was there before."""
+    told = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": _meta(name), "data": told}

@@ -28,10 +28,12 @@ def start(home: Home, ports: Ports) -> None:
     """Render the manifests and see to it that a node runs which applies them. Safe to repeat."""
     from services.node.runtime.control import at_rest
 
+    tracking = laptop.tracking(home.tracking(), os.environ)
     home.make()
-    if node_url(home) is None and at_rest(home.path):  # else the ports may be held by our own edge
-        _check_free(ports)
+    mine = None if node_url(home) is None and at_rest(home.path) else home.ports()  # those our own edge may hold
+    _check_free(ports, mine)
     home.keep_ports(ports)
+    home.keep_tracking(tracking)
     keys.local_token(home)
     keys.certificates(home, dt.datetime.now(dt.UTC))
     manifests = laptop.render(home)
@@ -50,8 +52,10 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _check_free(ports: Ports) -> None:
+def _check_free(ports: Ports, mine: Ports | None) -> None:
     for option, port in (("--http", ports.http), ("--https", ports.https)):
+        if mine is not None and port in (mine.http, mine.https):
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -131,16 +135,21 @@ def _states(home: Home) -> dict[str, str] | None:
             found = [obj for kind in OWNERS for obj in client.list(kind, SYSTEM_NAMESPACE)]
         except ClientError:
             return None
-        expected = laptop.owner_names(home)
-        states = {obj["metadata"]["name"]: _state(obj) for obj in found}
-        return {name: states.get(name, "not applied yet") for name in expected}
+        known = {obj["metadata"]["name"]: obj for obj in found}
+        return {name: _state(known.get(name), mark) for name, mark in laptop.owners(home).items()}
 
 
-def _state(obj: dict[str, Any]) -> str:
+def _state(obj: dict[str, Any] | None, mark: str) -> str:
+    if obj is None:
+        return "not applied yet"
+    if laptop.mark_of(obj) != mark:
+        return "its new settings are not applied yet"
     status, wanted = obj.get("status") or {}, obj["spec"].get("replicas", 1)
     current = status.get("observedGeneration", 0) >= obj["metadata"].get("generation", 1)
-    if current and status.get("readyReplicas", 0) >= wanted and status.get("updatedReplicas", wanted) >= wanted:
-        return "ready"
+    updated = status.get("updatedReplicas", wanted)
+    if current and status.get("readyReplicas", 0) >= wanted and updated >= wanted:
+        old = status.get("replicas", 0) - updated  # they serve until the new ones do
+        return "ready" if old <= 0 else "its new pod is not ready yet"
     said = [c.get("message", "") for c in conditions_of(obj).values() if c["status"] == "False" and c.get("message")]
     return said[0] if said else f"{status.get('readyReplicas', 0)} of {wanted} ready"
 
@@ -195,6 +204,7 @@ def doors(home: Home) -> str:
             f'  registry       ModelRegistry("http://127.0.0.1", {home.ports().http}, is_secure=False, author="me", '
             "user_token=...)",
             f"  events         {home.command('events tail')}",
+            *(f"  pipelines tell {name}={url}" for name, url in home.tracking().items() if name in laptop.TOLD),
         ]
     )
 

@@ -78,7 +78,10 @@ class Node:
 async def running(
     options: Options, runtime: PodRuntime, place: Place, *, clock: Clock | None = None, ids: Ids | None = None
 ) -> AsyncIterator[Node]:
-    """1. open the store; 2. take over what runs; 3. answer; 4. apply manifests. `place` is claimed already."""
+    """1. open the store; 2. apply manifests; 3. take over what runs; 4. answer. `place` is claimed already.
+
+    What is wanted comes first: pods that are started again then take today's settings, not those of the last time.
+    """
     clock = clock or SystemClock()
     ids = ids or SystemIds(clock)
     second = place.second(lambda: int(ids.uid()[-4:], 16))
@@ -96,6 +99,10 @@ async def running(
         stack.push_async_callback(controllers.stop)
         names = await NameServer.listen(_resolver(mirror), host, options.dns_port)
         stack.callback(names.close)
+        await controllers.first_objects()
+        for path in options.apply:
+            for problem in await apply_files(resources, path):
+                print(f"not applied: {problem}", file=sys.stderr)
         await controllers.start()
         verifier = Verifier(_gateway_key(options.home), clock)
         logs = PodLogs(runtime.log_path, lambda ns, name: mirror.get(POD, ns, name), clock)
@@ -105,9 +112,6 @@ async def running(
         stack.callback(drain.begin)
         stack.callback(resources.drain)
         place.announce(url)
-        for path in options.apply:
-            for problem in await apply_files(resources, path):
-                print(f"not applied: {problem}", file=sys.stderr)
         yield Node(url, resources, mirror, controllers, place)
 
 

@@ -86,13 +86,13 @@ def test_every_service_with_a_manifest_but_the_node_is_started(objects: list[Obj
     services = {manifest.name for manifest in laptop.manifests()} - {"node"}
     started = _of(objects, "Deployment").keys() | _of(objects, "StatefulSet").keys()
     assert services <= started and {"nats", "s3"} <= started
-    assert sorted(laptop.owner_names(home)) == sorted(started)
+    assert sorted(laptop.owners(home)) == sorted(started)
 
 
 def test_a_service_gets_only_the_keys_of_what_it_needs(objects: list[Object]) -> None:
     secrets = _of(objects, "Secret")
     for manifest in laptop.manifests():
-        data = secrets[f"millstream-{manifest.name}"]["stringData"]
+        data = secrets[f"millstream-{manifest.name}"]["data"]
         assert ("MILLSTREAM_STORE_URL" in data) == ("store" in manifest.needs), manifest.name
         assert ("MILLSTREAM_NATS_URL" in data) == ("bus" in manifest.needs), manifest.name
         assert ("MILLSTREAM_IDENTITY_PRIVATE_KEY" in data) == (manifest.name == "gateway"), manifest.name
@@ -107,6 +107,38 @@ def test_rendering_again_writes_the_same_and_other_homes_have_other_secrets(home
     keys.certificates(other, dt.datetime.now(dt.UTC))
     assert keys.local_token(other) not in first
     assert laptop.render(other).read_text() != first
+
+
+def test_a_changed_setting_marks_the_pods_that_use_it_and_no_others(home: Home, tmp_path: Path) -> None:
+    laptop.render(home)
+    before = laptop.owners(home)
+    assert all(before.values())
+    ports = home.ports()
+    home.keep_tracking({"MLFLOW_TRACKING_URI": "http://127.0.0.1:5000"})
+    assert _marked_anew(home, before) == {"pipelines"}
+    home.keep_tracking({})
+    assert _marked_anew(home, before) == set()
+    home.keep_ports(Ports(http=18081, https=ports.https))
+    try:
+        assert _marked_anew(home, before) == before.keys() - {"nats", "s3"}
+    finally:
+        home.keep_ports(ports)
+
+
+def _marked_anew(home: Home, before: dict[str, str]) -> set[str]:
+    laptop.render(home)
+    return {name for name, mark in laptop.owners(home).items() if mark != before[name]}
+
+
+def test_whom_to_tell_of_pipelines_runs_is_kept_until_it_is_told_otherwise() -> None:
+    told = {"MLFLOW_TRACKING_URI": "http://a", "MLFLOW_TRACKING_TOKEN": "t"}
+    kept = laptop.tracking({}, {**told, "HOME": "/root"})
+    assert kept == told
+    assert laptop.tracking(kept, {}) == kept
+    assert laptop.tracking(kept, {"OPENLINEAGE_URL": "http://b"}) == {**kept, "OPENLINEAGE_URL": "http://b"}
+    assert laptop.tracking(kept, {"MLFLOW_TRACKING_URI": "", "MLFLOW_TRACKING_TOKEN": ""}) == {}
+    with pytest.raises(ClientError, match=r"MLFLOW_TRACKING_URI='sqlite:///x'.*set MLFLOW_TRACKING_URI to nothing"):
+        laptop.tracking({}, {"MLFLOW_TRACKING_URI": "sqlite:///x"})
 
 
 def test_what_was_rendered_is_the_owners_alone(home: Home) -> None:

@@ -30,7 +30,7 @@ def up(
     ports = Ports(http or kept.http, https or kept.https)
     if ports != kept and laptop.node_url(place) is not None:
         held = f"--http {kept.http} --https {kept.https}"
-        raise ClientError(f"{place.path} runs with {held}: to change its ports, `millstream down` first")
+        raise ClientError(f"{place.path} runs with {held}: to change its ports, `{place.command('down')}` first")
     try:
         laptop.start(place, ports)
         laptop.wait_ready(place, timeout, progress=_progress)

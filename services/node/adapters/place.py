@@ -50,9 +50,9 @@ class Place:
         part.write_text(json.dumps({"url": url, "pid": os.getpid()}))
         part.replace(self._run / "node.json")
 
-    def withdraw(self) -> None:
-        """The node answers no more."""
-        (self._run / "node.json").unlink(missing_ok=True)
+    def leave(self) -> None:
+        """Gives the claim up, in a process that lives on."""
+        os.close(self._lock)
 
     def living_url(self) -> str | None:
         """Where the node that holds the claim answers."""

@@ -60,9 +60,12 @@ class Controllers:
         """Another look at one pod."""
         self._queues[POD.resource].add(key)
 
+    async def first_objects(self) -> None:
+        """What has to be there before anything else can be wanted."""
+        await self._housekeeping.first_objects()
+
     async def start(self) -> None:
         """1. know everything; 2. know what runs; 3. look at all of it; 4. follow changes."""
-        await self._housekeeping.first_objects()
         await self._mirror.load()
         self._make_queues()
         events = self._runtime.events()

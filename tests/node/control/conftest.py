@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,13 @@ class Desk:
                 raise AssertionError(f"{kind} {name} did not get there: {obj and obj.get('status')}; events {events}")
             await asyncio.sleep(0.02)
 
+    async def until_says(self, pod: Object, words: str, attempt: int = 0, timeout_s: float = 20) -> None:
+        """As soon as the container has written anything, which must be these words."""
+        end = time.monotonic() + timeout_s
+        while not (said := self.log(pod, attempt=attempt)) and time.monotonic() < end:  # noqa: ASYNC110 (a log is mute)
+            await asyncio.sleep(0.02)
+        assert said == words
+
     def log(self, pod: Object, container: str = "main", attempt: int = 0) -> str:
         text = self.runtime.log_path(pod["metadata"]["uid"], container, attempt).read_text()
         return "\n".join(line.split(" ", 3)[3] for line in text.splitlines())
@@ -89,17 +97,25 @@ def true(condition: str) -> Callable[[Any], Any]:
     return right
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    (tmp_path / "token").write_text("owner")
-    place = Place(tmp_path)
+@asynccontextmanager
+async def node_of(home: Path, *apply: Path) -> AsyncIterator[Desk]:
+    """A node that applies these manifests; with it ends all that it started."""
+    place = Place(home)
     place.claim()
-    runtime = await LocalRuntime.open(tmp_path, RuntimeConfig(warm_platform=False, ml="off"))
+    runtime = await LocalRuntime.open(home, RuntimeConfig(warm_platform=False, ml="off"))
     quick = Backoff(0.1, 1.0)
-    options = Options(tmp_path, restart_backoff=quick, job_backoff=quick)
+    options = Options(home, apply=apply, restart_backoff=quick, job_backoff=quick)
     try:
         async with running(options, runtime, place) as node:
             yield Desk(node, runtime)
     finally:
         await runtime.close()
-        await asyncio.to_thread(stop_everything, tmp_path, 0.5, 10)
+        place.leave()
+        await asyncio.to_thread(stop_everything, home, 0.5, 10)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    (tmp_path / "token").write_text("owner")
+    async with node_of(tmp_path) as desk:
+        yield desk
