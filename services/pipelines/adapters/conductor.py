@@ -208,8 +208,6 @@ class Conductor:
             if self._ports.blobs is not None:
                 live.presence = Presence(self._ports.blobs, self._bucket, self._clock)
             self._steps.update((record.uid, (id, record.path)) for record in live.machine.active())
-            if live.run.state == words.CANCELING:
-                live.machine.tell(Terminate())
         return self._live.get(id)
 
     async def _hopeless(self, uow: UnitOfWork, id: str, why: str) -> None:

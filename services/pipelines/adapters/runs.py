@@ -42,7 +42,7 @@ WISH = brief("INSERT INTO pipeline_wishes (run_id, wish, body) VALUES (?1, ?2, ?
 TASKS = "SELECT body, cache FROM pipeline_tasks WHERE run_id = ?1 ORDER BY number"
 ARTIFACT_COLUMNS = "id, namespace, run_id, task_uid, name, kind, uri, digest, size, metadata, created_ms"
 ARTIFACTS = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE run_id = ?1 ORDER BY created_ms, id"
-OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_tasks")
+OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_waits", "pipeline_tasks")
 
 ADVANCE, TERMINATE, RETRY, FORGET = "advance", "terminate", "retry", "forget"
 """What may be wished: look at it, end it, take it up again, drop it since it is deleted."""
@@ -89,9 +89,11 @@ class SqlRuns(ReadRuns):
 
     async def terminate(self, id: str) -> Run:
         run = await self._present(id)
-        if run.is_over or run.state == words.CANCELING:
+        if run.is_over:
             return run
         await self._wish(id, TERMINATE)
+        if run.state == words.CANCELING:
+            return run  # asked again: its exit tasks end as well
         self._say(RunTerminated(**about(run)))
         return await set_state(self._uow, run, words.CANCELING, self._now())
 

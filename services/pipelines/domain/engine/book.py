@@ -1,6 +1,6 @@
 """The records of one run and every change of them: what is put here is what the store is told, in the same order."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -133,3 +133,18 @@ class Book:
                 message = f"task `{path.removeprefix(ROOT + '/')}` failed: {record.error.message}"
                 return replace(record.error, message=message, path=path)
         return Error("a task failed")
+
+
+class Within:
+    """Which records are of such tasks, or stand in one."""
+
+    def __init__(self, book: Book, such: Callable[[Task], bool]) -> None:
+        self._book, self._such = book, such
+        self._known = {ROOT: False}
+
+    def holds(self, path: str) -> bool:
+        if path not in self._known:
+            record = self._book.all[path]
+            task = self._book.task_of(record)
+            self._known[path] = self.holds(record.parent) or (task is not None and self._such(task))
+        return self._known[path]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
-from services.pipelines.domain.engine.words import RunFacts
+from services.pipelines.domain.engine.words import DEADLINE, RunFacts
 from services.pipelines.domain.ir.model import (
     ArtifactSpec,
     Component,
@@ -75,13 +75,20 @@ def final_status(name: str, record: TaskRecord | None, run: RunFacts) -> dict[st
     state = State.SKIPPED if record is None else record.state
     error = record.error if record else None
     return {
-        "state": "CANCELLED" if state is State.CANCELED else str(state),
+        "state": _told(state, record),
         "error": {"code": error.code, "message": error.message} if error else {},
         "pipelineJobUuid": run.id,
         "pipelineJobName": run.name,
         "pipelineJobResourceName": run.id,
         "pipelineTaskName": name,
     }
+
+
+def _told(state: State, record: TaskRecord | None) -> str:
+    """A group whose run took too long was stopped, and has failed to whoever cleans up after it."""
+    if state is not State.CANCELED:
+        return str(state)
+    return "FAILED" if record is not None and record.reason == DEADLINE else "CANCELLED"
 
 
 def _fill_in(parameters: dict[str, Any], written: Mapping[str, str], facts: Facts) -> None:

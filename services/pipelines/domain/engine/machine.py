@@ -15,11 +15,13 @@ from typing import Self
 from libs.base.clock import span
 from services.pipelines.domain.engine.again import take_up
 from services.pipelines.domain.engine.book import Book
+from services.pipelines.domain.engine.halting import give_up, halt, halting, since
 from services.pipelines.domain.engine.records import Error, State, TaskRecord
 from services.pipelines.domain.engine.restoring import restored
 from services.pipelines.domain.engine.words import (
+    DEADLINE,
+    TERMINATED,
     Decision,
-    End,
     Failed,
     Observation,
     RunFacts,
@@ -27,7 +29,6 @@ from services.pipelines.domain.engine.words import (
     StepEnded,
     StepPaused,
     StepStarted,
-    Stop,
     Succeeded,
     Terminate,
 )
@@ -44,6 +45,8 @@ class Machine:
         self._progress = restored(book)
         self._inbox: deque[Observation] = deque()
         self._retry = False
+        self._was_halted = False
+        """Before what is told now."""
 
     @classmethod
     def load(cls, pipeline: Pipeline, run: RunFacts, records: Iterable[TaskRecord] = ()) -> Self:
@@ -67,12 +70,12 @@ class Machine:
         self._retry = False
         if self._book.get(ROOT) is None:
             self._progress.begin_run()
+        self._was_halted = halting(self._book) is not None
         while self._inbox:
             self._hear(self._inbox.popleft())
         deadline = self._deadline()
         if deadline is not None and now >= deadline:
-            limit = self._book.deadline_s or 0.0
-            self._halt(State.FAILED, Error(f"the run took longer than {limit:g} s", DEADLINE_EXCEEDED, "Deadline"))
+            self._time_is_up()
         self._progress.wake(now)
         self._progress.settle()
         return self._book.out
@@ -107,6 +110,9 @@ class Machine:
         return root is not None and root.over
 
     def _deadline(self) -> datetime | None:
+        """Of the run; once it is halted, of its exit tasks."""
+        if halting(self._book) is not None:
+            return since(self._book) + span(self._book.run.options.exits_s)
         limit, root = self._book.deadline_s, self._book.get(ROOT)
         if limit is None or root is None or root.over or root.started_at is None:
             return None
@@ -114,7 +120,7 @@ class Machine:
 
     def _hear(self, seen: Observation) -> None:
         if isinstance(seen, Terminate):
-            self._halt(State.CANCELED, Error(seen.reason, CANCELLED, "Terminated"))
+            self._terminate(seen)
             return
         record = self._book.get(seen.path)
         if record is None or not self.expects(seen.path, seen.attempt):
@@ -140,7 +146,9 @@ class Machine:
         """Another attempt if the infrastructure was to blame and has not been too often, or if the user has retries."""
         task = self._book.task_of(record)
         retry = task.retry if task else None
-        if failed.lost and record.losses < self._book.run.options.losses_max:
+        if failed.evicted:
+            self._try_again(replace(record, reason="Evicted"), failed.error, 0.0)
+        elif failed.lost and record.losses < self._book.run.options.losses_max:
             self._try_again(replace(record, losses=record.losses + 1, reason="Lost"), failed.error, 0.0)
         elif retry is not None and not failed.final and record.failures < retry.max_retries:
             failures = record.failures + 1
@@ -156,16 +164,24 @@ class Machine:
         else:
             self._book.out.append(Start(self._book.change(again, State.PENDING)))
 
-    def _halt(self, state: State, error: Error) -> None:
-        """Ends everything that goes on, inner tasks before the graphs they stand in, the run last."""
-        root = self._book.get(ROOT)
-        if root is None or root.over:
-            return
-        self._progress.drop()
-        going_on = [record for record in self._book.all.values() if record.parent and not record.over]
-        for record in sorted(going_on, key=lambda record: -record.path.count("/")):
-            canceled = self._book.change(record, State.CANCELED, reason=error.reason, waiting=False)
-            if record.active:
-                self._book.out.append(Stop(canceled))
-        self._book.change(root, state, error=error, reason=error.reason)
-        self._book.out.append(End(state, error))
+    def _time_is_up(self) -> None:
+        if halting(self._book) is not None:
+            self._give_up()
+        else:
+            limit = self._book.deadline_s or 0.0
+            self._halt(Error(f"the run took longer than {limit:g} s", DEADLINE_EXCEEDED, DEADLINE))
+
+    def _terminate(self, seen: Terminate) -> None:
+        """Told twice at once it counts once."""
+        if halting(self._book) is None:
+            self._halt(Error(seen.reason, CANCELLED, TERMINATED))
+        elif self._was_halted:
+            self._give_up()
+
+    def _halt(self, error: Error) -> None:
+        halt(self._book, error)
+        self._progress = restored(self._book)
+
+    def _give_up(self) -> None:
+        give_up(self._book)
+        self._progress = restored(self._book)

@@ -7,6 +7,9 @@ from typing import Any
 from services.pipelines.domain.engine.records import Values
 from services.pipelines.domain.ir.model import Component, Dag, Task
 
+NEVER = 1 << 60
+"""Of a task that shall not begin any more."""
+
 
 @dataclass(slots=True)
 class Graph:

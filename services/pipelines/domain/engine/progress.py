@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from services.pipelines.domain.engine import outputs
-from services.pipelines.domain.engine.book import Book
+from services.pipelines.domain.engine.book import Book, Within
+from services.pipelines.domain.engine.halting import outcome
 from services.pipelines.domain.engine.inputs import InputError, resolve
 from services.pipelines.domain.engine.items import items_of, merged, own_inputs
 from services.pipelines.domain.engine.only import Only
@@ -29,6 +30,11 @@ class Progress:
         self.loops: dict[str, Loop] = {}
         self.retries: list[tuple[datetime, str]] = []
         self.failing = False
+        self.halted_for: Error | None = None
+        """Why the run is about to end: only exit tasks run."""
+        self.halted: set[str] = set()
+        """The graphs and loops that are open for the sake of exit tasks, and go on no further."""
+        self._always = Within(book, lambda task: task.always)
         self._only = Only(book.pipeline, book.run.options.only)
         self._ready: deque[tuple[str, str]] = deque()
         self._ended: deque[str] = deque()
@@ -53,11 +59,6 @@ class Progress:
     def say_end(self) -> None:
         """The run is over already: say so (again) when next asked."""
         self._ended.append(ROOT)
-
-    def drop(self) -> None:
-        """Forgets all that could follow: the run has been halted."""
-        for each in (self.graphs, self.loops, self.retries, self._ready, self._ended, self._open_ones):
-            each.clear()
 
     def close(self, record: TaskRecord, state: State, **fields: object) -> None:
         """A task is over, in whatever way."""
@@ -132,7 +133,11 @@ class Progress:
             return "UpstreamFailed"
         if State.SKIPPED in states:
             return "UpstreamSkipped"
-        return "FailFast" if self.failing and self.book.run.options.fail_fast else ""
+        return "FailFast" if self._fails_fast(graph.path) else ""
+
+    def _fails_fast(self, path: str) -> bool:
+        """Whether nothing more is to begin in this graph or loop. What must always run does so whole."""
+        return self.failing and self.book.run.options.fail_fast and not self._always.holds(path)
 
     def _open(self, record: TaskRecord) -> None:
         if record.kind is Kind.DAG:
@@ -156,7 +161,7 @@ class Progress:
 
     def _iterate(self, loop: Loop) -> None:
         """Begins iterations as far as the loop has room for them."""
-        if self.failing and self.book.run.options.fail_fast:
+        if self._fails_fast(loop.path):
             loop.cut_short()
         while loop.room:
             loop.running += 1
@@ -192,6 +197,9 @@ class Progress:
     def _close_graph(self, graph: Graph) -> None:
         del self.graphs[graph.path]
         record = self.book.all[graph.path]
+        if graph.path in self.halted:
+            self._close_halted(record)
+            return
         paths = [f"{graph.path}/{name}" for name in graph.dag.tasks]
         found = [self.book.all[path] for path in paths]
         if any(each.state is State.FAILED for each in found):
@@ -204,6 +212,9 @@ class Progress:
     def _close_loop(self, loop: Loop) -> None:
         del self.loops[loop.path]
         record, book = self.book.all[loop.path], self.book
+        if loop.path in self.halted:
+            self._close_halted(record)
+            return
         paths = [f"{loop.path}/{index}" for index in range(len(loop.items))]
         found = [each for each in (book.get(path) for path in paths) if each is not None]
         if any(each.state is State.FAILED for each in found):
@@ -216,3 +227,10 @@ class Progress:
                 State.SUCCEEDED,
                 outputs=outputs.of_loop(loop.component.outputs, (each.outputs for each in found)),
             )
+
+    def _close_halted(self, record: TaskRecord) -> None:
+        """Nothing in it needs cleaning up any more."""
+        error = self.halted_for
+        assert error is not None
+        state = State.CANCELED if record.parent else outcome(error)
+        self.close(record, state, error=error, reason=error.reason)

@@ -2,7 +2,8 @@
 
 from collections import deque
 
-from services.pipelines.domain.engine.book import Book
+from services.pipelines.domain.engine.book import Book, Within
+from services.pipelines.domain.engine.halting import halted_graph, halted_loop, halting
 from services.pipelines.domain.engine.open import Graph, Loop
 from services.pipelines.domain.engine.progress import Progress
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord
@@ -14,13 +15,17 @@ def restored(book: Book) -> Progress:
     decided and not followed up; the next `settle` does that."""
     progress = Progress(book)
     progress.failing = any(record.state is State.FAILED for record in book.all.values())
+    progress.halted_for, exits = halting(book), Within(book, lambda task: task.exits)
     for record in book.all.values():
         if record.over or record.waiting:
             continue
+        halted = progress.halted_for is not None and not exits.holds(record.path)
+        if halted:
+            progress.halted.add(record.path)
         if record.kind is Kind.DAG:
-            progress.watch_graph(_graph(book, record))
+            progress.watch_graph(halted_graph(book, record) if halted else _graph(book, record))
         elif record.kind is Kind.LOOP:
-            progress.watch_loop(_loop(book, record))
+            progress.watch_loop(halted_loop(_loop(book, record)) if halted else _loop(book, record))
         elif record.retry_at is not None:
             progress.again_at(record)
     root = book.get(ROOT)

@@ -7,17 +7,22 @@ from typing import Any
 
 from services.pipelines.domain.engine.records import Error, Outputs, State, TaskRecord
 
+TERMINATED, DEADLINE = "Terminated", "Deadline"
+"""Reasons for which a run is halted."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """deadline_s  the run fails after so many seconds (None: never)
     fail_fast   after a failure nothing more is begun, but what must always run; else all that can still run does
+    exits_s     how long exit tasks may take after the run was stopped, or its time was up
     losses_max  how often an attempt without a result is made again at no cost to the user's retries
     only        paths of steps: what they do not need is left out (none: all is wanted)
     """
 
     deadline_s: float | None = None
     fail_fast: bool = False
+    exits_s: float = 600.0
     losses_max: int = 3
     only: frozenset[str] = frozenset()
 
@@ -47,11 +52,13 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """`lost`: no result came for a cause of the infrastructure. `final`: another attempt would fail the same way."""
+    """`lost`: no result came for a cause of the infrastructure. `final`: another attempt would fail the same way.
+    `evicted`: it made room for others, which is no failure, however often it happens."""
 
     error: Error
     lost: bool = False
     final: bool = False
+    evicted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True)
 class Terminate:
-    """A person wants the run to end now."""
+    """A person wants the run to end now, but for its exit tasks; told again while those run, they end as well."""
 
     reason: str = "terminated by request"
 

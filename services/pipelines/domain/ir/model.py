@@ -140,7 +140,8 @@ class Iterator:
 @dataclass(frozen=True, slots=True)
 class Task:
     """`upstream` is all that must have ended first: the named dependencies and the producers of inputs, once each.
-    `always` is KFP's ALL_UPSTREAM_TASKS_COMPLETED: it runs whatever became of them."""
+    `always` is KFP's ALL_UPSTREAM_TASKS_COMPLETED: it runs whatever became of them. `exits`: it cleans up after a
+    dsl.ExitHandler, also when the run is stopped."""
 
     name: str
     display_name: str
@@ -150,6 +151,7 @@ class Task:
     upstream: tuple[str, ...] = ()
     condition: Condition | None = None
     always: bool = False
+    exits: bool = False
     caching: Caching = Caching()
     retry: Retry | None = None
     iterator: Iterator | None = None

@@ -4,6 +4,7 @@ What the protobufs themselves forbid (unknown fields, a text for a number) adapt
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from services.pipelines.domain.ir.executors import read_executor
@@ -22,7 +23,7 @@ from services.pipelines.domain.ir.model import (
 )
 from services.pipelines.domain.ir.problems import Problems
 from services.pipelines.domain.ir.settings import Sources, by_component, given
-from services.pipelines.domain.ir.tasks import read_task
+from services.pipelines.domain.ir.tasks import exits, read_task
 from services.pipelines.domain.ir.wiring import Faces, Wiring
 
 SCHEMAS = ("2.0.0", "2.1.0")
@@ -141,6 +142,7 @@ def _dag(
         with problems.at("tasks", name):
             _check_name(name, problems)
             task = read_task(name, each, problems)
+            task = replace(task, exits=exits(task, beside))
             tasks[name] = given(task, settings.get(task.component, ()), inputs.parameters, beside)
     wiring = Wiring(faces, inputs, tasks, problems)
     wired: dict[str, Task] = {}

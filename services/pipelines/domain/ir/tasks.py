@@ -21,6 +21,8 @@ from services.pipelines.domain.ir.model import (
 from services.pipelines.domain.ir.problems import Problems
 
 ALWAYS = "ALL_UPSTREAM_TASKS_COMPLETED"
+EXIT_HANDLER = "comp-exit-handler-"
+"""How the components are called that kfp's compilers make of the body of a dsl.ExitHandler."""
 DURATION = re.compile(r"^(\d+(?:\.\d+)?)s$")
 MOST_RETRIES = 1000
 
@@ -46,6 +48,13 @@ def read_task(name: str, said: Mapping[str, Any], problems: Problems) -> Task:
         retry=_retry(said["retryPolicy"], problems) if "retryPolicy" in said else None,
         iterator=_iterator(said, problems),
     )
+
+
+def exits(task: Task, beside: Mapping[str, Any]) -> bool:
+    """Whether it is the exit task of a dsl.ExitHandler: another that always runs may be any work, and no cleaning up.
+    `beside` are the tasks of its graph as they are written."""
+    before = (beside.get(name, {}).get("componentRef", {}).get("name", "") for name in task.upstream)
+    return task.always and any(name.startswith(EXIT_HANDLER) for name in before)
 
 
 def _parameters(said: Mapping[str, Any], problems: Problems) -> dict[str, ParamSource]:
