@@ -1,5 +1,7 @@
 """APIServices and rights of the aggregated APIs: what the manifests make of them, and that kustomize takes it."""
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,8 @@ import yaml
 from millstream.dev.apiservices import api_services, backends, delegation, people, priority
 
 from libs.service.manifest import Manifest, load_all
+from libs.service.reviews import route_path
+from tests.clients.readme import block
 
 ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -117,3 +121,21 @@ def test_every_kind_of_every_service_is_registered(built: list[dict[str, Any]]) 
     }
     found = {(each["spec"]["group"], each["spec"]["version"]) for each in built if each["kind"] == "APIService"}
     assert found == wanted
+
+
+def test_the_rights_that_the_readme_gives_to_pipelines_are_those_that_their_components_need() -> None:
+    """As kubectl would send them: models are asked for by path, so a role of a namespace cannot hold them."""
+    made = {}
+    for line in block("sh", "rolebinding pipelines-edit").splitlines():
+        words = [*shlex.split(line)[1:], "--dry-run=client", "-o", "json"]
+        obj = json.loads(subprocess.run([KUBECTL, *words], capture_output=True, check=True).stdout)
+        made[obj["kind"]] = obj
+    account = {"kind": "ServiceAccount", "name": "default", "namespace": "team"}
+    for kind, role in (("RoleBinding", "edit"), ("ClusterRoleBinding", made["ClusterRole"]["metadata"]["name"])):
+        assert made[kind]["roleRef"]["name"] == role and made[kind]["subjects"] == [account]
+    assert made["RoleBinding"]["metadata"]["namespace"] == "team"
+    [rule] = made["ClusterRole"]["rules"]
+    [pattern] = rule["nonResourceURLs"]
+    assert set(rule["verbs"]) >= {"get", "post"}
+    routes = [route for each in load_all(ROOT / "services") if each.name == "registry" for route in each.routes]
+    assert routes and all(route_path(route).startswith(pattern.removesuffix("*")) for route in routes)

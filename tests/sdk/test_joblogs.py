@@ -49,6 +49,8 @@ def test_nodes_are_chosen_by_rank_and_attempt(choice: LogChoice, shown: list[tup
 def test_what_there_is_not_is_told_with_what_there_is() -> None:
     with pytest.raises(ClientError, match="no attempt 7; there are 0, 1, 2"):
         LogChoice(attempt=7).of(PODS)
+    with pytest.raises(ClientError, match="no attempt before the last, 0"):
+        LogChoice(attempt=-2).of([pod(0)])
     with pytest.raises(ClientError, match="the rank 5; there are 0, 1"):
         LogChoice(rank=5).of(PODS)
 

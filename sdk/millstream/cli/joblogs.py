@@ -91,6 +91,8 @@ def _attempt(attempts: Sequence[int], wished: int | None) -> int:
         return attempts[-1]
     if wished < 0 and len(attempts) >= -wished:
         return attempts[wished]
+    if wished == -2:
+        raise ClientError(f"the job has had no attempt before the last, {attempts[-1]}")
     if wished not in attempts:
         there = ", ".join(map(str, attempts))
         raise ClientError(f"the job has no attempt {wished}; there {'is' if len(attempts) == 1 else 'are'} {there}")
