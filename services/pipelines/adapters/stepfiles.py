@@ -87,7 +87,9 @@ class SignedFiles:
         key = self._key(uri)
         if uri in order.digests or await self._blobs.stat(key) is not None:
             return [{"path": local_path(uri), "url": self._blobs.presign(key)}]
-        below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX)
+        below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX + 1)
+        if len(below) > FILES_MAX:
+            raise BadRequest(f"input {name!r} at {uri} has more than {FILES_MAX} files: pack them into one")
         return [
             {"path": f"{local_path(uri).rstrip('/')}/{each.key[len(key.rstrip('/')) + 1 :]}",
              "url": self._blobs.presign(each.key)}

@@ -12,7 +12,7 @@ from typing import Any
 from . import functions
 from .answers import Answer, Unreadable, collected
 from .commands import Command, function, parted
-from .door import Door, Refused, Wire, say
+from .door import Door, Refused, Silent, Wire, say
 from .environments import Environment, Unmade, here, ready
 from .kept import Kept
 from .packages import key_of, missing
@@ -24,6 +24,10 @@ URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "R
 OURS = ("MILLSTREAM_STEP_", "MILLSTREAM_WARM")
 SIGNED_FOR_S = 3000.0
 """How long the URLs of an order are surely good."""
+GONE = (401, 410)
+"""The service's answers to an attempt that does not count (any more)."""
+AT_ONCE = 1000
+"""URLs that are asked for together, so that they are still good when their turn comes."""
 NOT_WANTED = 3
 """The exit code of an attempt that does not count (any more): it ran nothing."""
 
@@ -36,6 +40,9 @@ def main() -> int:
     try:
         order = door.order()
     except Refused as error:
+        if error.status not in GONE:
+            door.tell("result", {"succeeded": False, "exitCode": 1, "error": f"the step cannot begin: {error}"})
+            return 1
         say(f"the service does not want this attempt: {error}")
         return NOT_WANTED
     places = Places(os.environ.get(ROOT) or "/s3", order["bucket"])
@@ -68,12 +75,12 @@ class Step:
                 answer = collected(self._order, self._places)
         except (Damaged, Unmade, Unreadable) as problem:
             error = str(problem)
-        except (Refused, OSError) as problem:
+        except Exception as problem:  # whatever a step may leave behind: it is told, and not done once more
             error = f"{type(problem).__name__}: {problem}"
         if error:
             say(error)
             code = code or 1
-        self._report(answer, code, error)
+        code = self._report(answer, code, error)
         return code & 0xFF if code >= 0 else 128 - code
 
     def _prepare(self) -> None:
@@ -115,17 +122,18 @@ class Step:
         last = self._kept.last_line()
         return f"the step's program ended with exit code {code}" + (f": {last}" if last else "")
 
-    def _report(self, answer: Answer, code: int, error: str) -> None:
-        """First all bytes, then the word: what is recorded is there."""
-        log: dict[str, Any] | None = None
-        files = dict(answer.files)
-        if self._kept.close():
-            digest, size = digest_of(self._kept.path)
-            log = {"name": "executor-logs", "uri": self._order["log"]["uri"], "size": size, "files": 1}
-            log["digest"] = f"sha256:{digest}"
-            files[log["uri"]] = self._kept.path
-        for uri, url in self._signed(list(files)).items():
-            store(self._wire, url, files[uri])
+    def _report(self, answer: Answer, code: int, error: str) -> int:
+        """First all bytes, then the word: what is recorded is there. What the bucket refuses fails the step: another
+        attempt would do all of it again to be refused again. The exit code."""
+        log = self._log()
+        try:
+            self._store({**answer.files, **({log["uri"]: self._kept.path} if log else {})})
+        except Silent:
+            raise
+        except (Refused, OSError) as problem:
+            answer, code, log = Answer(), code or 1, None
+            error = error or f"what the step wrote could not be stored: {problem}"
+            say(error)
         message = {
             **answer.message,
             "succeeded": code == 0,
@@ -137,6 +145,25 @@ class Step:
         }
         if not self._door.tell("result", message)["accepted"]:
             say("another attempt counts by now: this one's result changes nothing")
+        return code
+
+    def _log(self) -> dict[str, Any] | None:
+        """What is told of the kept output; None where nothing was printed, or the step has removed it."""
+        try:
+            if not self._kept.close():
+                return None
+            digest, size = digest_of(self._kept.path)
+        except OSError as problem:
+            say(f"what the step printed is lost: {problem}")
+            return None
+        uri = self._order["log"]["uri"]
+        return {"name": "executor-logs", "uri": uri, "size": size, "files": 1, "digest": f"sha256:{digest}"}
+
+    def _store(self, files: dict[str, str]) -> None:
+        uris = list(files)
+        for first in range(0, len(uris), AT_ONCE):
+            for uri, url in self._signed(uris[first : first + AT_ONCE]).items():
+                store(self._wire, url, files[uri])
 
     def _signed(self, uris: list[str]) -> dict[str, str]:
         """A URL to store each URI at: those of the order while they are good, the door's for the rest."""

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from .places import Places, list_of
-from .transfers import described
+from .transfers import Unstorable, described
 
 TEXT_BYTES_MAX = 1 << 20
 
@@ -47,7 +47,7 @@ def _executor_output(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             read = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreadable(f"the executor's output file is not JSON: {error}") from None
     if not isinstance(read, dict):
         raise Unreadable("the executor's output file is not an object")
@@ -73,7 +73,10 @@ def _artifact(slot: dict[str, Any], said: dict[str, Any], root: str, places: Pla
     path = str(said.get("custom_path") or said.get("customPath") or places.path(uri))
     facts: dict[str, Any] = {}
     if uri.startswith(f"{root}/"):
-        facts, stored = described(path, uri)
+        try:
+            facts, stored = described(path, uri)
+        except Unstorable as problem:
+            raise Unreadable(f"output artifact {slot['name']!r} {problem}") from None
         for file, target in stored:
             found.files[target] = file
     return {

@@ -28,6 +28,10 @@ class Refused(Exception):
         self.status = status
 
 
+class Silent(OSError):
+    """Nobody answered for as long as was waited."""
+
+
 class Wire:
     """Requests to any host, each over a connection that is kept; tried again while a host is away."""
 
@@ -39,7 +43,7 @@ class Wire:
         self, method: str, url: str, body: Any = None, headers: dict[str, str] | None = None, sink: Any = None
     ) -> bytes:
         """The answer's bytes, or b"" when they went to `sink`, a binary file. A `body` that is a file is read from its
-        start again at every try. Raises Refused, or OSError when patience ends."""
+        start again at every try. Raises Refused, or Silent when patience ends."""
         ends, wait_s = time.monotonic() + self._patience_s, FIRST_WAIT_S
         while True:
             try:
@@ -52,7 +56,7 @@ class Wire:
                 problem = error
             self._forget(url)
             if time.monotonic() + wait_s > ends:
-                raise OSError(f"{urlsplit(url).netloc} does not answer: {problem}") from problem
+                raise Silent(f"{urlsplit(url).netloc} does not answer: {problem}") from problem
             if wait_s > 1:
                 say(f"{method} {urlsplit(url).netloc}: {problem}; trying again")
             time.sleep(wait_s * random.uniform(0.5, 1.0))

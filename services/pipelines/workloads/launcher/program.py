@@ -10,6 +10,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,7 @@ from .kept import Kept
 
 CHUNK_BYTES = 65536
 LEFT_OPEN_S = 1.0
-"""How long what a program left behind may keep its output open after the program has ended."""
+"""How long what a program left behind is listened to after the program has ended."""
 
 
 class Program:
@@ -77,14 +78,16 @@ class Program:
                 signal.signal(number, handler)
 
     def _relay(self, pipes: dict[int, int], ended: Callable[[bool], int | None]) -> int | None:
-        """Until both pipes are closed, or until they are silent after the program's end."""
+        """Until both pipes are closed; what the program left behind, which may print for ever, is not waited for."""
         with selectors.DefaultSelector() as selector:
             for read in pipes:
                 selector.register(read, selectors.EVENT_READ)
-            status = None
+            status, until = None, 0.0
             while selector.get_map():
                 events = selector.select(LEFT_OPEN_S)
-                if not events and (status is not None or (status := ended(False)) is not None):
+                if status is None and (status := ended(False)) is not None:
+                    until = time.monotonic() + LEFT_OPEN_S
+                if status is not None and (not events or time.monotonic() > until):
                     break
                 for key, _ in events:
                     data = os.read(key.fd, CHUNK_BYTES)

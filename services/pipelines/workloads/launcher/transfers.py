@@ -13,6 +13,14 @@ from .places import Places, parent_of
 CHUNK_BYTES = 1 << 20
 
 
+FILES_MAX = 10_000
+"""Of one artifact that is a folder: what reads it gets a URL for each."""
+
+
+class Unstorable(Exception):
+    """A folder that the bucket cannot hold, or nobody could read back."""
+
+
 class Damaged(Exception):
     """An input's bytes are not those that its producer had stored."""
 
@@ -52,7 +60,8 @@ def files_below(folder: str) -> Iterator[str]:
 def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """What is told of the bytes at a path, and (file, URI) of each file to be stored; nothing where nothing is.
 
-    A folder's digest is that of its files' names and digests, marked as such: its bytes lie in many objects.
+    A folder's digest is that of its files' names and digests, marked as such: its bytes lie in many objects. Raises
+    Unstorable.
     """
     if os.path.isfile(path):
         digest, size = digest_of(path)
@@ -60,12 +69,22 @@ def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str]
     if not os.path.isdir(path):
         return {}, []
     whole, total, stored = hashlib.sha256(), 0, []
-    for name in files_below(path):
+    names = list(files_below(path))
+    _check(names)
+    for name in names:
         digest, size = digest_of(os.path.join(path, name))
         whole.update(f"{digest}  {name}\n".encode())
         total += size
         stored.append((os.path.join(path, name), f"{uri}/{name}"))
     return {"digest": f"sha256-tree:{whole.hexdigest()}", "size": total, "files": len(stored)}, stored
+
+
+def _check(names: list[str]) -> None:
+    if len(names) > FILES_MAX:
+        raise Unstorable(f"holds {len(names)} files, at most {FILES_MAX} are taken: pack them into one")
+    for name in names:
+        if any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in name):
+            raise Unstorable(f"holds a file called {name!a}, and no bucket takes that name: rename it")
 
 
 def store(wire: Wire, url: str, path: str) -> None:

@@ -1,0 +1,56 @@
+"""What steps leave behind that nobody can store or wait for: told as why the step failed, and not done once more."""
+
+import sys
+
+import pytest
+
+from services.pipelines.adapters import stepfiles
+from services.pipelines.domain.engine.records import Artifact, Values
+from services.pipelines.domain.engine.words import Failed, Succeeded
+from tests.services.pipelines.steps.places import BUCKET, Bench, ordered
+from tests.services.pipelines.steps.test_launcher import gives
+
+MODEL = "{{$.outputs.artifacts['m'].path}}"
+OUTPUT = "{{$.outputs.output_file}}"
+BEGIN = "import os, shutil, subprocess, sys; m, out = sys.argv[1:]; "
+LEFT = {
+    "names that are no text": ("os.makedirs(m); open(os.fsencode(m) + b'/\\xff', 'w').close()", "rename it"),
+    "names of two lines": ("os.makedirs(m); open(m + '/a\\nb', 'w').close()", "rename it"),
+    "too many files": ("os.makedirs(m); [os.link(out, f'{m}/{n}') for n in range(10_001)]", "pack them into one"),
+    "an output file of lists": ("open(out, 'w').write('[' * 100_000)", "is not JSON"),
+    "an output file of other types": ("open(out, 'w').write('{\"artifacts\": [1]}')", "has no attribute"),
+}
+
+
+@pytest.mark.parametrize("left", LEFT)
+async def test_what_cannot_be_stored_fails_the_step_with_a_sentence(place: Bench, left: str) -> None:
+    does, why = LEFT[left]
+    program = f"{BEGIN}open(out, 'w').write('{{}}'); {does}"
+    ended = await place.run(ordered([sys.executable, "-c", program, MODEL, OUTPUT], gives=gives("m")))
+    assert isinstance(ended.outcome, Failed), ended.output
+    assert why in ended.outcome.error.message
+
+
+async def test_a_step_that_removes_what_its_launcher_keeps_has_still_done_its_work(place: Bench) -> None:
+    program = f"{BEGIN}open(m, 'w').write('x'); print('gone'); shutil.rmtree(os.path.dirname(out))"
+    ended = await place.run(ordered([sys.executable, "-c", program, MODEL, OUTPUT], gives=gives("m")))
+    assert isinstance(ended.outcome, Succeeded), ended.output
+
+
+async def test_a_child_that_prints_for_ever_is_not_waited_for(place: Bench) -> None:
+    child = "import time\nwhile True: print('.', flush=True); time.sleep(0.05)"
+    program = f"{BEGIN}subprocess.Popen([sys.executable, '-c', {child!r}], start_new_session=True)"
+    ended = await place.run(ordered([sys.executable, "-c", program, "", ""]))
+    assert isinstance(ended.outcome, Succeeded), ended.output
+
+
+async def test_an_input_of_more_files_than_are_handed_out_fails_instead_of_missing_some(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepfiles, "FILES_MAX", 2)
+    for number in range(3):
+        await place.blobs.put(f"pipelines/team/r0/many/1/tree/{number}", b"x")
+    tree = Artifact("tree", f"s3://{BUCKET}/pipelines/team/r0/many/1/tree")
+    ended = await place.run(ordered(["true"], Values({}, {"tree": (tree,)})))
+    assert isinstance(ended.outcome, Failed), ended.output
+    assert "has more than 2 files" in ended.outcome.error.message
