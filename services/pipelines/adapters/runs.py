@@ -42,7 +42,7 @@ WISH = brief("INSERT INTO pipeline_wishes (run_id, wish, body) VALUES (?1, ?2, ?
 TASKS = "SELECT body, cache FROM pipeline_tasks WHERE run_id = ?1 ORDER BY number"
 ARTIFACT_COLUMNS = "id, namespace, run_id, task_uid, name, kind, uri, digest, size, metadata, created_ms"
 ARTIFACTS = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE run_id = ?1 ORDER BY created_ms, id"
-OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_waits", "pipeline_tasks")
+OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_tasks")
 
 ADVANCE, TERMINATE, RETRY, FORGET = "advance", "terminate", "retry", "forget"
 """What may be wished: look at it, end it, take it up again, drop it since it is deleted."""
