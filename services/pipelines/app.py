@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
+from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
@@ -19,6 +20,7 @@ from libs.service.manifest import load
 from libs.service.pipeline import say
 from libs.service.secret import TokenKey
 from libs.store import Reader, UnitOfWork
+from services.pipelines.adapters.admission import NotedAnswers
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
@@ -43,6 +45,7 @@ from services.pipelines.adapters.tracking.following import Following
 from services.pipelines.adapters.tracking.sinks import MLflow, OpenLineage
 from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.steps.pod import Site
+from services.pipelines.handlers.admission import when_workload_answered
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
@@ -100,6 +103,12 @@ def build() -> App:
         manifest=load(HERE / "service.yaml"),
         settings=PipelinesSettings,
         kinds=(PIPELINERUN,),
+        handlers={
+            WorkloadAdmitted: when_workload_answered,
+            WorkloadEvicted: when_workload_answered,
+            WorkloadQueued: when_workload_answered,
+        },
+        needs=lambda ports, uow: NotedAnswers(uow, parts_of(ports).conductor.ring),
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=lambda ports: _routers(ports, parts_of(ports)),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from contracts.admission import Answer
 from libs.base.clock import Clock
 from libs.base.ids import Ids
 from services.pipelines.domain.catalog.documents import Document
@@ -200,6 +201,12 @@ class Runs(Protocol):
     async def delete(self, id: str) -> None:
         """Its pods are stopped, its tasks and artifacts' rows go; the bytes stay where they are. Raises NotFound."""
         ...
+
+
+class Answers(Protocol):
+    """What the scheduler said of steps that named a queue, inside the transaction of its letter."""
+
+    async def note(self, answer: Answer) -> None: ...
 
 
 class StepDesk(Protocol):

@@ -17,14 +17,16 @@ from libs.base.errors import MillstreamError, Unavailable
 from libs.service.app import Ports
 from libs.store import UnitOfWork, brief
 from services.pipelines.adapters import runs as wishes
+from services.pipelines.adapters.admission import ANSWER, Seats, noted
 from services.pipelines.adapters.ledger import Ledger
 from services.pipelines.adapters.live import LiveRun, artifact_id, load
 from services.pipelines.adapters.pods import Pods, PodStart
 from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.settling import Settled, settle
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
-from services.pipelines.domain.ended import Ended
+from services.pipelines.domain.ended import Ended, vanished
 from services.pipelines.domain.engine.records import Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.steps.results import LOG, log_of, outcome
@@ -45,6 +47,8 @@ LOOK_S = 1.0
 LAZY_S = 0.5
 """How long that a step runs may wait to be recorded: most that are short have ended by then."""
 INTERNAL = 13
+GONE_S = 2.0
+"""How often it looks whether pods are gone of whose end nobody told, as when it was not there."""
 RESULT = "result"
 """A wish whose body is a result that another replica's door took."""
 
@@ -72,6 +76,8 @@ class Conductor:
         self._ports, self._store, self._clock = ports, ports.store, ports.clock
         self._specs, self._bucket = specs, bucket
         self.pods = pods(self)
+        self.waits = Waits()
+        self.seats = Seats(ports, self.waits)
         self._live: dict[str, LiveRun] = {}
         self._steps: dict[str, tuple[str, str]] = {}
         """Of each step that was started: its run and its path."""
@@ -95,6 +101,10 @@ class Conductor:
         else:
             self._bell.set()
 
+    def ring(self) -> None:
+        """A wish was left."""
+        self._bell.set()
+
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
         """Returns when the result is committed, or was before; raises Unavailable when nobody can say."""
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -112,6 +122,7 @@ class Conductor:
                 # Not before the runs are known: what the cluster tells of their pods first would go unheard.
                 tasks.create_task(self.pods.run())
                 tasks.create_task(self._decide())
+                tasks.create_task(self._look_for_gone())
         finally:
             self.leading = False
             self._forget_all()
@@ -128,6 +139,8 @@ class Conductor:
         async with self._store.read() as reader:
             self._seq = await reader.last_seq()
             found = [str(id) for (id,) in await reader.rows(ACTIVE)]
+            await self.waits.load(reader)
+            await self.seats.load(reader)
         async with self._store.write() as uow:
             await self._check_term(uow)
             for id in found:
@@ -136,7 +149,7 @@ class Conductor:
     async def _is_asked(self) -> bool:
         """Whether there is something to decide though nothing was told. A look holds up no writer, a turn does."""
         now = self._clock.now()
-        if any(live.fresh or _is_due(live, now) for live in self._live.values()):
+        if any(live.fresh or _is_due(live, now) for live in self._live.values()) or self.seats.is_due(now):
             return True
         async with self._store.read() as reader:
             self._seq = await reader.last_seq()
@@ -155,6 +168,7 @@ class Conductor:
                 counted = [await self._tell(ledger, one, touched) for one in told]
                 touched |= {id: live for id, live in self._live.items() if live.fresh or _is_due(live, now)}
                 done = [await self._settle(uow, ledger, live, now) for live in touched.values()]
+                await self.seats.ask_again(uow, now)
                 self._seq = await uow.last_seq()
         except BaseException as error:
             self._refuse(told, error)
@@ -164,13 +178,19 @@ class Conductor:
                 one.heard.set_result(counts)  # it is committed, whatever becomes of what follows
         for settled in done:
             self._carry_out(settled)
+        self._seat()
 
     async def _wishes(self, uow: UnitOfWork) -> dict[str, LiveRun]:
         """What people want, and what other replicas' doors took: the runs that are to be looked at."""
         touched: dict[str, LiveRun] = {}
         for number, id, wish, body in await uow.rows(WISHES):
             await uow.later(GRANTED, number)
+            if wish == ANSWER:
+                await self._answer(uow, body)
+                continue
             if wish == wishes.FORGET:
+                await self.seats.drop_run(uow, id, "Deleted")
+                await self.waits.drop_run(uow, id)
                 self._forget(id)
                 touched.pop(id, None)
                 self.pods.stop_run(id)
@@ -187,6 +207,14 @@ class Conductor:
                 live.machine.retry()
             touched[id] = live
         return touched
+
+    async def _answer(self, uow: UnitOfWork, body: str) -> None:
+        """What the scheduler said of a step that named a queue."""
+        seat = await self.seats.heard(uow, noted(body))
+        live = self._live.get(seat.run_id) if seat else None
+        record = live.stored.get(seat.path) if live and seat else None
+        if seat and live and record and seat.may_run and record.attempt == seat.attempt:
+            await Ledger(uow, self._ports, self._clock.now()).started(live, record)
 
     async def _get(self, uow: UnitOfWork, id: str) -> LiveRun | None:
         """The run as it is in the store by now, with the machine that knows its tasks."""
@@ -217,9 +245,12 @@ class Conductor:
         if run is not None and not run.is_over:
             end = End(State.FAILED, Error(f"the run cannot go on: {why}", INTERNAL, "Unreadable"))
             await Ledger(uow, self._ports, self._clock.now()).end(run, end)
+            await self.seats.drop_run(uow, id, "Failed")
 
     async def _tell(self, ledger: Ledger, told: Told, touched: dict[str, LiveRun]) -> bool:
         """Whether it counts. What is known of an attempt already is the answer to who tells it again."""
+        if told.ended is not None and not told.ended.there:
+            await self.seats.freed(ledger.uow, told.uid, told.attempt)
         live, path = self._where(told.uid)
         if live is None:
             return False
@@ -228,12 +259,16 @@ class Conductor:
             return record is not None and record.attempt == told.attempt and record.state.over
         if told.result is not None:
             said = await self._outcome(ledger, live, path, told.result)
+            if isinstance(said, Failed):  # being told to go, its program may have called that a failure
+                said = self.seats.evicted(told.uid, told.attempt) or said
             live.machine.tell(StepEnded(path, told.attempt, said))
             self.pods.done(told.uid, told.attempt)
         elif told.ended is not None:
-            live.machine.tell(StepEnded(path, told.attempt, told.ended.outcome))
+            said = self.seats.evicted(told.uid, told.attempt) or told.ended.outcome
+            live.machine.tell(StepEnded(path, told.attempt, said))
             self.pods.done(told.uid, told.attempt)
         else:
+            await self.seats.ready(ledger.uow, told.uid, told.attempt)
             live.machine.tell(StepStarted(path, told.attempt))
         touched[live.run.id] = live
         return True
@@ -270,9 +305,11 @@ class Conductor:
         settled.changed = {path: live.timed(record) for path, record in settled.changed.items()}
         for record in settled.changed.values():
             await ledger.put(live, record, settled.kept.get(record.path))
+            await self.waits.follow(uow, record)
         for start in settled.starts:
-            if not start.again:
+            if not start.again and start.ask is None:
                 await ledger.started(live, start.record)
+        await self.seats.follow(uow, settled)
         live.stored.update(settled.changed)
         live.fresh = False
         if settled.end is not None:
@@ -295,7 +332,32 @@ class Conductor:
                 self._steps[record.uid] = (live.run.id, record.path)
         for start in settled.starts:
             self._steps[start.record.uid] = (live.run.id, start.record.path)
-            self.pods.start(PodStart(start.order, live.run.service_account))
+            if start.ask is None:
+                self.pods.start(PodStart(start.order, live.run.service_account))
+
+    def _seat(self) -> None:
+        """Pods of steps that named a queue: of those that were admitted, and of those that have to go."""
+        acts = self.seats.acts()
+        for uid, attempt in acts.stops:
+            self.pods.stop(uid, attempt)
+        for seat in acts.starts:
+            live = self._live.get(seat.run_id)
+            if live is not None and live.machine.expects(seat.path, seat.attempt):
+                order = live.order(live.stored[seat.path])
+                self.pods.start(PodStart(order, live.run.service_account, seat.given))
+
+    async def _look_for_gone(self) -> None:
+        """Pods that hold a place in a queue which their steps have to give back, or need no more."""
+        before: set[tuple[str, int]] = set()
+        while True:
+            await self._clock.sleep(GONE_S)
+            found = {(seat.task, seat.pod): seat for seat in self.seats.leaving()}
+            for key in sorted(before & found.keys()):
+                seat = found[key]
+                unwanted = seat.over != "Succeeded"
+                if await self.pods.is_gone(key, seat.namespace, seat.pod_name, unwanted=unwanted):
+                    self.hear(Told(*key, ended=vanished(seat.pod_name)))
+            before = set(found)
 
     def _forget(self, id: str) -> None:
         live = self._live.pop(id, None)
@@ -305,6 +367,7 @@ class Conductor:
     def _forget_all(self) -> None:
         self._live.clear()
         self._steps.clear()
+        self.seats.forget()
         self.pods.forget()
         told = [self._told.popleft() for _ in range(len(self._told))]
         self._refuse(told, Unavailable("this replica no longer leads"))

@@ -51,7 +51,8 @@ class Ledger:
     """One transaction's pen. Everything goes past SQLAlchemy's session, and is sent with the commit."""
 
     def __init__(self, uow: UnitOfWork, ports: Ports, now: datetime) -> None:
-        self._uow, self._ports, self._now = uow, ports, now
+        self.uow = self._uow = uow
+        self._ports, self._now = ports, now
         self._ms = int(now.timestamp() * 1000)
 
     async def begin(self, run: Run) -> Run:

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.events.scheduling.v1 import Assignment
+from contracts.queueing import placed
 from libs.base import Clock
 from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, Cluster
@@ -40,6 +42,8 @@ class PodStart:
 
     order: StepOrder
     service_account: str = ""
+    given: Assignment | None = None
+    """What the scheduler assigned to it: flavors and places."""
 
     @property
     def key(self) -> Key:
@@ -85,6 +89,7 @@ class Pods:
         self._calls: set[asyncio.Task[None]] = set()
         self._naps: set[asyncio.Task[None]] = set()
         self._pauses: dict[Key, float] = {}
+        self._making: set[Key] = set()
 
     def start(self, wanted: PodStart) -> None:
         self._waiting.put(wanted.order.run_id, wanted)
@@ -156,7 +161,30 @@ class Pods:
             log.error("a call about a step's pod failed", exc_info=error)
         self._bell.set()
 
+    async def is_gone(self, key: Key, namespace: str, name: str, *, unwanted: bool) -> bool:
+        """Whether the cluster has the pod no more, or it has ended; an `unwanted` one is told to go once more."""
+        if key in self._making:
+            return False
+        try:
+            found = await self._cluster.get(POD, namespace, name)
+            if found is None or ended(found) is not None:
+                return True
+            if unwanted:
+                await self._cluster.delete(POD, namespace, name)
+        except NotFound:
+            return True
+        except ApiError as error:
+            log.warning("whether the pod %s is gone cannot be told yet: %s", name, error.message)
+        return False
+
     async def _make(self, wanted: PodStart) -> None:
+        self._making.add(wanted.key)
+        try:
+            await self._made(wanted)
+        finally:
+            self._making.discard(wanted.key)
+
+    async def _made(self, wanted: PodStart) -> None:
         try:
             if is_claim(wanted.order.image):
                 self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
@@ -164,15 +192,16 @@ class Pods:
             await self._ensure(wanted.order.namespace)
             await make_workspace(self._cluster, wanted.order)
             with suppress(AlreadyExists):
-                await self._cluster.create(pod(wanted.order, self._site, wanted.service_account))
+                made = pod(wanted.order, self._site, wanted.service_account)
+                await self._cluster.create(placed(made, wanted.given))
         except (BadRequest, Invalid, NotFound) as error:
             self._tell(wanted.key, refused(error.message))
         except ApiError as error:
             log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
             self._later(wanted)
         if wanted.key in self._unwanted:
-            made = pod(wanted.order, self._site, wanted.service_account)["metadata"]
-            await self._delete(Seen(made["namespace"], made["name"], wanted.order.run_id))
+            about = pod(wanted.order, self._site, wanted.service_account)["metadata"]
+            await self._delete(Seen(about["namespace"], about["name"], wanted.order.run_id))
 
     def _later(self, wanted: PodStart) -> None:
         """It is tried again after a pause, in which others may have its place: its namespace may have no quota left."""

@@ -14,6 +14,7 @@ from services.pipelines.domain.engine.records import Error, Kind, Outputs, State
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
 from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.importing import imported
+from services.pipelines.domain.queued import Ask, wanted
 from services.pipelines.domain.steps.values import StepOrder
 
 ANEW = "off: it is to run anew"
@@ -23,11 +24,13 @@ INVALID_ARGUMENT = 3
 
 @dataclass(frozen=True)
 class StartNow:
-    """A step that gets a pod. `again`: it was started before, by who may have been killed over it."""
+    """A step that gets a pod: at once, or with `ask` when the scheduler admits it. `again`: it was started before, by
+    who may have been killed over it."""
 
     record: TaskRecord
     order: StepOrder
     again: bool = False
+    ask: Ask | None = None
 
 
 @dataclass
@@ -84,7 +87,8 @@ async def _round(
                 if isinstance(found, StepOrder) and is_gate(found.image):
                     ended.append(StepPaused(record.path, record.attempt))
                 elif isinstance(found, StepOrder):
-                    settled.starts.append(StartNow(record, found, again))
+                    ask = wanted(found, settled.live.run.options)
+                    settled.starts.append(StartNow(record, found, again, ask))
                 else:
                     ended.append(StepEnded(record.path, record.attempt, found))
     return ended
@@ -98,6 +102,7 @@ async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: s
         return Succeeded(live.identified(found.outputs, record)) if isinstance(found, Succeeded) else found
     try:
         order = live.order(record)
+        wanted(order, live.run.options)
     except (ValueError, KeyError) as error:
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
     if not is_repeatable(order):

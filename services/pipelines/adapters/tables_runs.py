@@ -1,4 +1,5 @@
-"""The tables of runs: runs, tasks, artifacts with their lineage, the cache, and what the conductor is wished to do.
+"""The tables of runs: runs, tasks, artifacts with their lineage, the cache, places in queues, why steps wait, and what
+the conductor is wished to do.
 
 Times are milliseconds since the epoch; `""` stands for what was not given. Bodies are JSON for their writer alone.
 """
@@ -132,3 +133,25 @@ class WishRow(SQLModel, table=True):
     run_id: str = Field(sa_column=Column(Key, nullable=False))
     wish: str = Field(sa_column=Column(Key, nullable=False))
     body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class SeatRow(SQLModel, table=True):
+    """A step's place in a queue, from the start of its attempt until its last pod is gone (domain.queued)."""
+
+    __tablename__ = "pipeline_seats"
+
+    uid: str = Field(sa_column=Column(Key, primary_key=True))
+    run_id: str = Field(sa_column=Column(Key, nullable=False))
+    body: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class WaitRow(SQLModel, table=True):
+    """Why a step's attempt has no running pod yet."""
+
+    __tablename__ = "pipeline_waits"
+    __table_args__ = (Index("pipeline_waits_run", "run_id"),)
+
+    task_uid: str = Field(sa_column=Column(Key, primary_key=True))
+    run_id: str = Field(sa_column=Column(Key, nullable=False))
+    attempt: int = Field(sa_column=Column(BigInteger, nullable=False))
+    message: str = Field(sa_column=Column(Text, nullable=False))

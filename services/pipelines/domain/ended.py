@@ -16,10 +16,12 @@ INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 3, 4, 14
 
 @dataclass(frozen=True)
 class Ended:
-    """`outcome` is what the attempt comes to if no result came; `well`: its program ended with 0."""
+    """`outcome` is what the attempt comes to if no result came; `well`: its program ended with 0; `there`: its pod is
+    still to go."""
 
     outcome: Succeeded | Failed
     well: bool = False
+    there: bool = False
 
 
 def key_of(pod: Object) -> tuple[str, int] | None:
@@ -54,7 +56,13 @@ def refused(message: str) -> Ended:
 
 def hopeless(reason: str, message: str) -> Ended:
     """The pod is there and will never run, whatever one waits for."""
-    return Ended(Failed(Error(f"the step's pod cannot start: {message}", INVALID_ARGUMENT, reason), final=True))
+    why = Error(f"the step's pod cannot start: {message}", INVALID_ARGUMENT, reason)
+    return Ended(Failed(why, final=True), there=True)
+
+
+def vanished(name: str) -> Ended:
+    """The cluster does not have it, and told nobody of its end."""
+    return Ended(_lost(f"pod {name} is gone", "PodDeleted"))
 
 
 def _failure(name: str, status: Object) -> Failed:
