@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
+from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
+from contracts.events.serving.v1 import InferenceServiceDeleted, InferenceServiceReady
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
@@ -35,6 +37,7 @@ from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
 from services.pipelines.adapters.recurring import RecurringLoop
 from services.pipelines.adapters.rehearsal import SqlRehearsal
+from services.pipelines.adapters.releases import SqlReleases
 from services.pipelines.adapters.run_list import SqlArtifactList, SqlRunList
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.sharing import SharedCache
@@ -51,6 +54,11 @@ from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.gates import Gates
 from services.pipelines.handlers.pictures import Pictures
+from services.pipelines.handlers.releases import (
+    when_inference_service_deleted,
+    when_inference_service_ready,
+    when_model_version_created,
+)
 from services.pipelines.handlers.sharing import SharedResults
 from services.pipelines.ports import Needs
 
@@ -107,8 +115,11 @@ def build() -> App:
             WorkloadAdmitted: when_workload_answered,
             WorkloadEvicted: when_workload_answered,
             WorkloadQueued: when_workload_answered,
+            ModelVersionCreated: when_model_version_created,
+            InferenceServiceReady: when_inference_service_ready,
+            InferenceServiceDeleted: when_inference_service_deleted,
         },
-        needs=lambda ports, uow: NotedAnswers(uow, parts_of(ports).conductor.ring),
+        needs=lambda ports, uow: Heard(uow, parts_of(ports).conductor.ring),
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=lambda ports: _routers(ports, parts_of(ports)),
@@ -116,6 +127,14 @@ def build() -> App:
         measures=lambda ports: run_measure(parts_of(ports).conductor),
         migrations=MIGRATIONS,
     )
+
+
+class Heard(NotedAnswers):
+    """What the handlers of all that is heard get: the scheduler's answers are noted by itself."""
+
+    def __init__(self, uow: UnitOfWork, ring: Callable[[], None]) -> None:
+        super().__init__(uow, ring)
+        self.releases = SqlReleases(uow)
 
 
 def home(ports: Ports) -> str:
@@ -231,5 +250,5 @@ def means(ports: Ports) -> Means:
 
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
-    lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader)
+    lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader), SqlReleases(reader)
     return Needs(SqlCatalog(reader), runs, *lists, ports.clock, ports.ids)

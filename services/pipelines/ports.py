@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.ir.model import Pipeline as Compiled
 from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.planned import Planned
+from services.pipelines.domain.releases import Release
 from services.pipelines.domain.runs import Artifact, NewRun, Run
 from services.pipelines.domain.sharing import Brought
 from services.pipelines.domain.steps.values import StepOrder, StepResult
@@ -102,6 +103,35 @@ class Lineage(Protocol):
     async def of_artifact(self, id: str) -> Sequence[Edge]: ...
 
     async def of_task(self, uid: str) -> Sequence[Edge]: ...
+
+
+class Releases(Protocol):
+    """Versions and endpoints that others told of, inside one transaction."""
+
+    async def note(self, release: Release) -> None:
+        """Twice is as once; what is gone stays gone."""
+        ...
+
+    async def note_gone(self, namespace: str, name: str, id: str) -> None: ...
+
+    async def versions(self, name: str) -> Sequence[Release]:
+        """Those called model/version."""
+        ...
+
+    async def endpoints(self, namespace: str, name: str) -> Sequence[Release]:
+        """The revisions of all endpoints that ever had this name."""
+        ...
+
+    async def at(self, uris: Iterable[str]) -> Sequence[Release]:
+        """Those that stand for what lies there."""
+        ...
+
+
+class Hears(Protocol):
+    """What handlers of others' facts get beside the message."""
+
+    @property
+    def releases(self) -> Releases: ...
 
 
 class ArtifactList(Protocol):
@@ -247,6 +277,7 @@ class Needs:
     run_list: RunList
     lineage: Lineage
     artifacts: ArtifactList
+    releases: Releases
     clock: Clock
     ids: Ids
 

@@ -12,12 +12,14 @@ class InferenceServiceCreated(ObjectEvent):
 
 
 class InferenceServiceReady(ObjectEvent):
-    """`revision` of the service answers predictions at `url` with the model of `model_uri`."""
+    """`revision` of the service answers predictions at `url` with the model of `model_uri`, as the user named it, whose
+    files were fetched from `fetched_uri`."""
 
     type: ClassVar[str] = "serving.inferenceservice.ready.v1"
     url: str
     revision: str
     model_uri: str
+    fetched_uri: str = ""
 
 
 class InferenceServiceFailed(ObjectEvent):

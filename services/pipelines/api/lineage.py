@@ -7,14 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from services.pipelines.api.pictures import HEADERS
 from services.pipelines.api.v2beta1.route import Named, Route, User, told
 from services.pipelines.handlers.artifacts import Artifacts
+from services.pipelines.handlers.lineages import Lineages
 
 
 def router(desk: Artifacts) -> APIRouter:
     made = APIRouter(prefix="/pipelines/v1", route_class=Route, tags=["lineage"])
     _runs(made, desk)
     _artifacts(made, desk)
+    _releases(made, Lineages(desk.means))
     return made
 
 
@@ -54,3 +57,17 @@ def _artifacts(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/artifacts/{id}/lineage")
     async def lineage(user: User, id: str, direction: Named = "both") -> dict[str, Any]:
         return await desk.lineage(user, id, direction)
+
+    @made.get("/artifacts/{id}/lineage.svg", response_class=Response)
+    async def drawn(user: User, id: str) -> Response:
+        return Response(await desk.lineage_picture(user, id), media_type="image/svg+xml", headers=HEADERS)
+
+
+def _releases(made: APIRouter, desk: Lineages) -> None:
+    @made.get("/models/{model}/versions/{version}/lineage", response_class=JSONResponse)
+    async def of_version(user: User, model: str, version: str) -> Response:
+        return await told((await desk.of_version(user, model, version)).shown())
+
+    @made.get("/endpoints/{namespace}/{name}/lineage", response_class=JSONResponse)
+    async def of_endpoint(user: User, namespace: str, name: str) -> Response:
+        return await told((await desk.of_endpoint(user, namespace, name)).shown())

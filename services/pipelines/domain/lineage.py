@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_time
 from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.releases import ENDPOINT, VERSION, Release
 from services.pipelines.domain.runs import Artifact, Run
 
 READ, WROTE, REUSED = "in", "out", "reused"
@@ -37,6 +39,9 @@ class Graph:
     tasks: dict[str, tuple[str, TaskRecord]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str, str], Edge] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    releases: Sequence[Release] = ()
+    links: Sequence[Mapping[str, str]] = ()
+    """From artifacts to versions and endpoints, and between those, by their ids."""
     is_whole: bool = True
 
     @property
@@ -49,6 +54,9 @@ class Graph:
             "tasks": [_task(run_id, task) for run_id, task in self.tasks.values()],
             "runs": [_run(run) for run in self.runs.values()],
             "edges": [edge.shown() for edge in self.edges.values()],
+            "model_versions": [one.shown() for one in self.releases if one.kind == VERSION],
+            "endpoints": [one.shown() for one in self.releases if one.kind == ENDPOINT],
+            "links": list(self.links),
             "is_whole": self.is_whole,
         }
 

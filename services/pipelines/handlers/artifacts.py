@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from libs.base.errors import BadRequest
 from services.pipelines.domain import lineage, viewing
 from services.pipelines.domain.catalog.filters import Predicate
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import Kind, TaskRecord
-from services.pipelines.domain.lineage import BOTH, DOWN, READ, UP, Edge, Graph
 from services.pipelines.domain.runs import Artifact, Run
 from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.results import LOG
 from services.pipelines.handlers.desk import Means, Object, there
+from services.pipelines.handlers.lineages import Lineages
 from services.pipelines.handlers.runs import PLURAL
-from services.pipelines.ports import Bytes, Lineage
+from services.pipelines.ports import Bytes
 
 TEXT_MAX, LOG_MAX, CONTENT_MAX = 16 * 2**20, 64 * 2**20, 256 * 2**20
 
@@ -103,18 +101,11 @@ class Artifacts:
         return str(there(data, "output of the task", task_id).decode(errors="replace"))
 
     async def lineage(self, user: Any, id: str, direction: str) -> Object:
-        """What the artifact was made of, what was made of it, or both, as far as it goes."""
-        if direction not in (UP, DOWN, BOTH):
-            raise BadRequest(f"direction: {direction!r} is not one of up, down, both")
-        start = await self._fetched(user, id)
-        graph = Graph({start.id: start})
-        async with self.means.look() as needs:
-            for way in (UP, DOWN) if direction == BOTH else (direction,):
-                await _walk(needs.lineage, graph, start, way)
-            for run_id in {run_id for run_id, _ in graph.tasks.values()}:
-                if run := await needs.runs.get(run_id):
-                    graph.runs[run_id] = run
-        return graph.shown()
+        """What the artifact was made of, what was made of it and became of that, or both, as far as it goes."""
+        return (await Lineages(self.means).around(user, await self._fetched(user, id), direction)).shown()
+
+    async def lineage_picture(self, user: Any, id: str) -> str:
+        return await Lineages(self.means).picture(user, await self._fetched(user, id))
 
     async def _run(self, user: Any, id: str) -> tuple[Run, Sequence[TaskRecord]]:
         async with self.means.look() as needs:
@@ -134,40 +125,3 @@ def _logs_of(uid: str) -> Page:
     """The newest output that an attempt of the task left."""
     wanted = (Predicate("task_id", "EQUALS", uid), Predicate("name", "EQUALS", LOG))
     return Page(1, descending=True, predicates=wanted)
-
-
-async def _walk(kept: Lineage, graph: Graph, start: Artifact, way: str) -> None:
-    """Upwards: the tasks that gave the artifact, and what those read. Downwards: those that read it, and what they
-    gave. Never leaves the namespace, since artifacts of others are not read."""
-    seen, waiting = {start.id}, deque([start.id])
-    while waiting:
-        for edge in await kept.of_artifact(waiting.popleft()):
-            if (edge.way == READ) == (way == UP):
-                continue
-            for other in await _beyond(kept, graph, edge, way):
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-        if graph.is_full:
-            graph.is_whole = False
-            return
-
-
-async def _beyond(kept: Lineage, graph: Graph, edge: Edge, way: str) -> list[str]:
-    """The ids of the artifacts on the other side of the edge's task, which is noted with all that lies between."""
-    task = await kept.task(edge.task_uid)
-    if task is None:
-        return []
-    graph.tasks[edge.task_uid] = task
-    _note(graph, edge)
-    found = []
-    for other in await kept.of_task(edge.task_uid):
-        if (other.way == READ) == (way == UP) and (artifact := await kept.artifact(other.artifact_id)):
-            graph.artifacts[artifact.id] = artifact
-            _note(graph, other)
-            found.append(artifact.id)
-    return found
-
-
-def _note(graph: Graph, edge: Edge) -> None:
-    graph.edges[edge.task_uid, edge.way, edge.name, edge.artifact_id] = edge

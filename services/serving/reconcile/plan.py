@@ -174,7 +174,8 @@ def _facts(isvc: Object, status: Object, wanted: Predictor, revision: str) -> li
     about = {"namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}
     was_ready = _is_ready(old) and _latest(old) == revision
     if _is_ready(status) and not was_ready:
-        return [InferenceServiceReady(**about, url=status["url"], revision=revision, model_uri=wanted.asked_uri)]
+        told = {"url": status["url"], "model_uri": wanted.asked_uri, "fetched_uri": wanted.uri}
+        return [InferenceServiceReady(**about, **told, revision=revision)]
     failure = status["modelStatus"].get("lastFailureInfo")
     before = (old.get("modelStatus") or {}).get("lastFailureInfo") or {}
     if failure and (failure["message"], revision) != (before.get("message"), before.get("modelRevisionName")):

@@ -48,6 +48,8 @@ class Node:
     upstream: tuple[str, ...] = ()
     inside: tuple[Node, ...] = ()
     is_loop: bool = False
+    caption: str = ""
+    """What is said below its title, instead of how its tasks stand."""
 
 
 class TooManyPlaces(Exception):

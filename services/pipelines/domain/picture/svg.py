@@ -89,7 +89,11 @@ def _box(slot: Slot, node: Node) -> Iterator[str]:
     yield from _bar(slot, node.standing)
     x = slot.x + 14
     yield f'<text class="n" x="{x:.1f}" y="{slot.y + 19:.1f}">{_text(_short(node.title, LETTERS))}</text>'
-    yield f'<text class="s" x="{x:.1f}" y="{slot.y + 36:.1f}">{_text(_told(node.standing, "task"))}</text></g>'
+    yield f'<text class="s" x="{x:.1f}" y="{slot.y + 36:.1f}">{_text(_short(_caption(node), 32))}</text></g>'
+
+
+def _caption(node: Node) -> str:
+    return node.caption or _told(node.standing, "task")
 
 
 def _bar(slot: Slot, standing: Standing) -> Iterator[str]:
@@ -128,7 +132,7 @@ def _dot(x: float, y: float, state: str) -> str:
 
 def _hint(node: Node) -> str:
     """What is shown where the pointer rests."""
-    told = f"{node.title}: {_told(node.standing, 'task')}"
+    told = f"{node.title}: {_caption(node)}"
     return f"<title>{_text(told)}{': ' + _text(node.standing.problem[:500]) if node.standing.problem else ''}</title>"
 
 

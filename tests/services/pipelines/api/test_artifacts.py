@@ -84,7 +84,7 @@ async def here(tmp_path: Path) -> AsyncIterator[tuple[Rig, Artifacts]]:
         if body:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(body)
-        return StoredArtifact(name, uri, "sha256:0" if body else "", len(body), 1, METADATA.get(name, {}))
+        return StoredArtifact(name, uri, f"sha256:{0:064}" if body else "", len(body), 1, METADATA.get(name, {}))
 
     async with rig(tmp_path, play) as running, running.leading():
         running.ports.settings = PipelinesSettings(service="pipelines", store_url="", insecure=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,9 @@ def writing(folder: Path):
             path = folder / name.removeprefix("s3://millstream/")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(BODY)
-        digest = f"sha256-tree:{order.name}" if len(names) > 1 else f"sha256:{order.name}"
+        digest = f"{'sha256-tree' if len(names) > 1 else 'sha256'}:{sha256(order.name.encode()).hexdigest()}"
         made = StoredArtifact(slot.name, slot.uri, digest, len(BODY) * len(names), len(names))
-        log = StoredArtifact("executor-logs", f"{order.root}/executor-logs", "sha256:l", len(BODY), 1)
+        log = StoredArtifact("executor-logs", f"{order.root}/executor-logs", f"sha256:{0:064}", len(BODY), 1)
         return StepResult(True, artifacts={slot.name: (made,)}, log=log)
 
     return play

@@ -1,0 +1,58 @@
+"""Versions and endpoints as rows, filled from the registry's and serving's events alone; what is gone stays known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.domain.releases import ENDPOINT, VERSION, Release
+
+COLUMNS = "kind, id, revision, namespace, name, uri, body"
+PUT = brief(
+    f"INSERT INTO pipeline_releases ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
+    "ON CONFLICT (kind, id, revision) DO UPDATE SET uri = excluded.uri, body = excluded.body"
+)
+GONE = "gone"
+"""The kind of a row that says that an endpoint is no more: also to what is heard of it afterwards."""
+NAMED = f"SELECT {COLUMNS} FROM pipeline_releases WHERE kind = ?1 AND namespace = ?2 AND name = ?3"
+VERSIONS = f"SELECT {COLUMNS} FROM pipeline_releases WHERE kind = ?1 AND name = ?2"
+IS_GONE = brief("SELECT id FROM pipeline_releases WHERE kind = ?1 AND id = ?2 AND revision = ''")
+AT_ONCE = 500
+
+
+class SqlReleases:
+    """The Releases port; `reader` is a transaction that writes for who notes something."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def note(self, release: Release) -> None:
+        assert isinstance(self._reader, UnitOfWork)
+        where = (release.namespace, release.name, release.uri, json.dumps(dict(release.body)))
+        await self._reader.later(PUT, release.kind, release.id, release.revision, *where)
+
+    async def note_gone(self, namespace: str, name: str, id: str) -> None:
+        assert isinstance(self._reader, UnitOfWork)
+        await self._reader.later(PUT, GONE, id, "", namespace, name, "", "{}")
+
+    async def versions(self, name: str) -> Sequence[Release]:
+        return [await self._release(row) for row in await self._reader.rows(VERSIONS, VERSION, name)]
+
+    async def endpoints(self, namespace: str, name: str) -> Sequence[Release]:
+        return [await self._release(row) for row in await self._reader.rows(NAMED, ENDPOINT, namespace, name)]
+
+    async def at(self, uris: Iterable[str]) -> Sequence[Release]:
+        wanted, found = sorted({*uris}), []
+        for begin in range(0, len(wanted), AT_ONCE):
+            some = wanted[begin : begin + AT_ONCE]
+            marks = ", ".join(f"?{number}" for number in range(1, len(some) + 1))
+            query = f"SELECT {COLUMNS} FROM pipeline_releases WHERE uri IN ({marks}) AND uri <> ''"
+            found += [await self._release(row) for row in await self._reader.rows(query, *some)]
+        return found
+
+    async def _release(self, row: Sequence[Any]) -> Release:
+        kind, id, revision, namespace, name, uri, body = row
+        gone = kind == ENDPOINT and bool(await self._reader.rows(IS_GONE, GONE, id))
+        return Release(kind, id, revision, namespace, name, uri, json.loads(body), gone)
