@@ -181,6 +181,9 @@ class Parts:
         def heard(uid: str, attempt: int, ended: Ended | None) -> None:
             conductor.hear(Told(uid, attempt, ended=ended))
 
+        def stuck(uid: str, attempt: int, why: str) -> None:
+            conductor.hear(Told(uid, attempt, waits=why))
+
         ports, settings = self._ports, self._ports.settings
         assert ports.cluster is not None
         return Pods(
@@ -191,6 +194,7 @@ class Parts:
             heard,
             limit=settings.steps_max,
             keep_failed_s=settings.keep_failed_s,
+            stuck=stuck,
         )
 
 

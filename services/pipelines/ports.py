@@ -210,6 +210,10 @@ class Runs(Protocol):
         """Why a task's outputs came from the cache or not, by its uid, as far as anybody looked."""
         ...
 
+    async def waits(self, id: str) -> Mapping[str, tuple[int, str]]:
+        """Why tasks that were begun do not run yet, by their uid, each with the attempt of which it is said."""
+        ...
+
     async def artifacts(self, id: str) -> Sequence[Artifact]:
         """Made or imported by the run's tasks, in their order."""
         ...

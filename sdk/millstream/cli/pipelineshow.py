@@ -22,10 +22,11 @@ def follow(client: Any, run_id: str) -> None:
     last: dict[str, Any] = {}
     for last in runs.follow(client, run_id):
         for line in (one for one in runs.tree(last) if not one.is_group):
-            task, word = line.task, str(line.task.get("state") or "")
-            if word not in ("", "PENDING") and told.get(task["task_id"]) != word:
-                told[task["task_id"]] = word
-                out.print(f"  {state(task)} {escape(line.path)}  {took(task)}".rstrip())
+            task, word = line.task, str(line.task.get("state") or "PENDING")
+            why = error(task) if word == "PENDING" else ""
+            if (word != "PENDING" or why) and told.get(task["task_id"]) != word + why:
+                told[task["task_id"]] = word + why
+                out.print(f"  {state(task)} {escape(line.path)}  {escape(why) or took(task)}".rstrip())
     out.print(f"{state(last)} after {took(last)}")
     print_error(last)
     if last.get("state") != "SUCCEEDED":

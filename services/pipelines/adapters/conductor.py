@@ -59,13 +59,14 @@ class NotLeading(MillstreamError):
 
 @dataclass
 class Told:
-    """What is known of an attempt: its result, that its pod ended without one, or (neither) that it runs. `heard` is
-    told whether it counts, once that is committed."""
+    """What is known of an attempt: its result, that its pod ended without one, why it does not run yet ("": no more
+    known), or (none of these) that it runs. `heard` is told whether it counts, once that is committed."""
 
     uid: str
     attempt: int
     result: StepResult | None = None
     ended: Ended | None = None
+    waits: str | None = None
     heard: asyncio.Future[bool] | None = None
 
 
@@ -257,6 +258,12 @@ class Conductor:
         record = live.stored.get(path)
         if not live.machine.expects(path, told.attempt):
             return record is not None and record.attempt == told.attempt and record.state.over
+        if told.waits is not None:
+            if told.waits:
+                await self.waits.put(ledger.uow, live.run.id, told.uid, told.attempt, told.waits)
+            else:
+                await self.waits.clear(ledger.uow, told.uid)
+            return True
         if told.result is not None:
             said = await self._outcome(ledger, live, path, told.result)
             if isinstance(said, Failed):  # being told to go, its program may have called that a failure

@@ -18,7 +18,7 @@ from contracts.queueing import placed
 from libs.base import Clock
 from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFound
 from libs.cluster import POD, Cluster
-from libs.cluster.obstacles import pod_obstacle
+from libs.cluster.obstacles import Obstacle, pod_obstacle, refusal
 from services.pipelines.adapters.claims import carry_out, clear_workspace, make_workspace
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.ended import Ended, ended, hopeless, is_running, key_of, refused
@@ -58,12 +58,14 @@ class Seen:
     name: str
     run_id: str
     over: bool = False
+    why: str = ""
     gone_by: float | None = None
 
 
 class Pods:
     """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
-    mount is in a namespace; `heard` is told of an attempt's pod that runs (None) or has ended."""
+    mount is in a namespace; `heard` is told of an attempt's pod that runs (None) or has ended, `stuck` why one that
+    should does not run yet."""
 
     def __init__(
         self,
@@ -75,9 +77,11 @@ class Pods:
         *,
         limit: int,
         keep_failed_s: float,
+        stuck: Callable[[str, int, str], None] = lambda uid, attempt, why: None,
     ) -> None:
         self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
         self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
+        self._stuck = stuck
         self._waiting: Turns[PodStart] = Turns()
         self._settled: set[Key] = set()
         """Attempts that need no pod any more; forgotten with their pods."""
@@ -198,6 +202,8 @@ class Pods:
             self._tell(wanted.key, refused(error.message))
         except ApiError as error:
             log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
+            found = refusal(error)
+            self._stuck(*wanted.key, f"its pod cannot be made yet: {found.message if found else error.message}")
             self._later(wanted)
         if wanted.key in self._unwanted:
             about = pod(wanted.order, self._site, wanted.service_account)["metadata"]
@@ -246,9 +252,8 @@ class Pods:
                 self._busy.add(key)
             if is_running(obj):
                 self._heard(*key, None)
-            elif (why := pod_obstacle(obj, self._clock.now())) and why.hopeless and key not in self._settled:
-                self._tell(key, hopeless(why.reason, why.message))
-                self._call(self._delete(seen))
+            elif key not in self._settled:
+                self._obstacle(key, seen, pod_obstacle(obj, self._clock.now()))
             return
         if not seen.over:
             seen.over = True
@@ -257,6 +262,16 @@ class Pods:
             self._tell(key, found)
             if not keep:
                 self._call(self._delete(seen))
+
+    def _obstacle(self, key: Key, seen: Seen, why: Obstacle | None) -> None:
+        if why and why.hopeless:
+            self._tell(key, hopeless(why.reason, why.message))
+            self._call(self._delete(seen))
+            return
+        told = f"its pod {seen.name} does not run yet ({why.reason}): {why.message}" if why else ""
+        if told != seen.why:
+            seen.why = told
+            self._stuck(*key, told)
 
     def _tell(self, key: Key, found: Ended | None) -> None:
         self._settle(key)

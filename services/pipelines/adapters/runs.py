@@ -7,7 +7,7 @@ has to be woken.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.events.pipelines.v1 import (
@@ -21,6 +21,7 @@ from contracts.events.pipelines.v1 import (
 from contracts.messages import Event
 from libs.base import Clock, Conflict, Ids, NotFound
 from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.adapters.waits import of_run
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.runs import Artifact, NewRun, Run, RunOptions, drafted
@@ -42,7 +43,7 @@ WISH = brief("INSERT INTO pipeline_wishes (run_id, wish, body) VALUES (?1, ?2, ?
 TASKS = "SELECT body, cache FROM pipeline_tasks WHERE run_id = ?1 ORDER BY number"
 ARTIFACT_COLUMNS = "id, namespace, run_id, task_uid, name, kind, uri, digest, size, metadata, created_ms"
 ARTIFACTS = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE run_id = ?1 ORDER BY created_ms, id"
-OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_tasks")
+OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_waits", "pipeline_tasks")
 
 ADVANCE, TERMINATE, RETRY, FORGET = "advance", "terminate", "retry", "forget"
 """What may be wished: look at it, end it, take it up again, drop it since it is deleted."""
@@ -67,6 +68,9 @@ class ReadRuns:
         """Why a task's outputs came from the cache or not, by its uid, as far as anybody looked."""
         rows = await self._reader.rows("SELECT uid, cache FROM pipeline_tasks WHERE run_id = ?1 AND cache <> ''", id)
         return {str(uid): str(why) for uid, why in rows}
+
+    async def waits(self, id: str) -> Mapping[str, tuple[int, str]]:
+        return await of_run(self._reader, id)
 
     async def artifacts(self, id: str) -> Sequence[Artifact]:
         return [artifact_of(row) for row in await self._reader.rows(ARTIFACTS, id)]

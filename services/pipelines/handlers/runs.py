@@ -38,10 +38,11 @@ class Runs:
         async with self.means.look() as needs:
             run: Run = there(await needs.runs.get(id), "run", id)
             tasks, reasons = await needs.runs.tasks(id), await needs.runs.cache_reasons(id)
+            waits = {} if run.is_over else await needs.runs.waits(id)
             document = None if run.version_id else await needs.catalog.document(run.spec)
         await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
         whole = document.shown() if document else None
-        return await asyncio.to_thread(run_view.shown, run, whole, tasks, reasons)
+        return await asyncio.to_thread(run_view.shown, run, whole, tasks, reasons, waits)
 
     async def list(self, user: Any, namespace: str, experiment_id: str, page: Page) -> Object:
         space = await home_of(self.means, experiment_id) if experiment_id else self.means.space(namespace)

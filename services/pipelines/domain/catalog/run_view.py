@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_moment, shown_time
-from services.pipelines.domain.engine.records import Artifact, TaskRecord, Values
+from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
 from services.pipelines.domain.runs import FAILED, Run
 from services.pipelines.domain.steps.naming import pod_name
 
 Object = dict[str, Any]
-_INTERNAL, _CANCELED = 13, 1
+Waits = Mapping[str, tuple[int, str]]
+"""By a task's uid: of which attempt it is said, and why it waits."""
+_INTERNAL, _CANCELED, _UNAVAILABLE = 13, 1, 14
 
 
 def shown(
@@ -20,9 +22,10 @@ def shown(
     document: Object | None = None,
     tasks: Sequence[TaskRecord] | None = None,
     reasons: Mapping[str, str] | None = None,
+    waits: Waits | None = None,
 ) -> Object:
     """`document` is the compiled pipeline, told where no version is referred to; lists leave it and `tasks` out.
-    `reasons` say by a task's uid why its outputs came from the cache or not."""
+    `reasons` say by a task's uid why its outputs came from the cache or not, `waits` why its pod does not run yet."""
     return {
         "run_id": run.id,
         "display_name": run.name,
@@ -39,21 +42,23 @@ def shown(
             description=run.description, service_account=run.service_account, recurring_run_id=run.recurring_run_id
         ),
         **({"error": _error(run)} if run.error else {}),
-        **({"run_details": {"task_details": details(run, tasks)}} if tasks is not None else {}),
+        **({"run_details": {"task_details": details(run, tasks, waits)}} if tasks is not None else {}),
         **({"plugins_output": {"cache": _cache(tasks or (), reasons)}} if reasons else {}),
     }
 
 
-def details(run: Run, tasks: Sequence[TaskRecord]) -> list[Object]:
+def details(run: Run, tasks: Sequence[TaskRecord], waits: Waits | None = None) -> list[Object]:
     """One for every task, graphs and loops included; parents name their children."""
     uids = {task.path: task.uid for task in tasks}
     children: dict[str, list[TaskRecord]] = {}
     for task in tasks:
         children.setdefault(task.parent, []).append(task)
-    return [_detail(run, task, uids, children.get(task.path, ())) for task in tasks]
+    return [_detail(run, task, uids, children.get(task.path, ()), _obstacle(task, waits or {})) for task in tasks]
 
 
-def _detail(run: Run, task: TaskRecord, uids: Mapping[str, str], children: Sequence[TaskRecord]) -> Object:
+def _detail(
+    run: Run, task: TaskRecord, uids: Mapping[str, str], children: Sequence[TaskRecord], obstacle: Object
+) -> Object:
     pod = pod_name(run.id, task.name, task.path, task.attempt) if _has_pod(task) else ""
     return {
         "run_id": run.id,
@@ -66,12 +71,26 @@ def _detail(run: Run, task: TaskRecord, uids: Mapping[str, str], children: Seque
         "execution_id": task.uid,
         "inputs": _ids(task.inputs),
         "outputs": _ids(task.outputs),
-        "state_history": [{"update_time": shown_moment(at), "state": str(state)} for state, at in task.history],
+        "state_history": _history(task, obstacle),
         "child_tasks": [{"task_id": child.uid} for child in children],
         **_given(parent_task_id=uids.get(task.parent), pod_name=pod),
         **({"executor_detail": {"main_job": pod}} if pod else {}),
         **({"error": {"code": task.error.code, "message": task.error.message, "details": []}} if task.error else {}),
+        **obstacle,
     }
+
+
+def _obstacle(task: TaskRecord, waits: Waits) -> Object:
+    """Why a task that was begun does not run yet: KFP has no other place for it, and its clients show this one."""
+    attempt, why = waits.get(task.uid, (0, ""))
+    if task.state is not State.PENDING or attempt != task.attempt:
+        return {}
+    return {"error": {"code": _UNAVAILABLE, "message": why, "details": []}}
+
+
+def _history(task: TaskRecord, obstacle: Object) -> list[Object]:
+    told: list[Object] = [{"update_time": shown_moment(at), "state": str(state)} for state, at in task.history]
+    return [*told[:-1], {**told[-1], **obstacle}] if told else []
 
 
 def _cache(tasks: Sequence[TaskRecord], reasons: Mapping[str, str]) -> Object:

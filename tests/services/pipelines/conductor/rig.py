@@ -63,7 +63,11 @@ class Rig:
             def heard(uid: str, attempt: int, ended: Any) -> None:
                 conductor.hear(Told(uid, attempt, ended=ended))
 
-            return Pods(wire, self.ports.clock, site, ensure, heard, limit=self.limit, keep_failed_s=3600)
+            def stuck(uid: str, attempt: int, why: str) -> None:
+                conductor.hear(Told(uid, attempt, waits=why))
+
+            more: dict[str, Any] = {"limit": self.limit, "keep_failed_s": 3600, "stuck": stuck}
+            return Pods(wire, self.ports.clock, site, ensure, heard, **more)
 
         self.conductor = Conductor(self.ports, specs, pods, self.bucket)
         self.desk = Desk(self.ports.store, specs, self.conductor)

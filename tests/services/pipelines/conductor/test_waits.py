@@ -1,0 +1,51 @@
+"""Why a step that was begun does not run yet is told in its task, and no longer than it is so."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from services.pipelines.adapters.runs import ReadRuns
+from services.pipelines.domain.catalog import run_view
+from services.pipelines.domain.runs import Run
+from tests.services.pipelines.conductor.rig import Rig, added, chain, rig, until
+
+
+async def detail(here: Rig, run: Run) -> dict[str, Any]:
+    """The step as KFP's clients see it."""
+    async with here.ports.store.read() as reader:
+        runs = ReadRuns(reader)
+        found = run_view.details(run, await runs.tasks(run.id), await runs.waits(run.id))
+    return next((one for one in found if one["display_name"] != run.name), {})
+
+
+async def shown(here: Rig, run: Run, why: str) -> dict[str, Any]:
+    async with asyncio.timeout(5):
+        while why not in str((await detail(here, run)).get("error")):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return await detail(here, run)
+
+
+async def test_a_pod_that_finds_no_node_or_no_image_says_so_in_its_task_until_it_runs(tmp_path: Path):
+    no_node = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: no cpu"}]
+    pulls = {"name": "main", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        run = await here.submit(chain(1, cached=False))
+        async with here.leading():
+            await until(lambda: any(at.plural == "pods" for at in here.cluster.objects))
+            (at,) = [at for at in here.cluster.objects if at.plural == "pods"]
+            here.cluster.patch(at, {"status": {"phase": "Pending", "conditions": no_node}}, status=True)
+            told = await shown(here, run, "does not run yet (Unschedulable): 0/1 nodes: no cpu")
+            assert (told["state"], told["error"]["code"]) == ("PENDING", 14)
+            assert told["state_history"][-1]["error"] == told["error"]
+            waiting = {"phase": "Pending", "conditions": [], "containerStatuses": [pulls]}
+            here.cluster.patch(at, {"status": waiting}, status=True)
+            await shown(here, run, "no such image")
+            running = {"phase": "Running", "containerStatuses": []}
+            here.cluster.patch(at, {"status": running}, status=True)
+            async with asyncio.timeout(5):
+                while (await detail(here, run)).get("state") != "RUNNING":  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            assert "error" not in await detail(here, run)
+        async with here.ports.store.read() as reader:
+            assert await reader.rows("SELECT * FROM pipeline_waits") == []
