@@ -18,7 +18,7 @@ TEXT_BYTES_MAX = 1 << 20
 things are artifacts."""
 ERROR_MAX = 16_384
 NAME_MAX, URI_MAX, SIZE_MAX = 253, 2000, 2**63 - 1
-DIGEST = re.compile(r"(sha256(-tree)?:[0-9a-f]{64})?")
+DIGEST = re.compile(r"[!-~]{0,253}")
 
 
 class BadOutput(ValueError):
@@ -41,7 +41,9 @@ def checked(slot: str, made: StoredArtifact) -> StoredArtifact:
     _text(f"{where}: its name", made.name, NAME_MAX)
     _text(f"{where}: its uri", made.uri, URI_MAX)
     if not DIGEST.fullmatch(made.digest):
-        raise BadOutput(f"{where}: its digest {_short(made.digest)} is not sha256:<64 hexadecimal digits>")
+        raise BadOutput(
+            f"{where}: its digest {_short(made.digest)} is no digest, such as sha256:<64 hexadecimal digits>"
+        )
     if not 0 <= made.size <= SIZE_MAX:
         raise BadOutput(f"{where}: its size {_short(made.size)} is no number of bytes")
     metadata = _finite(made.metadata, f"{where}: its metadata")
