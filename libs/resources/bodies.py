@@ -5,13 +5,12 @@ no HTTP here.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
-import yaml
 
-from libs.base import BadRequest, UnsupportedMediaType
+from libs.base import BadRequest, UnsupportedMediaType, yamltext
 from libs.resources import protobuf
 from libs.resources.protobuf import PROTOBUF, Table
 
@@ -69,36 +68,13 @@ def _noting(duplicates: list[str]) -> Any:
     return pairs
 
 
-class _Loader(yaml.CSafeLoader):
-    """YAML as Kubernetes reads it: dates stay text, and fields given twice are noted."""
-
-    duplicates: list[str] | None = None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [k.value for k, _ in node.value if isinstance(k, yaml.ScalarNode)]
-        if self.duplicates is not None and len(set(keys)) < len(keys):
-            self.duplicates.extend(sorted({k for k in keys if keys.count(k) > 1}))
-        return super().construct_mapping(node, deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
-
-
 def _from_yaml(raw: bytes, duplicates: list[str] | None) -> Any:
     try:
-        loader = _Loader(raw)
-        loader.duplicates = duplicates
-        try:
-            value = loader.get_single_data()
-        finally:
-            loader.dispose()
+        value = next(iter(yamltext.read(raw, depth=_DEPTH_MAX, values=_NODES_MAX, duplicates=duplicates)), None)
         check_size(value)
         return orjson.loads(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS))
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError, AttributeError) as error:
-        raise BadRequest(f"the body is not valid YAML: {' '.join(str(error).split())[:300]}") from None
+    except (yamltext.BadYaml, TypeError, orjson.JSONEncodeError) as error:
+        raise BadRequest(f"the body is not valid YAML: {str(error)[:300]}") from None
 
 
 def check_size(value: Any) -> None:

@@ -12,24 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from libs.base import yamltext
 from libs.base.errors import BadRequest, TooLarge
 
 Object = dict[str, Any]
 NODES_MAX = 2_000_000
 """Values in a document with its aliases written out; ten thousand tasks have about a quarter of a million."""
 DEPTH_MAX = 100
-
-
-class _Loader(yaml.CSafeLoader):
-    """Dates stay texts: JSON has none, and kfp's compiler quotes what it means as text anyway."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
-}
+DOCUMENTS_MAX = 100
+"""Empty ones among them, which count for nothing."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +54,12 @@ class Document:
 def from_yaml(text: str, where: str = "uploadfile") -> Document:
     """Raises BadRequest or TooLarge."""
     try:
-        found = [each for each in yaml.load_all(text, _Loader) if each is not None]
-    except yaml.YAMLError as error:
-        raise BadRequest(f"{where}: not YAML: {' '.join(str(error).split())}") from None
-    except (ValueError, RecursionError, TypeError) as error:
-        raise BadRequest(f"{where}: the YAML cannot be read: {error}") from None
+        read = yamltext.read(text, documents=DOCUMENTS_MAX, depth=DEPTH_MAX, values=NODES_MAX)
+    except yamltext.TooMuch as error:
+        raise TooLarge(f"{where}: {error}") from None
+    except yamltext.BadYaml as error:
+        raise BadRequest(f"{where}: not YAML: {error}") from None
+    found = [each for each in read if each is not None]
     if not 1 <= len(found) <= 2:
         raise BadRequest(f"{where}: {len(found)} documents: a compiled pipeline has one, and one more for platforms")
     for each in found:
