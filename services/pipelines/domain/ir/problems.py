@@ -45,7 +45,7 @@ class Problems:
         del self._path[len(self._path) - len(names) :]
 
     def add(self, message: str, *names: str) -> None:
-        self.found.append(Problem(".".join([*self._path, *names]), message))
+        self.found.append(Problem(".".join([*self._path, *names]).replace(".[", "["), message))
 
     def raise_any(self) -> None:
         if self.found:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from services.pipelines.domain.ir.attachments import check_documents
 from services.pipelines.domain.ir.executors import read_executor
 from services.pipelines.domain.ir.graphs import check_nesting, downstream, ordered
 from services.pipelines.domain.ir.interfaces import read_interface
@@ -36,7 +37,8 @@ def read(spec: Mapping[str, Any], platform: Mapping[str, Any] | None = None) -> 
     executors = _executors(spec, problems)
     kubernetes = (platform or {}).get("platforms", {}).get("kubernetes", {})
     documents = kubernetes.get("deploymentSpec", {}).get("executors", {})
-    components = _components(spec, executors, by_component(spec, documents), problems)
+    late = by_component(spec, documents) if check_documents(documents, problems) else {}
+    components = _components(spec, executors, late, problems)
     check_nesting(components, ROOT, problems)
     _config(kubernetes.get("pipelineConfig", {}), problems)
     problems.raise_any()
