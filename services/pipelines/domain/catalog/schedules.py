@@ -16,6 +16,8 @@ from services.pipelines.domain.catalog.items import Object
 from services.pipelines.domain.ir.problems import Problem, SpecError
 
 INTERVAL_MAX_S = 366 * 86_400
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""Of a start or an end: the next moment after it must be one that a calendar has."""
 _WORDS = {
     "@yearly": "0 0 0 1 1 *",
     "@annually": "0 0 0 1 1 *",
@@ -121,9 +123,12 @@ def _time(text: str | None, where: str) -> int | None:
     if not text:
         return None
     try:
-        return _ms(parse_rfc3339(text))
-    except ValueError as error:
+        found = parse_rfc3339(text)
+    except (ValueError, OverflowError) as error:
         raise _wrong(where, f"{text!r} is not a time such as 2026-01-31T09:30:00Z: {error}") from None
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise _wrong(where, f"{text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return _ms(found)
 
 
 def _wrong(field: str, told: str) -> SpecError:

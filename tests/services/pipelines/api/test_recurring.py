@@ -161,6 +161,8 @@ async def test_a_schedule_that_cannot_be_kept_is_refused(server: Server):
         ({"trigger": {"periodic_schedule": {"interval_second": "0"}}}, "trigger.periodic_schedule.interval_second"),
         ({"trigger": {}}, "send one of cron_schedule and periodic_schedule"),
         ({"trigger": {"cron_schedule": {"cron": "@daily", "start_time": "soon"}}}, "start_time: 'soon' is not a time"),
+        ({"trigger": {"cron_schedule": {"cron": "@daily", "end_time": "0001-01-01T00:00:00+14:00"}}}, "is not a time"),
+        ({"trigger": {"cron_schedule": {"cron": "@yearly", "start_time": "9999-12-31T23:59:59Z"}}}, "1970 to 9000"),
         (
             {"trigger": {"cron_schedule": {"cron": "@daily", "start_time": far, "end_time": "2026-01-01T00:00:00Z"}}},
             "is not later than start_time",
