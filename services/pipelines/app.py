@@ -83,6 +83,8 @@ class PipelinesSettings(Settings):
     """How steps' pods reach this service; by default its Service in the platform's namespace."""
     gateway_url: str = ""
     """How steps reach the platform's API."""
+    public_url: str = ""
+    """How browsers reach the platform, for links to artifacts; by default as whoever asks for one has reached it."""
     shares_environments: bool = False
     """Whether all pods of a namespace can write one claim, in which what pip installed is kept."""
     steps_max: int = Field(default=200, ge=1)
@@ -211,14 +213,15 @@ def site(settings: Any) -> Site:
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     assert ports.cluster is not None and ports.blobs is not None
-    from services.pipelines.api import forks, gates, lineage, pictures, sharing, steps
+    from services.pipelines.api import downloads, forks, gates, lineage, pictures, sharing, steps
     from services.pipelines.api.v2beta1.rest import rest
 
     desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
-    artifacts = Artifacts(desks, kept)
+    artifacts = Artifacts(desks, kept, parts.key.get, ports.clock, ports.settings.public_url)
     rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
     more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
     shared = SharedCache(ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock)
+    more.append(downloads.router(artifacts))
     more.append(sharing.router(SharedResults(desks, shared)))
     more.append(gates.router(Gates(desks, parts.desk)))
     return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]

@@ -74,6 +74,10 @@ class Catalog(Protocol):
         """When the next recurring run is due that is not due by now."""
         ...
 
+    async def number(self, id: str) -> int:
+        """The number of a recurring run's next run, from one; each is given once."""
+        ...
+
     async def sweep(self, digest: str) -> None:
         """Forgets a compiled pipeline to which nothing refers any more."""
         ...
@@ -145,8 +149,9 @@ class ArtifactList(Protocol):
 class Bytes(Protocol):
     """What runs of a namespace stored, and what their running steps printed."""
 
-    def link(self, namespace: str, uri: str) -> str:
-        """A URL that reads it for a while without further credentials; "" for what is not the namespace's own."""
+    async def stream(self, namespace: str, uri: str) -> tuple[str, int | None, AsyncIterator[bytes]] | None:
+        """A file's name, its size and its bytes, those of a folder as a tar archive of a size that nobody knows yet;
+        None for what is not there, or not the namespace's own."""
         ...
 
     async def read(self, namespace: str, uri: str, most: int) -> bytes | None:

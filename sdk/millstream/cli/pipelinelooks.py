@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
@@ -14,6 +16,7 @@ from millstream.cli.show import BAD, GOOD, out, plain_table
 from millstream.errors import ClientError
 
 API = "/pipelines/v1"
+REGISTRY, SERVICE = "model-registry://", "inferenceservice/"
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
 
@@ -70,22 +73,64 @@ def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "
 
 
 def lineage(
-    artifact: Annotated[str, typer.Argument(help="An artifact's id; `millstream pipeline artifacts RUN` lists them")],
+    of: Annotated[
+        str,
+        typer.Argument(
+            help="An artifact's id (`millstream pipeline artifacts RUN` lists them), model-registry://NAME/VERSION "
+            "or inferenceservice/NAME"
+        ),
+    ],
+    svg: Annotated[Path | None, typer.Option("--svg", help="Draw it into this file; of an artifact")] = None,
+    namespace: Namespace = "default",
     output: Annotated[str, typer.Option("--output", "-o", help="tree or json")] = "tree",
     home: Home = None,
 ) -> None:
-    """What an artifact was made from, step by step, and what was made from it."""
+    """What an artifact was made from, step by step, what was made from it, and where that is registered and served."""
     with connect(home) as client:
-        told = client.request("GET", f"{API}/artifacts/{artifact}/lineage").json()
+        told = client.request("GET", f"{API}/{_place(of, namespace)}/lineage").json()
+        if svg is not None:
+            svg.write_text(client.request("GET", f"{API}/{_place(of, namespace)}/lineage.svg").text)
     if output == "json":
         out.print_json(json.dumps(told))
         return
     made = {one["artifact_id"]: one for one in told["artifacts"]}
-    out.print(_branch(told, made, artifact, "out", "made from"))
-    if any(edge["kind"] == "in" and edge["artifact_id"] == artifact for edge in told["edges"]):
-        out.print(_branch(told, made, artifact, "in", "gone into"))
+    for artifact in [next(iter(made))] if of not in made else [of]:
+        out.print(_branch(told, made, artifact, "out", "made from"))
+        if any(edge["kind"] == "in" and edge["artifact_id"] == artifact for edge in told["edges"]):
+            out.print(_branch(told, made, artifact, "in", "gone into"))
+    if told["links"]:
+        out.print(_releases(told, made))
     if not told["is_whole"]:
         out.print("there is more of it: -o json says where it was cut", style="dim")
+
+
+def _place(word: str, namespace: str) -> str:
+    """The path of what is meant."""
+    if word.startswith(REGISTRY):
+        model, _, version = word.removeprefix(REGISTRY).partition("/")
+        return f"models/{quote(model, safe='')}/versions/{quote(version, safe='')}"
+    if word.startswith(SERVICE):
+        return f"endpoints/{namespace}/{quote(word.removeprefix(SERVICE), safe='')}"
+    return f"artifacts/{quote(word, safe='')}"
+
+
+def _releases(told: dict[str, Any], made: dict[str, Any]) -> Tree:
+    """From artifacts to versions to endpoints."""
+    names = {
+        one["id"]: f"[bold]{REGISTRY}{escape(one['model'])}/{escape(one['version'])}[/]"
+        for one in told["model_versions"]
+    }
+    for one in told["endpoints"]:
+        state = "gone" if one["gone"] else one["url"]
+        names[one["id"]] = (
+            f"[bold]inferenceservice/{escape(one['name'])}[/] {escape(one['revision'])} [dim]{escape(state)}[/]"
+        )
+    whole, trees = Tree("released as"), {}
+    for link in told["links"]:
+        if link["from"] not in trees:
+            trees[link["from"]] = whole.add(names.get(link["from"]) or _artifact(made, link["from"]))
+        trees.setdefault(link["to"], trees[link["from"]].add(names[link["to"]]))
+    return whole
 
 
 def _branch(told: dict[str, Any], made: dict[str, Any], root: str, towards: str, title: str) -> Tree:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tarfile
+from collections.abc import AsyncIterator, Sequence
 
 from libs.base.errors import NotFound, TooLarge
-from libs.blobs import Blobs, NoSuchBlob
+from libs.blobs import Blob, Blobs, NoSuchBlob
 from libs.cluster import Cluster
 from services.pipelines.domain.catalog.borders import foreign
 
 LINES_MAX, FILES_MAX = 10_000, 10_000
-LINK_S = 900
+CHUNK_BYTES = 4 * 2**20
 
 
 class StoredBytes:
@@ -19,9 +20,13 @@ class StoredBytes:
     def __init__(self, blobs: Blobs, bucket: str, cluster: Cluster) -> None:
         self._blobs, self._bucket, self._cluster = blobs, bucket, cluster
 
-    def link(self, namespace: str, uri: str) -> str:
+    async def stream(self, namespace: str, uri: str) -> tuple[str, int | None, AsyncIterator[bytes]] | None:
         key = self._key(namespace, uri)
-        return self._blobs.presign(key, expires_s=LINK_S) if key else ""
+        name = key.rpartition("/")[2]
+        if key and (found := await self._blobs.stat(key)) is not None:
+            return name, found.size, self._chunks(key, found.size)
+        below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX) if key else []
+        return (f"{name}.tar", None, self._packed(key.rstrip("/"), below)) if below else None
 
     async def read(self, namespace: str, uri: str, most: int) -> bytes | None:
         key = self._key(namespace, uri)
@@ -57,3 +62,18 @@ class StoredBytes:
         if not uri.startswith(f"{home}/") or foreign(uri, home, namespace):
             return ""
         return uri.removeprefix(f"s3://{self._bucket}/")
+
+    async def _chunks(self, key: str, size: int) -> AsyncIterator[bytes]:
+        for offset in range(0, size, CHUNK_BYTES):
+            yield await self._blobs.part(key, offset, CHUNK_BYTES)
+
+    async def _packed(self, key: str, below: Sequence[Blob]) -> AsyncIterator[bytes]:
+        """A tar archive of what lies below a key, made while it is read."""
+        for each in below:
+            member = tarfile.TarInfo(f"{key.rpartition('/')[2]}/{each.key[len(key) + 1 :]}")
+            member.size = each.size
+            yield member.tobuf()
+            async for chunk in self._chunks(each.key, each.size):
+                yield chunk
+            yield b"\0" * (-each.size % tarfile.BLOCKSIZE)
+        yield b"\0" * (2 * tarfile.BLOCKSIZE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.pipelines.domain import lineage, viewing
+from libs.base import Clock
+from libs.base.errors import Unauthorized
+from services.pipelines.domain import downloads, lineage, viewing
 from services.pipelines.domain.catalog.filters import Predicate
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import Kind, TaskRecord
@@ -18,6 +20,7 @@ from services.pipelines.handlers.lineages import Lineages
 from services.pipelines.handlers.runs import PLURAL
 from services.pipelines.ports import Bytes
 
+Download = tuple[str, int | None, AsyncIterator[bytes]]
 TEXT_MAX, LOG_MAX, CONTENT_MAX = 16 * 2**20, 64 * 2**20, 256 * 2**20
 
 
@@ -27,6 +30,11 @@ class Artifacts:
 
     means: Means
     stored: Bytes
+    key: Callable[[], Awaitable[bytes]]
+    """The service's secret, by which links are signed."""
+    clock: Clock
+    public_url: str = ""
+    """How browsers reach the platform, where that is not how the API was asked."""
 
     async def list(self, user: Any, namespace: str, page: Page) -> Object:
         space = self.means.space(namespace)
@@ -45,10 +53,21 @@ class Artifacts:
                     found[id] = reused
         return {"artifacts": [lineage.shown(each) for each in found.values()]}
 
-    async def get(self, user: Any, id: str, with_link: bool = False) -> Object:
-        """`with_link` adds a URL that reads the bytes for a while."""
+    async def get(self, user: Any, id: str, base: str = "") -> Object:
+        """With a `base`, how the caller reached the platform, also a URL that reads the bytes for a while."""
         found = await self._fetched(user, id)
-        return lineage.shown(found, self.stored.link(found.namespace, found.uri) if with_link else "")
+        if not base:
+            return lineage.shown(found)
+        now = self.clock.now().timestamp()
+        return lineage.shown(found, downloads.link(await self.key(), self.public_url or base, found.id, now))
+
+    async def download(self, id: str, until: int, signature: str) -> Download:
+        """For who has a link, whoever that is."""
+        if not downloads.is_good(await self.key(), id, until, signature, self.clock.now().timestamp()):
+            raise Unauthorized("this link is not good, or not any more: ask for the artifact again")
+        async with self.means.look() as needs:
+            found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
+        return there(await self.stored.stream(found.namespace, found.uri), "stored object", found.uri)  # type: ignore[no-any-return]
 
     async def view(self, user: Any, id: str) -> Object:
         """What a viewer draws of it."""

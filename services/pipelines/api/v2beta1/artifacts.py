@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from services.pipelines.api.downloads import base_of
 from services.pipelines.api.v2beta1.route import Named, User, paging
 from services.pipelines.domain.catalog import keys
 from services.pipelines.domain.catalog.paging import Page
@@ -21,5 +22,5 @@ def add_to(made: APIRouter, desk: Artifacts) -> None:
         return await desk.list(user, namespace, page)
 
     @made.get("/artifacts/{id}")
-    async def get(user: User, id: str, view: View = "BASIC") -> dict[str, Any]:
-        return await desk.get(user, id, with_link=view in ("DOWNLOAD", "RENDER"))
+    async def get(request: Request, user: User, id: str, view: View = "BASIC") -> dict[str, Any]:
+        return await desk.get(user, id, base_of(request) if view in ("DOWNLOAD", "RENDER") else "")

@@ -20,7 +20,7 @@ from libs.testing.cluster import MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.rehearsal import SqlRehearsal
-from services.pipelines.api import forks, lineage, pictures
+from services.pipelines.api import downloads, forks, lineage, pictures
 from services.pipelines.api.v2beta1.rest import rest
 from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
 from services.pipelines.handlers.artifacts import Artifacts
@@ -78,6 +78,11 @@ class Server:
         return [change.letter["type"] for change in changes if change.letter]
 
 
+async def secret() -> bytes:
+    """The service's own."""
+    return b"the service's secret"
+
+
 def _good(answer: httpx.Response) -> Body:
     assert answer.status_code == 200, answer.text
     found: Body = answer.json()
@@ -103,10 +108,11 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
 
     def routers(ports: Ports) -> Any:
         made["ports"], made["means"] = ports, means(ports)
-        artifacts = Artifacts(made["means"], StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids))))
+        kept = StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids)))
+        artifacts = Artifacts(made["means"], kept, secret, clock)
         rehearsal = SqlRehearsal(ports.store, clock, "millstream")
         more = [forks.router(made["means"], rehearsal), pictures.router(Pictures(made["means"]))]
-        return [rest(made["means"], artifacts), lineage.router(artifacts), *more]
+        return [rest(made["means"], artifacts), lineage.router(artifacts), downloads.router(artifacts), *more]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))
     app = App(

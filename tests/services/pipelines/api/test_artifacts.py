@@ -1,6 +1,8 @@
 """What runs made, found again: artifacts, what they were made of, what a viewer draws, what steps printed."""
 
+import io
 import json
+import tarfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,12 @@ from libs.base.errors import BadRequest, Forbidden, NotFound
 from libs.testing.blobs import FolderBlobs
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.artifact_bytes import StoredBytes
+from services.pipelines.adapters.ledger import PUT_ARTIFACT
 from services.pipelines.app import PipelinesSettings, means
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
 from services.pipelines.handlers.artifacts import Artifacts
-from tests.services.pipelines.api.conftest import only_in
+from tests.services.pipelines.api.conftest import Server, only_in, secret
 from tests.services.pipelines.conductor.rig import Rig, rig
 
 BODIES = {"data": b"1,2,3", "page": b"<b>hi</b>", "executor-logs": b"hello\n"}
@@ -89,7 +92,8 @@ async def here(tmp_path: Path) -> AsyncIterator[tuple[Rig, Artifacts]]:
     async with rig(tmp_path, play) as running, running.leading():
         running.ports.settings = PipelinesSettings(service="pipelines", store_url="", insecure=True)
         allowed = replace(means(running.ports), allow=only_in("team"))
-        yield running, Artifacts(allowed, StoredBytes(blobs, "millstream", connect(running.cluster)))
+        kept = StoredBytes(blobs, "millstream", connect(running.cluster))
+        yield running, Artifacts(allowed, kept, secret, running.ports.clock)
 
 
 async def test_an_artifact_leads_back_to_its_data_and_forward_to_what_was_made_of_it(here: tuple[Rig, Artifacts]):
@@ -155,3 +159,33 @@ async def test_nobody_sees_what_another_namespace_made(here: tuple[Rig, Artifact
             await asked
     assert (await theirs.list(None, "other", Page()))["artifacts"] == []
     assert await desk.stored.read("other", made["uri"], 100) is None, "bytes are the namespace's own"
+
+
+async def test_a_link_reads_an_artifact_through_the_platforms_own_door_until_its_time_is_over(server: Server):
+    blobs, clock = server.blobs, server.clock
+    for key, body in {"file": b"x" * 9_000_000, "tree/a": b"first", "tree/b/c": b"second"}.items():
+        await blobs.put(f"pipelines/team/r/{key}", body)
+    async with server.ports.store.write() as uow:
+        for name in ("file", "tree", "gone"):
+            uri = f"s3://millstream/pipelines/team/r/{name}"
+            await uow.later(PUT_ARTIFACT, name, "team", "r", "t", name, "system.Model", uri, "", 0, "{}", 0)
+    through = {"X-Forwarded-Host": "ml.example.org", "X-Forwarded-Proto": "https"}
+    links = {}
+    for name in ("file", "tree", "gone"):
+        told = (await server.http.get(f"/artifacts/{name}", params={"view": "DOWNLOAD"}, headers=through)).json()
+        links[name] = told["download_url"]
+        assert links[name].startswith(f"https://ml.example.org/pipelines/v1/downloads/{name}?"), "as it was reached"
+    server.rights.only = "nowhere"
+    paths = {name: link.removeprefix("https://ml.example.org") for name, link in links.items()}
+    file = await server.http.get(f"http://pipelines{paths['file']}")
+    assert (len(file.content), file.headers["content-length"]) == (9_000_000, "9000000")
+    assert file.headers["content-disposition"] == "attachment; filename*=UTF-8''file"
+    tree = await server.http.get(f"http://pipelines{paths['tree']}")
+    with tarfile.open(fileobj=io.BytesIO(tree.content)) as packed:
+        found = {each.name: packed.extractfile(each).read() for each in packed}  # type: ignore[union-attr]
+    assert found == {"tree/a": b"first", "tree/b/c": b"second"}
+    assert (await server.http.get(f"http://pipelines{paths['gone']}")).status_code == 404
+    stolen = paths["file"].replace("/file?", "/tree?")
+    assert (await server.http.get(f"http://pipelines{stolen}")).status_code == 401, "good for one artifact alone"
+    await clock.advance(901)
+    assert (await server.http.get(f"http://pipelines{paths['file']}")).status_code == 401
