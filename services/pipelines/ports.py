@@ -78,6 +78,10 @@ class Catalog(Protocol):
         """The number of a recurring run's next run, from one; each is given once."""
         ...
 
+    async def number(self, id: str) -> int:
+        """The number of a recurring run's next run, from one; each is given once."""
+        ...
+
     async def sweep(self, digest: str) -> None:
         """Forgets a compiled pipeline to which nothing refers any more."""
         ...

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel, col, delete, exists, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from libs.base.errors import AlreadyExists
-from libs.store import Reader
+from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters.listing import Columns, listed, settled
 from services.pipelines.adapters.tables_catalog import ExperimentRow, PipelineRow, RecurringRunRow, SpecRow, VersionRow
 from services.pipelines.adapters.tables_runs import RunRow
@@ -28,6 +28,10 @@ from services.pipelines.domain.runs import ACTIVE
 
 T = TypeVar("T", Pipeline, Version, Experiment, RecurringRun)
 _JSON = ("tags", "trigger", "runtime_config")
+TIMETABLE = brief(
+    "SELECT (SELECT MIN(due_ms) FROM recurring_runs), (SELECT MIN(due_ms) FROM recurring_runs WHERE due_ms > ?1)"
+)
+"""When the first is due, and the first after a moment: asked for every second, so not in a session."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,8 @@ class SqlCatalog:
         return None if row is None else documents.stored(row.body)
 
     async def due(self, now_ms: int, limit: int) -> Sequence[RecurringRun]:
+        if (first := (await self._reader.rows(TIMETABLE, now_ms))[0][0]) is None or first > now_ms:
+            return []
         due, mine = col(RecurringRunRow.due_ms), col(RunRow.recurring_run_id) == RecurringRunRow.id
         active = select(func.count()).select_from(RunRow).where(mine, col(RunRow.state).in_(ACTIVE)).scalar_subquery()
         query = select(RecurringRunRow).where(due <= now_ms, active < RecurringRunRow.max_concurrency)
@@ -127,8 +133,15 @@ class SqlCatalog:
         return [self.recurring.item(row) for row in await self._session.exec(query)]
 
     async def next_due(self, now_ms: int) -> int | None:
-        due = col(RecurringRunRow.due_ms)
-        return (await self._session.exec(select(func.min(due)).where(due > now_ms))).one()
+        found: int | None = (await self._reader.rows(TIMETABLE, now_ms))[0][1]
+        return found
+
+    async def number(self, id: str) -> int:
+        key = f"recurring/{id}/runs"
+        number = int(await self._reader.meta(key) or 0) + 1
+        assert isinstance(self._reader, UnitOfWork)
+        await self._reader.set_meta(key, str(number))
+        return number
 
     async def sweep(self, digest: str) -> None:
         await settled(self._reader)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from libs.base.errors import ApiError, Forbidden, Unavailable
-from services.pipelines.domain.catalog import forms
+from services.pipelines.domain.catalog import forms, macros
 from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
 from services.pipelines.domain.runs import NewRun
 from services.pipelines.handlers import lending, recurring, runs, sources
@@ -77,15 +77,16 @@ class Clockwork:
     async def _run(self, found: RecurringRun, source: Chosen) -> bool:
         """One transaction: the run, and the next moment. False if somebody else was faster."""
         config = forms.RuntimeConfig.model_validate(found.runtime_config)
-        values = sources.parameters(self.means, source.compiled, config, found.namespace)
         async with self.means.begin() as (needs, say):
             now = await needs.catalog.recurring.get(found.id)
             if now is None or now.status != ENABLED or now.due_ms is None or now.due_ms != found.due_ms:
                 return False
-            moment = _advance(now, needs.now_ms())
+            moment, id = _advance(now, needs.now_ms()), needs.ids.uid()
+            said = macros.Moment(_at(moment), _at(needs.now_ms()), await needs.catalog.number(now.id), id)
+            values = sources.parameters(self.means, source.compiled, recurring.expanded(config, said), now.namespace)
             new = NewRun(
                 namespace=now.namespace,
-                name=f"{now.name} {datetime.fromtimestamp(moment / 1000, UTC):%Y-%m-%d %H-%M-%S}",
+                name=f"{now.name} {_at(moment):%Y-%m-%d %H-%M-%S}",
                 spec=await needs.catalog.keep(source.document),
                 pipeline_name=source.compiled.name,
                 parameters=values,
@@ -96,10 +97,16 @@ class Clockwork:
                 recurring_run_id=now.id,
                 root=sources.root(source.compiled, config),
                 scheduled_ms=moment,
+                options=sources.options(source.compiled, config),
+                id=id,
             )
             await needs.catalog.recurring.put(now)
             await needs.runs.create(new)
         return True
+
+
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _advance(found: RecurringRun, now: int) -> int:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from contracts.events.pipelines import v1 as events
-from services.pipelines.domain.catalog import forms, schedules
+from services.pipelines.domain.catalog import forms, macros, schedules
 from services.pipelines.domain.catalog.items import DISABLED, ENABLED, RecurringRun
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.catalog.schedules import Schedule
@@ -19,6 +20,8 @@ from services.pipelines.ports import Needs
 
 PLURAL = "jobs"
 CONCURRENCY_MAX = 10
+NEVER, SOME_RUN = datetime(2000, 1, 1, tzinfo=UTC), "00000000-0000-4000-8000-000000000000"
+"""What macros are filled with where only the rest of a parameter is looked at."""
 _MODES = {"ENABLE": ENABLED, 1: ENABLED, None: ENABLED, "DISABLE": DISABLED, 2: DISABLED}
 
 
@@ -36,7 +39,9 @@ class Recurring:
         source = await sources.chosen(self.means, user, form)
         await lending.check(self.means, user, space, source.compiled, form.service_account)
         config = form.runtime_config or forms.RuntimeConfig()
-        sources.parameters(self.means, source.compiled, config, space)
+        sources.options(source.compiled, config)
+        sample = macros.Moment(NEVER, NEVER, 1, SOME_RUN)
+        sources.parameters(self.means, source.compiled, expanded(config, sample), space)
         async with self.means.begin() as (needs, say):
             experiment = await runs.placed(needs, say, space, form.experiment_id)
             made = await _new(needs, form, source, (space, experiment.id))
@@ -96,6 +101,11 @@ class Recurring:
             found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
         await self.means.allow(user, verb, PLURAL, found.namespace, found.name)
         return found
+
+
+def expanded(config: forms.RuntimeConfig, moment: macros.Moment) -> forms.RuntimeConfig:
+    """With its parameters as the run of this moment has them."""
+    return config.model_copy(update={"parameters": macros.expanded(config.parameters or {}, moment)})
 
 
 async def disable(needs: Needs, say: Say, found: RecurringRun, why: str = "") -> None:

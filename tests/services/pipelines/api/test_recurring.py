@@ -4,6 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.pipelines.domain.catalog import macros
 from services.pipelines.domain.catalog.forms import CronSchedule, PeriodicSchedule, Trigger
 from services.pipelines.domain.catalog.schedules import schedule
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord
@@ -182,3 +186,41 @@ def test_a_step_is_told_the_moment_that_its_run_is_for_and_not_when_it_was_caugh
     told = facts(run, record, Pipeline("nightly", {}, {}))
     assert told["pipeline_job_schedule_time_utc"] == "2026-01-01T00:00:00Z"
     assert told["pipeline_job_create_time_utc"] == "2026-01-04T00:00:00Z"
+
+
+async def test_parameters_tell_each_run_its_moment_its_number_and_its_id(server: Server):
+    text = (
+        "[[ScheduledTime]] [[CurrentTime.2006-01-02T15:04:05Z07:00]] {{$.scheduledTime.strftime('%H:%M')}} #[[Index]]"
+    )
+    parameters = {"name": text + " [[RunUUID]] [[Other]]"}
+    await server.post("/recurringruns", asked(runtime_config={"parameters": parameters}, max_concurrency="10"))
+    clockwork, began = Clockwork(server.means), server.clock.now()
+    for number in (1, 2):
+        await server.clock.advance(60.5)
+        assert await clockwork.tick() == 1
+        [run, *_] = (await server.get("/runs", sort_by="created_at desc"))["runs"]
+        at, now = began + timedelta(seconds=60 * number), server.clock.now()
+        told = f"{at:%Y%m%d%H%M%S} {now:%Y-%m-%dT%H:%M:%S}Z {at:%H:%M} #{number} {run['run_id']} [[Other]]"
+        assert run["runtime_config"]["parameters"]["name"] == told
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("[[ScheduledTime.Monday, 02-Jan-06 15:04:05 MST]]", "Friday, 06-Feb-26 09:07:08 UTC"),
+    ("[[ScheduledTime.January 002 03PM -0700]]", "February 037 09AM +0000"),
+    ("[[RunUUID]][[Index]]", "r7"),
+    ("[[]] [[Scheduled Time]] {{$.scheduledTime}}", "[[]] [[Scheduled Time]] {{$.scheduledTime}}"),
+])  # fmt: skip
+def test_layouts_are_read_as_go_reads_them(text: str, told: str):
+    at = datetime(2026, 2, 6, 9, 7, 8, tzinfo=UTC)
+    moment = macros.Moment(at, at, 7, "r")
+    assert macros.expanded({"deep": [text, 1, None]}, moment) == {"deep": [told, 1, None]}
+
+
+async def test_what_is_not_due_costs_no_session(server: Server, monkeypatch: pytest.MonkeyPatch):
+    async def asked_for(*told: Any) -> None:
+        raise AssertionError("it is asked for every second")
+
+    await server.post("/recurringruns", asked())
+    monkeypatch.setattr(AsyncSession, "exec", asked_for)
+    clockwork = Clockwork(server.means)
+    assert (await clockwork.tick(), await clockwork.rest_s()) == (0, 1.0)
