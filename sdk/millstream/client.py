@@ -136,7 +136,9 @@ class Client:
     def explain(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Why this job (or another object that waits in a queue) does not run: `sentences`, and what they rest on."""
         metadata = obj["metadata"]
-        path = f"/scheduling/v1/namespaces/{metadata['namespace']}/workloads/{metadata['uid']}/explanation"
+        owners = metadata.get("ownerReferences") if obj.get("kind") == "Workload" else None
+        uid = owners[0]["uid"] if owners else metadata["uid"]
+        path = f"/scheduling/v1/namespaces/{metadata['namespace']}/workloads/{uid}/explanation"
         return dict(self.request("GET", path).json())
 
     def forecast(self, manifest: dict[str, Any], namespace: str = "default") -> dict[str, Any]:

@@ -17,7 +17,7 @@ JOB_WORDS = ("job", "jobs")
 
 
 def explain(
-    kind: Annotated[str, typer.Argument(help="job, or any kind that waits in queues: trainjob, pytorchjob, ...")] = "",
+    kind: Annotated[str, typer.Argument(help="job, workload, or any kind that waits in queues: trainjob, ...")] = "",
     name: Annotated[str, typer.Argument(help="The object's name")] = "",
     file: Annotated[str, typer.Option("--file", "-f", help="A manifest that is not submitted yet; - reads stdin")] = "",
     namespace: Namespace = "default",

@@ -39,6 +39,8 @@ def run(
     experiment: Annotated[str, typer.Option("--experiment", help="The experiment it belongs to")] = "Default",
     pipeline: Annotated[str, typer.Option("--pipeline", help="Which one, when the file defines several")] = "",
     python: Annotated[str, typer.Option("--python", help="The Python that has kfp, to compile a .py file")] = "",
+    queue: Annotated[str, typer.Option("--queue", help="The LocalQueue in which its steps wait for quota")] = "",
+    priority_class: Annotated[str, typer.Option("--priority-class", help="A WorkloadPriorityClass")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and why; run nothing")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run here, without the platform: debug it")] = False,
@@ -65,7 +67,8 @@ def run(
             pipelinemoves.print_plan(client.request("POST", f"{pipelinemoves.API}/dry-run", json=body).json())
             return
         where = runs.experiment(client, experiment, namespace)
-        made = runs.submit(client, title, compiled.body, values, where)
+        waits_in = runs.Queue(queue, priority_class)
+        made = runs.submit(client, title, compiled.body, values, where, waits_in)
         out.print(f"run {made['run_id']} submitted: {title}", markup=False)
         if wait:
             follow(client, made["run_id"])

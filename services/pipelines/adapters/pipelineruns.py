@@ -3,10 +3,11 @@ crash between the two makes no second one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
+from contracts.queueing import PRIORITY_CLASS, QUEUE_NAME
 from libs.base import BadRequest, Conflict, Invalid, NotFound
 from libs.resources.kinds import Admission, Column, Kind, Right
 from libs.resources.reconcile import Context, Key, Owned, Requeue
@@ -15,7 +16,7 @@ from services.pipelines.domain import runs as words
 from services.pipelines.domain.catalog import documents, forms
 from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
 from services.pipelines.domain.catalog.paging import Page
-from services.pipelines.domain.runs import NewRun, Run, RunOptions
+from services.pipelines.domain.runs import NewRun, Run
 from services.pipelines.handlers import experiments, sources
 from services.pipelines.handlers.desk import Means, Say, there
 from services.pipelines.ports import Needs
@@ -115,7 +116,13 @@ class PipelineRuns:
         meta, spec = obj["metadata"], obj["spec"]
         space = meta["namespace"]
         source = await self._source(space, spec)
-        config = forms.RuntimeConfig(parameters=spec.get("parameters"), pipeline_root=spec.get("pipelineRoot"))
+        labels = meta.get("labels") or {}
+        config = forms.RuntimeConfig(
+            parameters=spec.get("parameters"),
+            pipeline_root=spec.get("pipelineRoot"),
+            queue=labels.get(QUEUE_NAME),
+            priority_class=labels.get(PRIORITY_CLASS),
+        )
         values = sources.parameters(self.means, source.compiled, config, space)
         async with self.means.begin() as (needs, say):
             if found := await needs.runs.get(meta["uid"]):
@@ -132,7 +139,11 @@ class PipelineRuns:
                 pipeline_id=source.pipeline.id if source.pipeline else "",
                 version_id=source.version.id if source.version else "",
                 root=sources.root(source.compiled, config),
-                options=RunOptions(cache=spec.get("caching"), timeout_s=float(spec.get("timeoutSeconds") or 0)),
+                options=replace(
+                    sources.options(source.compiled, config),
+                    cache=spec.get("caching"),
+                    timeout_s=float(spec.get("timeoutSeconds") or 0),
+                ),
                 id=meta["uid"],
             )
             return await needs.runs.create(made)

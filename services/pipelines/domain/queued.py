@@ -6,6 +6,7 @@ in the queue and comes back as its next attempt. A step that names no queue asks
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -110,6 +111,36 @@ class Seat:
         return admission.assignment(self.obj, PODS)
 
 
+_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]{0,61}[a-z0-9])?")
+_NAMES = (queueing.QUEUE_NAME, queueing.PRIORITY_CLASS)
+
+
+def options(queue: str, priority_class: str, documents: Mapping[str, Mapping[str, Any]]) -> RunOptions:
+    """What a run asks for, by itself and in the kubernetes documents of its executors. Raises ValueError for names that
+    no queue and no class can have."""
+    if priority_class and not queue:
+        raise ValueError("priority_class: it counts in a queue; name one in `queue`")
+    for what, name in (("queue", queue), ("priority_class", priority_class)):
+        _check(what, name)
+    for executor, document in documents.items():
+        labels = (document.get("podMetadata") or {}).get("labels") or {}
+        for key in _NAMES:
+            _check(f"executor {executor}: label {key}", str(labels.get(key) or ""))
+        _limit(f"executor {executor}: ", labels)
+    return RunOptions(queue=queue, priority_class=priority_class)
+
+
+def _check(field: str, name: str) -> None:
+    if name and not _NAME.fullmatch(name):
+        raise ValueError(f"{field}: {name!r} is not a name of lower-case letters, digits, - and ., at most 63")
+
+
+def _limit(where: str, labels: Mapping[str, str]) -> None:
+    limit = labels.get(queueing.MAX_EXECUTION, "1")
+    if not limit.isdecimal() or int(limit) < 1:
+        raise ValueError(f"{where}label {queueing.MAX_EXECUTION}: {limit!r} is no number of seconds of 1 or more")
+
+
 def wanted(order: StepOrder, options: RunOptions) -> Ask | None:
     """None for a step that names no queue, by itself or by its run. Raises ValueError for amounts that are none."""
     named = (order.platform.get("podMetadata") or {}).get("labels") or {}
@@ -120,9 +151,7 @@ def wanted(order: StepOrder, options: RunOptions) -> Ask | None:
     labels = {key: value for key, value in extra.labels.items() if key.startswith(queueing.PREFIX)}
     ours = {KFP_RUN: order.run_id, NAME: label_value(order.name)}
     asked = {queueing.QUEUE_NAME: queue, queueing.PRIORITY_CLASS: options.priority_class, **labels, **ours}
-    limit = labels.get(queueing.MAX_EXECUTION, "1")
-    if not limit.isdecimal() or int(limit) < 1:
-        raise ValueError(f"label {queueing.MAX_EXECUTION}: {limit!r} is no number of seconds of 1 or more")
+    _limit("", labels)
     spec: Json = {key: extra.spec[key] for key in ("nodeSelector", "tolerations") if extra.spec.get(key)}
     spec["containers"] = [{"resources": order.resources}]
     template = {"metadata": {"annotations": extra.annotations}, "spec": spec}

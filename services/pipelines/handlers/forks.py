@@ -65,6 +65,7 @@ class Forks:
             raise BadRequest(f"steps: {error}") from None
         if form.only and not anew:
             raise BadRequest("only: name in `steps` the steps that are to run")
+        queue = sources.options(source.compiled, config)
         return NewRun(
             namespace=old.namespace,
             name=form.display_name or f"{old.name} (fork)"[: forms.NAME_MAX],
@@ -76,7 +77,14 @@ class Forks:
             pipeline_id=old.pipeline_id if source.version is None else source.version.pipeline_id,
             version_id=source.version.id if source.version else "",
             root=config.pipeline_root or old.root.removesuffix(f"/{old.id}"),
-            options=replace(old.options, fork_of=old.id, anew=tuple(sorted(anew)), only=bool(form.only)),
+            options=replace(
+                old.options,
+                fork_of=old.id,
+                anew=tuple(sorted(anew)),
+                only=bool(form.only),
+                queue=queue.queue or old.options.queue,
+                priority_class=queue.priority_class or old.options.priority_class,
+            ),
         )
 
     async def _planned(self, new: NewRun, source: sources.Chosen) -> Object:

@@ -103,6 +103,7 @@ async def asked(means: Means, user: Any, form: forms.RunForm) -> tuple[NewRun, s
         pipeline_id=source.pipeline.id if source.pipeline else "",
         version_id=source.version.id if source.version else "",
         root=sources.root(source.compiled, config),
+        options=sources.options(source.compiled, config),
     )
     return new, source
 

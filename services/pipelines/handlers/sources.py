@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.base.errors import BadRequest
+from services.pipelines.domain import queued
 from services.pipelines.domain.catalog import borders, documents, forms
 from services.pipelines.domain.catalog.documents import Document
 from services.pipelines.domain.catalog.items import Pipeline, Version
@@ -14,6 +15,7 @@ from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.ir.model import Pipeline as Compiled
 from services.pipelines.domain.ir.problems import SpecError
 from services.pipelines.domain.ir.values import run_parameters
+from services.pipelines.domain.runs import RunOptions
 from services.pipelines.handlers.desk import Means, refused, there
 from services.pipelines.handlers.pipelines import PLURAL
 from services.pipelines.ports import Needs
@@ -65,6 +67,14 @@ def parameters(means: Means, compiled: Compiled, form: forms.RuntimeConfig, name
 def root(compiled: Compiled, form: forms.RuntimeConfig) -> str:
     """Where the user wants the outputs; "" leaves it to the platform."""
     return form.pipeline_root or compiled.default_root
+
+
+def options(compiled: Compiled, form: forms.RuntimeConfig) -> RunOptions:
+    """In which queue the run's steps wait. Raises BadRequest for names that no queue can have."""
+    try:
+        return queued.options(form.queue or "", form.priority_class or "", compiled.kubernetes)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 async def _version(needs: Needs, pipeline_id: str, version_id: str) -> Version:

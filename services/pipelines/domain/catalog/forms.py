@@ -75,8 +75,13 @@ class Reference(Form):
 
 
 class RuntimeConfig(Form):
+    """`queue` and `priority_class` are no fields of KFP's, whose servers ignore them: the LocalQueue in which those
+    steps wait that name none themselves."""
+
     parameters: dict[str, Any] | None = None
     pipeline_root: Text | None = None
+    queue: Name | None = None
+    priority_class: Name | None = None
 
 
 class Source(Form):
