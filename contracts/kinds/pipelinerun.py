@@ -40,6 +40,11 @@ class PipelineRunSpec(Wire):
     service_account_name: Text | None = Field(default=None, alias="serviceAccountName")
     pipeline_root: Text | None = Field(default=None, alias="pipelineRoot")
     timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, alias="timeoutSeconds")
+    fail_fast: StrictBool | None = Field(
+        default=None,
+        alias="failFast",
+        description="After a failure nothing more is begun but what must always run; without, all that still can.",
+    )
     caching: StrictBool | None = Field(
         default=None, description="Whether outputs are reused; each task's own say if left out."
     )

@@ -41,6 +41,9 @@ def run(
     python: Annotated[str, typer.Option("--python", help="The Python that has kfp, to compile a .py file")] = "",
     queue: Annotated[str, typer.Option("--queue", help="The LocalQueue in which its steps wait for quota")] = "",
     priority_class: Annotated[str, typer.Option("--priority-class", help="A WorkloadPriorityClass")] = "",
+    timeout: Annotated[int | None, typer.Option("--timeout", min=1, help="Fail it after so many seconds")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="After a failure begin nothing more")] = False,
+    cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Reuse what earlier runs made")] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and why; run nothing")] = False,
     in_process: Annotated[bool, typer.Option("--in-process", help="Run here, without the platform: debug it")] = False,
@@ -61,14 +64,14 @@ def run(
         _run_here(compiled, values, Place(_folder(folder), files.interpreter(python), _source(file), pdb))
         return
     title = name or f"{compiled.name} {datetime.now():%Y-%m-%d %H-%M-%S}"
+    options = runs.Options(queue, priority_class, timeout, fail_fast or None, None if cache else False)
     with connect(home) as client:
         if dry_run:
-            body = {"pipeline_spec": compiled.body, "runtime_config": {"parameters": values}}
+            body = {"pipeline_spec": compiled.body, "runtime_config": {"parameters": values, **options.to_json()}}
             pipelinemoves.print_plan(client.request("POST", f"{pipelinemoves.API}/dry-run", json=body).json())
             return
         where = runs.experiment(client, experiment, namespace)
-        waits_in = runs.Queue(queue, priority_class)
-        made = runs.submit(client, title, compiled.body, values, where, waits_in)
+        made = runs.submit(client, title, compiled.body, values, where, options)
         out.print(f"run {made['run_id']} submitted: {title}", markup=False)
         if wait:
             follow(client, made["run_id"])

@@ -32,11 +32,17 @@ def experiment(client: Client, name: str, namespace: str) -> str:
 
 
 @dataclass(frozen=True)
-class Queue:
-    """Where the steps wait that name no queue themselves; the platform's own fields beside KFP's."""
+class Options:
+    """What a run may be told beyond KFP's own fields. `queue` is where those steps wait that name none themselves."""
 
     queue: str = ""
     priority_class: str = ""
+    timeout_seconds: int | None = None
+    fail_fast: bool | None = None
+    caching: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value not in ("", None)}
 
 
 def submit(
@@ -45,15 +51,14 @@ def submit(
     body: Mapping[str, Any],
     parameters: Mapping[str, Any],
     experiment_id: str,
-    queue: Queue = Queue(),
+    options: Options = Options(),
 ) -> Run:
     """`body` is the compiled pipeline."""
-    waits_in = {key: value for key, value in vars(queue).items() if value}
     sent = {
         "display_name": name,
         "experiment_id": experiment_id,
         "pipeline_spec": body,
-        "runtime_config": {"parameters": dict(parameters), **waits_in},
+        "runtime_config": {"parameters": dict(parameters), **options.to_json()},
     }
     return dict(client.request("POST", f"{API}/runs", json=sent).json())
 

@@ -127,6 +127,7 @@ def facts_of(run: Run) -> RunFacts:
         created_at=datetime.fromtimestamp(run.created_ms / 1000, UTC),
         options=RunOptions(
             deadline_s=run.options.timeout_s or None,
+            fail_fast=run.options.fail_fast,
             only=frozenset(run.options.anew) if run.options.only else frozenset(),
         ),
         scheduled_at=datetime.fromtimestamp(run.scheduled_ms / 1000, UTC),

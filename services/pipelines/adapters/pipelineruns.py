@@ -3,7 +3,7 @@ crash between the two makes no second one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
@@ -122,6 +122,9 @@ class PipelineRuns:
             pipeline_root=spec.get("pipelineRoot"),
             queue=labels.get(QUEUE_NAME),
             priority_class=labels.get(PRIORITY_CLASS),
+            caching=spec.get("caching"),
+            fail_fast=spec.get("failFast"),
+            timeout_seconds=spec.get("timeoutSeconds"),
         )
         values = sources.parameters(self.means, source.compiled, config, space)
         async with self.means.begin() as (needs, say):
@@ -139,11 +142,7 @@ class PipelineRuns:
                 pipeline_id=source.pipeline.id if source.pipeline else "",
                 version_id=source.version.id if source.version else "",
                 root=sources.root(source.compiled, config),
-                options=replace(
-                    sources.options(source.compiled, config),
-                    cache=spec.get("caching"),
-                    timeout_s=float(spec.get("timeoutSeconds") or 0),
-                ),
+                options=sources.options(source.compiled, config),
                 id=meta["uid"],
             )
             return await needs.runs.create(made)

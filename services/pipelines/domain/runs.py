@@ -17,13 +17,15 @@ AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever.
+    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever;
+    with `fail_fast` nothing more is begun after a failure.
 
     A fork keeps what the run `fork_of` has done, but for the paths in `anew` and what follows from them; with `only` it
     does no more than those need."""
 
     cache: bool | None = None
     timeout_s: float = 0.0
+    fail_fast: bool = False
     queue: str = ""
     priority_class: str = ""
     fork_of: str = ""

@@ -65,7 +65,7 @@ class Forks:
             raise BadRequest(f"steps: {error}") from None
         if form.only and not anew:
             raise BadRequest("only: name in `steps` the steps that are to run")
-        queue = sources.options(source.compiled, config)
+        new = sources.options(source.compiled, config)
         return NewRun(
             namespace=old.namespace,
             name=form.display_name or f"{old.name} (fork)"[: forms.NAME_MAX],
@@ -82,8 +82,11 @@ class Forks:
                 fork_of=old.id,
                 anew=tuple(sorted(anew)),
                 only=bool(form.only),
-                queue=queue.queue or old.options.queue,
-                priority_class=queue.priority_class or old.options.priority_class,
+                queue=new.queue or old.options.queue,
+                priority_class=new.priority_class or old.options.priority_class,
+                fail_fast=old.options.fail_fast if config.fail_fast is None else config.fail_fast,
+                cache=old.options.cache if config.caching is None else config.caching,
+                timeout_s=new.timeout_s or old.options.timeout_s,
             ),
         )
 

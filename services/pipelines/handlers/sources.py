@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.base.errors import BadRequest
@@ -70,11 +70,13 @@ def root(compiled: Compiled, form: forms.RuntimeConfig) -> str:
 
 
 def options(compiled: Compiled, form: forms.RuntimeConfig) -> RunOptions:
-    """In which queue the run's steps wait. Raises BadRequest for names that no queue can have."""
+    """Raises BadRequest for names that no queue can have."""
     try:
-        return queued.options(form.queue or "", form.priority_class or "", compiled.kubernetes)
+        queue = queued.options(form.queue or "", form.priority_class or "", compiled.kubernetes)
     except ValueError as error:
         raise BadRequest(str(error)) from None
+    timeout_s = float(form.timeout_seconds or 0)
+    return replace(queue, cache=form.caching, fail_fast=bool(form.fail_fast), timeout_s=timeout_s)
 
 
 async def _version(needs: Needs, pipeline_id: str, version_id: str) -> Version:

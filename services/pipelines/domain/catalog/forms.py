@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
 NAME_MAX = 253
@@ -75,13 +75,16 @@ class Reference(Form):
 
 
 class RuntimeConfig(Form):
-    """`queue` and `priority_class` are no fields of KFP's, whose servers ignore them: the LocalQueue in which those
-    steps wait that name none themselves."""
+    """All but the first two are no fields of KFP's, whose servers ignore them. `queue` and `priority_class`: the
+    LocalQueue in which those steps wait that name none themselves."""
 
     parameters: dict[str, Any] | None = None
     pipeline_root: Text | None = None
     queue: Name | None = None
     priority_class: Name | None = None
+    caching: StrictBool | None = None
+    fail_fast: StrictBool | None = None
+    timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
 class Source(Form):

@@ -15,7 +15,7 @@ async def made(server: Server) -> PipelineRuns:
         "apiVersion": PIPELINERUN.api_version,
         "kind": "PipelineRun",
         "metadata": {"namespace": HERE[0], "name": HERE[1]},
-        "spec": {"pipelineSpec": simple(), "parameters": {"name": "x"}},
+        "spec": {"pipelineSpec": simple(), "parameters": {"name": "x"}, "failFast": True, "timeoutSeconds": 9},
     }
     await server.ports.resources.create(PIPELINERUN, obj)
     return PipelineRuns(server.means)
@@ -32,6 +32,9 @@ async def reconciled(server: Server, of: PipelineRuns) -> dict[str, Any]:
 async def test_a_run_that_somebody_deletes_does_not_begin_a_second_time(server: Server):
     of = await made(server)
     id = (await reconciled(server, of))["status"]["runId"]
+    async with server.means.look() as needs:
+        run = await needs.runs.get(id)
+    assert run is not None and (run.options.fail_fast, run.options.timeout_s) == (True, 9.0)
     await server.delete(f"/runs/{id}")
     for _ in range(2):
         told = (await reconciled(server, of))["status"]
