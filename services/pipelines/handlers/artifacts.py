@@ -21,6 +21,8 @@ from services.pipelines.handlers.runs import PLURAL
 from services.pipelines.ports import Bytes
 
 Download = tuple[str, int | None, AsyncIterator[bytes]]
+LOGS = (LOG, "main-logs")
+"""As what a step printed is asked for; Argo calls it main-logs."""
 TEXT_MAX, LOG_MAX, CONTENT_MAX = 16 * 2**20, 64 * 2**20, 256 * 2**20
 
 
@@ -90,6 +92,16 @@ class Artifacts:
         data: bytes = there(await self.stored.read(found.namespace, uri, CONTENT_MAX), "stored object", uri)
         return data
 
+    async def output(self, user: Any, run_id: str, node: str, name: str) -> bytes:
+        """The bytes of what a task gave under this name; the task is told by its id, its pod or its name."""
+        run, tasks = await self._run(user, run_id)
+        task: TaskRecord = there(next((each for each in tasks if node in _names(run, each)), None), "task", node)
+        if name in LOGS:
+            return (await self.log(user, run_id, task.uid)).encode()
+        given = there(next(iter(task.outputs.artifacts.get(name, ())), None), f"output of the task {node!r}", name)
+        data: bytes = there(await self.stored.read(run.namespace, given.uri, CONTENT_MAX), "stored object", given.uri)
+        return data
+
     async def tasks(self, user: Any, run_id: str) -> Object:
         """The run's tasks as they are recorded, with why their outputs came from the cache or not."""
         run, found = await self._run(user, run_id)
@@ -138,6 +150,10 @@ class Artifacts:
             found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
         await self.means.allow(user, "get", PLURAL, found.namespace, "")
         return found
+
+
+def _names(run: Run, task: TaskRecord) -> tuple[str, ...]:
+    return task.uid, task.name, pod_name(run.id, task.name, task.path, task.attempt)
 
 
 def _logs_of(uid: str) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -24,3 +25,8 @@ def add_to(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/artifacts/{id}")
     async def get(request: Request, user: User, id: str, view: View = "BASIC") -> dict[str, Any]:
         return await desk.get(user, id, base_of(request) if view in ("DOWNLOAD", "RENDER") else "")
+
+    @made.get("/runs/{id}/nodes/{node}/artifacts/{name}:read")
+    async def read(user: User, id: str, node: str, name: str) -> dict[str, Any]:
+        """ReadArtifact of RunService, as KFP's API had it before 2.17."""
+        return {"data": b64encode(await desk.output(user, id, node, name)).decode()}

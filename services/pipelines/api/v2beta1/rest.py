@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from libs.base.errors import BadRequest
-from services.pipelines.api.v2beta1 import artifacts, experiments, pipelines, recurring, runs
+from services.pipelines.api.v2beta1 import absent, artifacts, experiments, pipelines, recurring, runs
 from services.pipelines.api.v2beta1.route import Named, User, router
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.desk import Means
@@ -27,6 +27,7 @@ def rest(means: Means, kept: Artifacts) -> APIRouter:
     runs.add_to(made, Runs(means))
     recurring.add_to(made, Recurring(means))
     artifacts.add_to(made, kept)
+    absent.add_to(made)
     return made
 
 

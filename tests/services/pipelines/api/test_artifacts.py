@@ -142,6 +142,10 @@ async def test_what_a_step_printed_is_found_by_its_task_also_when_it_came_from_t
         run = await running.over(await running.submit(compiled()))
         tasks = {each["path"]: each["uid"] for each in (await desk.tasks(None, run.id))["tasks"]}
         assert await desk.log(None, run.id, tasks["root/make"]) == "hello\n"
+        assert await desk.output(None, run.id, "make", "main-logs") == b"hello\n"
+        assert await desk.output(None, run.id, tasks["root/make"], "data") == BODIES["data"]
+    with pytest.raises(NotFound, match="output of the task 'make' 'gone'"):
+        await desk.output(None, run.id, "make", "gone")
     with pytest.raises(NotFound, match="task 'gone'"):
         await desk.log(None, run.id, "gone")
 
@@ -153,7 +157,8 @@ async def test_nobody_sees_what_another_namespace_made(here: tuple[Rig, Artifact
     id, theirs = made["artifact_id"], replace(desk, means=replace(desk.means, allow=only_in("other")))
     for asked in (
         theirs.get(None, id), theirs.view(None, id), theirs.content(None, id, ""), theirs.lineage(None, id, "up"),
-        theirs.of_run(None, run.id), theirs.tasks(None, run.id), theirs.list(None, "team", Page()),
+        theirs.of_run(None, run.id), theirs.tasks(None, run.id),
+        theirs.output(None, run.id, "make", "data"), theirs.list(None, "team", Page()),
     ):  # fmt: skip
         with pytest.raises(Forbidden):
             await asked

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.services.pipelines.api.conftest import Server, refused
 
 
@@ -99,3 +101,23 @@ async def test_a_token_of_another_order_or_filter_is_refused(server: Server):
     for query in ({"sort_by": "name desc"}, {"sort_by": "name", "filter": predicate(1, "name", stringValue="a")}):
         answer = await server.http.get("/experiments", params={"page_token": token, **query})
         assert "another sort_by or filter" in refused(answer)[2]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("POST", "/visualizations/default", "GET /pipelines/v1/artifacts/{id}/view"),
+        ("POST", "/workflows", "nobody reports"),
+        ("GET", "/filters", "every list takes"),
+        ("POST", "/artifacts", "import what lies elsewhere"),
+        ("GET", "/tasks", "GET /pipelines/v1/runs/{id}/tasks"),
+        ("POST", "/tasks:batchUpdate", "recorded by who runs them"),
+        ("GET", "/nothing/at/all", "there is no call GET /apis/v2beta1/nothing/at/all"),
+        ("PUT", "/runs/x", "there is no call PUT"),
+    ],
+)
+async def test_a_call_that_is_not_there_is_refused_as_kfp_refuses_with_what_to_do_instead(
+    server: Server, method: str, path: str, told: str
+):
+    status, code, message = refused(await server.http.request(method, path))
+    assert (status, code) == ((404, 5) if "there is no call" in told else (501, 12)) and told in message

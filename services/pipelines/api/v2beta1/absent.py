@@ -1,0 +1,38 @@
+"""What KFP's API has and this service has not, and what nobody has: refused as KFP refuses, with what to do instead."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+NOT_FOUND, UNIMPLEMENTED = 5, 12
+INSTEAD = {
+    r"POST visualizations/": "what a viewer draws of an artifact is at GET /pipelines/v1/artifacts/{id}/view",
+    r"POST (workflows|scheduledworkflows)$": "nobody reports: runs and recurring runs are recorded by who runs them",
+    r"GET filters$": "KFP has it to document `filter`, which every list takes",
+    r"POST artifact(s|_tasks)\b": "artifacts are recorded with the results of steps: import what lies "
+    "elsewhere with an importer",
+    r"(POST|PATCH) tasks\b": "tasks are recorded by who runs them",
+    r"GET (tasks|artifact_tasks)\b": "the tasks of a run are at GET /pipelines/v1/runs/{id}/tasks, what they read and "
+    "gave at GET /pipelines/v1/artifacts/{id}/lineage",
+}
+"""By the method and the path of the call."""
+
+
+def add_to(made: APIRouter) -> None:
+    """After all others, since it takes every path."""
+
+    @made.api_route("/{path:path}", methods=METHODS, include_in_schema=False)
+    async def absent(request: Request, path: str) -> Response:
+        call = f"{request.method} {path}"
+        for pattern, told in INSTEAD.items():
+            if re.match(pattern, call):
+                return _answer(501, UNIMPLEMENTED, f"{request.method} {request.url.path} is not served here: {told}")
+        return _answer(404, NOT_FOUND, f"there is no call {request.method} {request.url.path} in KFP's API v2beta1")
+
+
+def _answer(status: int, code: int, message: str) -> Response:
+    return JSONResponse({"error": message, "code": code, "message": message, "details": []}, status)
