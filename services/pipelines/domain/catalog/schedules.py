@@ -1,12 +1,15 @@
 """When a recurring run starts its runs: KFP's triggers read, and their moments; time comes as an argument.
 
-Cron expressions have six fields, seconds first, and are in UTC. All moments are milliseconds since the epoch.
+Cron expressions are those of robfig/cron v1, which KFP uses: six fields, seconds first, in UTC unless they begin with
+`TZ=Europe/Berlin`; or a word such as `@daily` or `@every 1h30m`. All moments are milliseconds since the epoch.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
@@ -15,6 +18,8 @@ from services.pipelines.domain.catalog.forms import CronSchedule, PeriodicSchedu
 from services.pipelines.domain.catalog.items import Object
 from services.pipelines.domain.ir.problems import Problem, SpecError
 
+EVERY = "@every "
+_DURATION, _SECONDS = re.compile(r"(\d{1,9})([hms])"), {"h": 3600, "m": 60, "s": 1}
 INTERVAL_MAX_S = 366 * 86_400
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 """Of a start or an end: the next moment after it must be one that a calendar has."""
@@ -37,6 +42,7 @@ class Schedule:
     interval_ms: int = 0
     start_ms: int | None = None
     end_ms: int | None = None
+    zone: tzinfo = UTC
 
     def after(self, moment: int, created: int) -> int | None:
         """The first moment later than `moment`, None when there is none before the end."""
@@ -47,7 +53,7 @@ class Schedule:
         """The last moment up to `now`, if it is later than `since`, which is one of them."""
         bound = now if self.end_ms is None else min(now, self.end_ms)
         if self.cron:
-            back = next(CronSim(self.cron, _at(bound - bound % 1000 + 1000), reverse=True), None)
+            back = next(CronSim(self.cron, _at(bound - bound % 1000 + 1000, self.zone), reverse=True), None)
             found = since if back is None else _ms(back)
         else:
             base = self._base(created)
@@ -57,7 +63,7 @@ class Schedule:
     def _by_cron(self, moment: int) -> int | None:
         # A moment at the start itself counts.
         begin = moment if self.start_ms is None else max(moment, self.start_ms - 1)
-        found = next(CronSim(self.cron, _at(begin)), None)
+        found = next(CronSim(self.cron, _at(begin, self.zone)), None)
         return None if found is None else _ms(found)
 
     def _by_interval(self, moment: int, created: int) -> int:
@@ -88,7 +94,9 @@ def shown(trigger: Trigger) -> Object:
 
 
 def _cron(sent: CronSchedule) -> Schedule:
-    cron = (sent.cron or "").strip()
+    cron, zone = _zoned((sent.cron or "").strip())
+    if cron.startswith(EVERY):
+        return Schedule("", _every(cron), *_span(sent, "cron_schedule"))
     fields = _WORDS.get(cron, cron).replace("?", "*").split()
     if len(fields) != 6:
         told = f"{cron!r} has {len(fields)} fields: write six, seconds first, such as '0 30 9 * * MON-FRI'"
@@ -100,7 +108,30 @@ def _cron(sent: CronSchedule) -> Schedule:
         raise _wrong("cron_schedule.cron", told) from None
     except StopIteration:
         raise _wrong("cron_schedule.cron", f"{cron!r} never comes in the next fifty years") from None
-    return Schedule(" ".join(fields), 0, *_span(sent, "cron_schedule"))
+    return Schedule(" ".join(fields), 0, *_span(sent, "cron_schedule"), zone)
+
+
+def _zoned(cron: str) -> tuple[str, tzinfo]:
+    """The expression without its time zone, and that."""
+    first, _, rest = cron.partition(" ")
+    name = first.removeprefix("CRON_").removeprefix("TZ=")
+    if name == first:
+        return cron, UTC
+    try:
+        return rest.strip(), ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        told = f"{cron!r}: there is no time zone {name!r}; write one such as Europe/Berlin"
+        raise _wrong("cron_schedule.cron", told) from None
+
+
+def _every(cron: str) -> int:
+    """Milliseconds between the runs of `@every 1h30m`."""
+    text = cron.removeprefix(EVERY).strip()
+    parts = _DURATION.findall(text)
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != text or not 1 <= seconds <= INTERVAL_MAX_S:
+        raise _wrong("cron_schedule.cron", f"{cron!r} is not '@every' with a duration of a second or more, as in 1h30m")
+    return seconds * 1000
 
 
 def _periodic(sent: PeriodicSchedule) -> Schedule:
@@ -139,5 +170,5 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def _at(ms: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, zone)

@@ -13,6 +13,7 @@ from services.pipelines.domain.catalog.schedules import schedule
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord
 from services.pipelines.domain.engine.words import RunFacts
 from services.pipelines.domain.ir.model import Pipeline
+from services.pipelines.domain.ir.problems import SpecError
 from services.pipelines.domain.runs import SUCCEEDED
 from services.pipelines.domain.steps.order import facts
 from services.pipelines.handlers.clockwork import Clockwork
@@ -63,6 +64,27 @@ def test_the_moments_of_cron_have_seconds_and_lie_between_start_and_end():
     told = ["2026-01-02T09:30:20Z", "2026-01-02T09:30:40Z", "2026-01-05T09:30:00Z"]
     assert moments == [ms(text) for text in told]
     assert found.latest(moments[0], ms("2026-02-01T00:00:00Z"), 0) == moments[-1]
+
+
+def test_a_cron_may_name_its_time_zone_and_keeps_its_hour_when_clocks_change():
+    found = schedule(Trigger(cron_schedule=CronSchedule(cron="TZ=Europe/Berlin 0 30 9 * * *")))
+    before, after = ms("2026-03-28T08:30:00Z"), ms("2026-03-29T07:30:00Z")
+    assert (found.after(ms("2026-03-28T00:00:00Z"), 0), found.after(before, 0)) == (before, after)
+    assert found.latest(before, ms("2026-03-29T12:00:00Z"), 0) == after
+
+
+def test_a_cron_may_say_how_often():
+    found = schedule(Trigger(cron_schedule=CronSchedule(cron="@every 1h30m")))
+    assert found.after(0, 0) == 5_400_000
+
+
+@pytest.mark.parametrize(
+    ("cron", "told"),
+    [("@every soon", "as in 1h30m"), ("@every 0s", "a second or more"), ("TZ=Nowhere 0 0 * * * *", "no time zone")],
+)
+def test_a_cron_that_says_neither_is_refused(cron: str, told: str):
+    with pytest.raises(SpecError, match=f"trigger.cron_schedule.cron: .*{told}"):
+        schedule(Trigger(cron_schedule=CronSchedule(cron=cron)))
 
 
 def test_the_moments_of_an_interval_count_from_its_start():
