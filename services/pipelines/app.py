@@ -28,9 +28,11 @@ from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.conductor import Conductor, Told
 from services.pipelines.adapters.desk import Desk
+from services.pipelines.adapters.housekeeping import Housekeeping, Limits
 from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.ledger import SOURCE
 from services.pipelines.adapters.lineage import SqlLineage
+from services.pipelines.adapters.making import Making
 from services.pipelines.adapters.measures import run_measure
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
@@ -87,10 +89,22 @@ class PipelinesSettings(Settings):
     """How browsers reach the platform, for links to artifacts; by default as whoever asks for one has reached it."""
     shares_environments: bool = False
     """Whether all pods of a namespace can write one claim, in which what pip installed is kept."""
+    steps_restricted: bool = False
+    """Whether pods of steps are as the Pod Security Standard `restricted` asks for: no root, no capabilities. Images
+    that say no user but root need `steps_run_as_user` then."""
+    steps_run_as_user: int | None = Field(default=None, ge=0)
+    """The user id of all steps, before what a pipeline asks for; by default the image's."""
+    steps_run_as_group: int | None = Field(default=None, ge=0)
     steps_max: int = Field(default=200, ge=1)
     """How many steps may have a pod at a time; the others wait their turn."""
     keep_failed_s: float = Field(default=3600.0, ge=0)
     """How long the pods of failed steps stay to be looked at."""
+    keep_environments_s: float = Field(default=30 * 86_400.0, ge=3600)
+    """How long what pip installed is kept in the bucket after its last use."""
+    environments_bytes_max: int = Field(default=50 * 2**30, ge=0)
+    """How much of it is kept in all; what was used last stays. 0 is no limit."""
+    keep_workspaces_s: float = Field(default=7 * 86_400.0, ge=0)
+    """How long the volume stays that the steps of a failed run shared: taken up again later, the run gets a new one."""
     openlineage_url: str = ""
     """Where OpenLineage events are posted, below it `openlineage_endpoint`; nowhere if it is not given."""
     openlineage_endpoint: str = "api/v1/lineage"
@@ -162,13 +176,20 @@ class Parts:
         self.key = TokenKey(ports.store, "pipelines/token-key", ports.ids.uid() + ports.ids.uid())
         self._site = site(settings)
         self._places = StepPlaces(ports.cluster, ports.clock, self.key.get, self._site)
-        self.files = SignedFiles(ports.blobs, settings.s3_bucket, ports.clock)
+        making = Making(ports.store, ports.blobs, ports.clock)
+        self.files = SignedFiles(ports.blobs, settings.s3_bucket, making)
         self.conductor = Conductor(ports, self.specs, self._pods, settings.s3_bucket)
         self.desk = Desk(ports.store, self.specs, self.conductor)
 
     def loops(self) -> Sequence[Work]:
         recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
-        return [self.conductor.run, recurring.run, *(one.run for one in self._tracking())]
+        return [self.conductor.run, recurring.run, self._housekeeping().run, *(one.run for one in self._tracking())]
+
+    def _housekeeping(self) -> Housekeeping:
+        ports, told = self._ports, self._ports.settings
+        assert ports.cluster is not None and ports.blobs is not None
+        limits = Limits(told.keep_environments_s, told.environments_bytes_max, told.keep_workspaces_s)
+        return Housekeeping(ports.store, ports.blobs, ports.cluster, ports.clock, limits)
 
     def _tracking(self) -> Iterator[Following]:
         """Whom the settings name to be told of runs."""
@@ -203,11 +224,15 @@ class Parts:
 def site(settings: Any) -> Site:
     """What steps' pods are told of the platform."""
     home = f"{settings.namespace}.svc.cluster.local:8080"
+    run_as = {"runAsUser": settings.steps_run_as_user, "runAsGroup": settings.steps_run_as_group}
     return Site(
         url=settings.pipelines_url or f"http://pipelines.{home}",
         gateway=settings.gateway_url or f"http://gateway.{home}",
         launcher=launcher(),
         shares_environments=settings.shares_environments,
+        keep_environments_s=settings.keep_environments_s,
+        restricted=settings.steps_restricted,
+        run_as={name: id for name, id in run_as.items() if id is not None},
     )
 
 

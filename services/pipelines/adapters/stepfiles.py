@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from libs.base import Clock
 from libs.base.errors import BadRequest, Forbidden
 from libs.blobs import Blobs
 from services.pipelines.adapters.making import Making
@@ -20,11 +19,10 @@ HERE = "pipelines/.here"
 
 
 class SignedFiles:
-    """The StepFiles port. `bucket` is the name of what `blobs` reads and writes."""
+    """The StepFiles port. `bucket` is the name of what `blobs` reads and writes, `making` knows who makes what."""
 
-    def __init__(self, blobs: Blobs, bucket: str, clock: Clock) -> None:
-        self._blobs, self._bucket = blobs, bucket
-        self._making = Making(blobs, clock)
+    def __init__(self, blobs: Blobs, bucket: str, making: Making) -> None:
+        self._blobs, self._bucket, self._making = blobs, bucket, making
         self._is_there = False
 
     async def told(self, order: StepOrder) -> dict[str, Any]:
@@ -63,7 +61,7 @@ class SignedFiles:
             raise BadRequest(f"{name!r} names no environment")
         key = f"pipelines/{order.namespace}/.environments/{name}.tar"
         if stored:
-            self._making.ended(key)
+            await self._making.ended(key)
             return {}
         if made:
             return {"url": self._blobs.presign_put(key)}

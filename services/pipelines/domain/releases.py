@@ -40,7 +40,7 @@ class Release:
     def shown(self) -> dict[str, Any]:
         if self.kind == VERSION:
             model, _, version = self.name.rpartition("/")
-            told = {"version_id": self.id, "model": model, "version": version}
+            told: dict[str, Any] = {"version_id": self.id, "model": model, "version": version}
         else:
             told = {"uid": self.id, "name": self.name, "revision": self.revision, "gone": self.gone}
         return {"id": self.node, "namespace": self.namespace, "uri": self.uri, **told, **self.body}
@@ -64,7 +64,7 @@ def links(artifacts: Iterable[tuple[str, str]], releases: Iterable[Release]) -> 
         if one.kind == ENDPOINT:
             asked = str(one.body.get("model_uri", ""))
             above = [each.node for each in versions if _asks_for(asked, one.uri, each)]
-            found += [(source, one.node, "serves") for source in above or at.get(one.uri, ())]
+            found += [(source, one.node, "serves") for source in above or at.get(one.uri, [])]
     return [{"from": source, "to": target, "kind": kind} for source, target, kind in found]
 
 

@@ -6,7 +6,7 @@ Its name is the attempt's own, so starting an attempt twice makes one pod.
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from services.pipelines.domain.steps.attached import Attached, attached
@@ -44,6 +44,12 @@ class Site:
     launcher: bytes
     shares_environments: bool = False
     service_account: str = ""
+    keep_environments_s: float = 30 * 86_400.0
+    """In that claim, after its last use."""
+    restricted: bool = False
+    """Pods are as the Pod Security Standard `restricted` asks for."""
+    run_as: Json = field(default_factory=dict)
+    """`runAsUser` and the like, for all steps: it counts before what a pipeline asks for."""
 
     @property
     def launcher_name(self) -> str:
@@ -61,6 +67,7 @@ def pod(order: StepOrder, site: Site, service_account: str = "") -> Json:
         "containers": [_container(order, site, extra)],
         "volumes": [*_volumes(order, site), *extra.volumes],
         **extra.spec,
+        **_security(site, extra),
     }
     if account := service_account or site.service_account:
         spec["serviceAccountName"] = account
@@ -94,8 +101,28 @@ def _container(order: StepOrder, site: Site, extra: Attached) -> Json:
             *extra.mounts,
         ],
         **extra.container,
+        **_container_security(site, extra),
     }
     return {**found, "resources": order.resources} if order.resources else found
+
+
+def _security(site: Site, extra: Attached) -> Json:
+    """Of the pod; files that pods share are then of the group, so that a user other than root can write them."""
+    ours: Json = dict(site.run_as)
+    if group := site.run_as.get("runAsGroup"):
+        ours["fsGroup"] = group
+    if site.restricted:
+        ours |= {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {"securityContext": {**(extra.spec.get("securityContext") or {}), **ours}} if ours else {}
+
+
+def _container_security(site: Site, extra: Attached) -> Json:
+    """Of the container, whose word would count before the pod's."""
+    asked = extra.container.get("securityContext") or {}
+    ours: Json = {name: value for name, value in site.run_as.items() if name in asked}
+    if site.restricted:
+        ours |= {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "runAsNonRoot": True}
+    return {"securityContext": {**asked, **ours}} if ours or asked else {}
 
 
 def _env(order: StepOrder, site: Site) -> list[Json]:
@@ -111,6 +138,7 @@ def _env(order: StepOrder, site: Site) -> list[Json]:
         own.append({"name": "MILLSTREAM_WARM", "value": "python"})
     if site.shares_environments:
         own.append({"name": "MILLSTREAM_STEP_CACHE", "value": CACHE_MOUNT})
+        own.append({"name": "MILLSTREAM_STEP_KEEP_S", "value": f"{site.keep_environments_s:.0f}"})
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid", "NAMESPACE": "metadata.namespace"}
     named = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
     told = {"KFP_RUN_ID": order.run_id, "MILLSTREAM_URL": site.gateway}

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import suppress
 from typing import Any
 
 from .door import Door, Refused, Wire, say
@@ -22,6 +23,8 @@ from .transfers import store
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 SITE = f"lib/{VERSION}/site-packages"
 BELOW = "_millstream_below.pth"
+KEEP, KEEP_S = "MILLSTREAM_STEP_KEEP_S", 30 * 86400.0
+"""How long an environment stays in a folder that pods share after its last use, and the variable that says so."""
 PATIENCE_S = 1800.0
 """How long another step may take to make the environment that this one waits for."""
 
@@ -53,6 +56,8 @@ def here(key: str, own: str, cache: str) -> Environment | None:
 
 
 def _laid(own: str, final: str) -> Environment:
+    with suppress(OSError):
+        os.utime(final)  # whoever clears the folder sees that it is used
     prefix = f"{own}/env"
     if not os.path.isdir(prefix):
         _layer(prefix, [f"{final}/site", *sites()])
@@ -72,7 +77,24 @@ def ready(
             fcntl.flock(lock, fcntl.LOCK_EX)  # of all pods of this machine one makes it
             if not os.path.isdir(final):
                 _obtain(key, installs, prefix, final, door, wire, output)
+                _tidy(folder)
     return _laid(own, final)
+
+
+def _tidy(folder: str) -> None:
+    """Who has just made one clears away those that nobody has used for long, and what is left of makers that died."""
+    oldest = time.time() - float(os.environ.get(KEEP) or KEEP_S)
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        with suppress(OSError):
+            if name.endswith(".lock") or os.stat(path).st_mtime > oldest:
+                continue
+            gone = path if name.startswith(".") else os.path.join(folder, f".gone.{name}")
+            os.rename(path, gone)
+            if os.path.isdir(gone):
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                os.remove(gone)
 
 
 def _obtain(key: str, installs: list[list[str]], prefix: str, final: str, door: Door, wire: Wire, output: Any) -> None:

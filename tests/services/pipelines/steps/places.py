@@ -15,14 +15,17 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from libs.base import SystemClock
+from libs.base import SystemClock, SystemIds
 from libs.base.errors import Unavailable
 from libs.blobs import S3Blobs
 from libs.service.http import _handlers
+from libs.store import Store
 from libs.testing.bus_server import free_port
 from services.pipelines.adapters.launcher import launcher
+from services.pipelines.adapters.making import Making
 from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.api.steps import router
+from services.pipelines.app import MIGRATIONS
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord, Values
 from services.pipelines.domain.engine.words import Failed, RunFacts, Succeeded
 from services.pipelines.domain.ir.model import Component, ContainerExecutor, Interface, Pipeline
@@ -126,7 +129,10 @@ async def bench(blobs: S3Blobs, folder: Path) -> AsyncIterator[Bench]:
     app = FastAPI()
     for kind, handler in _handlers().items():
         app.add_exception_handler(kind, handler)
-    app.include_router(router(desk, SignedFiles(blobs, BUCKET, SystemClock()), key))
+    store = await Store.open(
+        f"sqlite:///{folder}/store.db", clock=SystemClock(), ids=SystemIds(), migrations=[MIGRATIONS]
+    )
+    app.include_router(router(desk, SignedFiles(blobs, BUCKET, Making(store, blobs, SystemClock())), key))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110
@@ -134,6 +140,7 @@ async def bench(blobs: S3Blobs, folder: Path) -> AsyncIterator[Bench]:
     yield Bench(f"http://127.0.0.1:{port}", blobs, desk, folder)
     server.should_exit = True
     await serving
+    await store.close()
 
 
 def moved(order: StepOrder, **changes: Any) -> StepOrder:

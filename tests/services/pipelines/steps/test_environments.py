@@ -1,5 +1,6 @@
 """Packages that a step asks for: installed by pip once, then found, also on another machine."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -61,3 +62,22 @@ async def test_what_the_image_has_already_is_not_installed(place: Bench) -> None
     ended = await place.run(order, MILLSTREAM_STEP_CACHE=str(place.folder / "cache"))
     assert ended.output == "ran\n"
     assert not (place.folder / "cache").exists()
+
+
+async def test_who_makes_an_environment_clears_away_those_that_nobody_uses_any_more(place: Bench) -> None:
+    cache, index = place.folder / "cache", wheel(place.folder / "index", "1.0")
+    wheel(place.folder / "index", "2.0")
+    for version in ("1.0", "2.0"):
+        assert (await place.run(asking(index, f"tiny=={version}"), MILLSTREAM_STEP_CACHE=str(cache))).code == 0
+    made = {path for path in cache.iterdir() if path.is_dir()}
+    (half := cache / ".half.made").mkdir()
+    for path in (*made, half):
+        os.utime(path, (0, 0))
+    order = asking(index, "tiny==1.0")
+    again = await place.run(order, MILLSTREAM_STEP_CACHE=str(cache))
+    assert "tiny 1.0" in again.output
+    wheel(place.folder / "index", "3.0")
+    third = await place.run(asking(index, "tiny==3.0"), MILLSTREAM_STEP_CACHE=str(cache))
+    assert "tiny 3.0" in third.output
+    left = {path for path in cache.iterdir() if path.is_dir()}
+    assert (len(left), len(left & made)) == (2, 1), "the one that was used, and the new one"

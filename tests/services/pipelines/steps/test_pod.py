@@ -101,3 +101,21 @@ def test_placeholders_are_resolved_once_and_never_in_what_a_value_brings_along(w
 def test_a_placeholder_for_nothing_says_what_there_is() -> None:
     with pytest.raises(PlaceholderError, match=r"there is no 'x'; there is n"):
         Scope(Values({"n": 3})).resolve("{{$.inputs.parameters['x']}}")
+
+
+def test_a_step_is_as_the_restricted_standard_asks_for_where_the_place_wants_that() -> None:
+    site = replace(SITE, restricted=True, run_as={"runAsUser": 65532, "runAsGroup": 65532})
+    order = ordered(["true"])
+    root = replace(order, platform={"securityContext": {"runAsUser": "0"}})
+    for each in (pod(order, site)["spec"], pod(root, site)["spec"]):
+        [container] = each["containers"]
+        both = {**each["securityContext"], **container["securityContext"]}
+        assert (both["runAsNonRoot"], both["runAsUser"], both["runAsGroup"]) == (True, 65532, 65532)
+        assert each["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert each["securityContext"]["fsGroup"] == 65532, "it can write what pods share"
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        allowed = {"configMap", "emptyDir", "persistentVolumeClaim", "secret", "name"}
+        assert all(set(volume) <= allowed for volume in each["volumes"])
+    plain = pod(order, SITE)["spec"]
+    assert "securityContext" not in plain and "securityContext" not in plain["containers"][0], "nothing on a laptop"
