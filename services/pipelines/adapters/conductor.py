@@ -317,7 +317,7 @@ class Conductor:
             if not start.again and start.ask is None:
                 await ledger.started(live, start.record)
         await self.seats.follow(uow, settled)
-        live.stored.update(settled.changed)
+        live.keep(settled.changed)
         live.fresh = False
         if settled.end is not None:
             live.run = await ledger.end(live.run, settled.end)
@@ -401,7 +401,7 @@ class Conductor:
         if self._lazy_at is not None:
             waits.append(self._lazy_at - self._clock.monotonic())
         now = self._clock.now()
-        waits += [(due - now).total_seconds() for live in self._live.values() if (due := live.machine.due())]
+        waits += [(due - now).total_seconds() for live in self._live.values() if (due := live.due())]
         return max(0.001, min(waits))
 
     async def _generation(self) -> int:
@@ -414,7 +414,7 @@ class Conductor:
 
 
 def _is_due(live: LiveRun, now: datetime) -> bool:
-    due = live.machine.due()
+    due = live.due()
     return due is not None and due <= now
 
 

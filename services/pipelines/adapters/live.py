@@ -12,6 +12,7 @@ from libs.store import Reader
 from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.runs import TASKS, ReadRuns
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.domain import gates
 from services.pipelines.domain.engine.forking import Earlier, followers
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.records import Artifact, Outputs, TaskRecord
@@ -40,8 +41,23 @@ class LiveRun:
     """Whom it asks whether kept bytes are still there; without one they are believed to be."""
     begun: dict[str, datetime] = field(default_factory=dict)
     """When programs began that ended before anybody had noted it, by their own word."""
+    gates: dict[str, datetime] = field(default_factory=dict)
+    """Until when somebody may decide about a task that waits for it."""
     fresh: bool = True
     """It was loaded and not yet advanced: what was started before may have no pod."""
+
+    def keep(self, changed: Mapping[str, TaskRecord]) -> None:
+        """These are about to be stored."""
+        self.stored.update(changed)
+        for path, record in changed.items():
+            self.gates.pop(path, None)
+            if at := gates.due(record):
+                self.gates[path] = at
+
+    def due(self) -> datetime | None:
+        """When something follows though nothing was told."""
+        times = [self.machine.due(), *self.gates.values()]
+        return min((at for at in times if at is not None), default=None)
 
     def number(self, path: str) -> int:
         return self.numbers.setdefault(path, len(self.numbers))
@@ -100,6 +116,7 @@ async def load(reader: Reader, specs: Specs, id: str) -> LiveRun | None:
         facts=facts,
         machine=Machine.load(pipeline, facts, records),
         stored=stored,
+        gates={path: at for path, record in stored.items() if (at := gates.due(record))},
         numbers={record.path: number for number, record in enumerate(records)},
         caches={record.path: str(why) for record, (_, why) in zip(records, rows, strict=True)},
         earlier=await earlier_of(reader, specs, run, pipeline),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,9 +13,10 @@ from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.cache import Fingerprint, explain, fingerprint, hit, is_repeatable
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
-from services.pipelines.domain.gates import is_gate
+from services.pipelines.domain.gates import expired, is_gate
 from services.pipelines.domain.importing import imported
 from services.pipelines.domain.queued import Ask, wanted
+from services.pipelines.domain.steps.results import outcome
 from services.pipelines.domain.steps.values import StepOrder
 
 ANEW = "off: it is to run anew"
@@ -50,7 +52,8 @@ class Settled:
 async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> Settled:
     settled = Settled(live)
     again = live.machine.active() if live.fresh else []
-    round_ = await _round(uow, settled, [Start(record) for record in again], bucket, again=True)
+    round_ = [*_too_late(live, now)]
+    round_ += await _round(uow, settled, [Start(record) for record in again], bucket, again=True)
     while True:
         round_ += await _round(uow, settled, live.machine.advance(now), bucket, again=False)
         if not round_:
@@ -62,6 +65,13 @@ async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> 
         if _ran_well(record) and (made := _fingerprint(settled, record)) is not None:
             settled.kept[record.path] = made
     return settled
+
+
+def _too_late(live: LiveRun, now: datetime) -> Iterator[StepEnded]:
+    """What the tasks come to about which nobody decided in time."""
+    for record in [live.stored[path] for path, at in live.gates.items() if at <= now]:
+        order = live.order(record)
+        yield StepEnded(record.path, record.attempt, outcome(order, expired(order)))
 
 
 def _ran_well(record: TaskRecord) -> bool:

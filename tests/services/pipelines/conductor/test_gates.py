@@ -23,7 +23,12 @@ def gated(**inputs: Any) -> str:
     face = {name: {"parameterType": "STRING"} for name in ("decision", "by", "comment")}
     spec["components"]["gate"] = {
         "executorLabel": "gate",
-        "inputDefinitions": {"parameters": {"reject_fails": {"parameterType": "BOOLEAN", "isOptional": True}}},
+        "inputDefinitions": {
+            "parameters": {
+                "reject_fails": {"parameterType": "BOOLEAN", "isOptional": True},
+                "timeout_seconds": {"parameterType": "NUMBER_DOUBLE", "isOptional": True},
+            }
+        },
         "outputDefinitions": {"parameters": face},
     }
     spec["deploymentSpec"]["executors"]["gate"] = {"container": {"image": IMAGE, "command": ["approve"]}}
@@ -94,6 +99,23 @@ async def test_a_rejection_fails_the_run_or_is_told_to_what_follows(tmp_path: Pa
         await gates(here).decide(Person("ann"), run.id, "gate", False, "")
         assert (await here.over(run)).state == "SUCCEEDED"
         assert (await here.tasks(run))["root/gate"].outputs.parameters["decision"] == "rejected"
+
+
+async def test_nobodys_word_is_a_rejection_when_the_time_is_up_also_after_a_takeover(tmp_path: Path) -> None:
+    async with rig(tmp_path, added) as here:
+        async with here.leading():
+            run = await here.submit(gated(timeout_seconds=0.4, reject_fails=False))
+            other = await here.submit(gated(timeout_seconds=0.1))
+            for_ever = await here.submit(gated(timeout_seconds=0))
+            await paused(here, run)
+        async with here.leading():
+            assert (await here.over(run)).state == "SUCCEEDED"
+            told = (await here.tasks(run))["root/gate"].outputs.parameters
+            assert told == {"decision": "rejected", "by": "", "comment": "nobody decided within 0.4 s"}
+            assert "nobody decided within 0.1 s" in (await here.over(other)).error
+            await paused(here, for_ever)
+            with pytest.raises(Conflict):
+                await gates(here).decide(Person("ann"), run.id, "gate", True, "too late")
 
 
 async def test_whoever_takes_over_knows_what_waits(tmp_path: Path) -> None:
