@@ -26,6 +26,7 @@ from services.pipelines.domain.engine.records import Artifact, Kind, State, Task
 from services.pipelines.domain.runs import Run
 
 MESSAGE_MAX = 4000
+NAME_MAX = 253
 
 
 def of_task(run: Run, before: TaskRecord | None, now: TaskRecord, cache: str) -> list[Event]:
@@ -61,15 +62,15 @@ def of_artifact(run: Run, task: TaskRecord, made: Artifact) -> ArtifactCreated:
     return ArtifactCreated(
         namespace=run.namespace,
         uid=made.id,
-        name=made.name,
-        kind=made.schema_title,
+        name=_word(made.name),
+        kind=_word(made.schema_title),
         uri=made.uri,
         digest=made.digest,
         size=made.size,
         run=run.id,
         task=task.uid,
-        task_name=task.name[:253],
-        inputs=tuple(ArtifactRef(name=one.name, uri=one.uri, uid=one.id, digest=one.digest) for one in read),
+        task_name=_word(task.name),
+        inputs=tuple(ArtifactRef(name=_word(one.name), uri=one.uri, uid=one.id, digest=one.digest) for one in read),
     )
 
 
@@ -84,4 +85,9 @@ def of_end(run: Run, state: State, message: str, started_at: datetime, now: date
 
 
 def _about(run: Run, task: TaskRecord) -> dict[str, Any]:
-    return {"namespace": run.namespace, "name": task.name[:253], "uid": task.uid}
+    return {"namespace": run.namespace, "name": _word(task.name), "uid": task.uid}
+
+
+def _word(name: str) -> str:
+    """A name as events carry it: what is said of a run must never be what stops it."""
+    return name[:NAME_MAX] or "unnamed"

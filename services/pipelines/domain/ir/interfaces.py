@@ -7,6 +7,7 @@ from services.pipelines.domain.ir.model import ArtifactSpec, Interface, ParamSpe
 from services.pipelines.domain.ir.problems import Problems
 from services.pipelines.domain.ir.values import ValueTypeError, constant
 
+NAME_MAX = 253
 OLD_TYPES = {"INT": ParamType.INTEGER, "DOUBLE": ParamType.DOUBLE, "STRING": ParamType.STRING}
 
 
@@ -16,10 +17,21 @@ def read_interface(said: Mapping[str, Any], problems: Problems) -> Interface:
     for name, each in sorted(said.get("parameters", {}).items()):
         with problems.at("parameters", name):
             parameters[name] = _parameter(name, each, problems)
-    artifacts = {name: _artifact(name, each) for name, each in sorted(said.get("artifacts", {}).items())}
+    artifacts: dict[str, ArtifactSpec] = {}
+    for name, each in sorted(said.get("artifacts", {}).items()):
+        with problems.at("artifacts", name):
+            artifacts[name] = _artifact(name, each)
+            _check_length(artifacts[name].schema_title, "artifactType.schemaTitle", problems)
     for name in parameters.keys() & artifacts.keys():
         problems.add("a parameter and an artifact have the same name", name)
+    for name in (*parameters, *artifacts):
+        _check_length(name, name[:20], problems)
     return Interface(parameters, artifacts)
+
+
+def _check_length(name: str, field: str, problems: Problems) -> None:
+    if len(name) > NAME_MAX:
+        problems.add(f"a name of {len(name)} characters: at most {NAME_MAX} are taken", field)
 
 
 def _parameter(name: str, said: Mapping[str, Any], problems: Problems) -> ParamSpec:

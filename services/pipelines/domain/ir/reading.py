@@ -10,7 +10,7 @@ from typing import Any
 from services.pipelines.domain.ir.attachments import check_documents
 from services.pipelines.domain.ir.executors import read_executor
 from services.pipelines.domain.ir.graphs import check_nesting, downstream, ordered
-from services.pipelines.domain.ir.interfaces import read_interface
+from services.pipelines.domain.ir.interfaces import NAME_MAX, read_interface
 from services.pipelines.domain.ir.model import (
     ROOT,
     Component,
@@ -164,6 +164,8 @@ def _check_name(name: str, problems: Problems) -> None:
     """A task's name becomes part of paths: of keys in the bucket and of folders."""
     if not name or "/" in name or name in (".", "..") or any(ord(sign) < 32 for sign in name):
         problems.add(f"{name!r} cannot be the name of a task: it may hold no slash and no control characters")
+    if len(name) > NAME_MAX:
+        problems.add(f"a name of {len(name)} characters: at most {NAME_MAX} are taken")
 
 
 def _check_outputs(wiring: Wiring, outputs: Mapping[str, DagOutput], field: str, problems: Problems) -> None:

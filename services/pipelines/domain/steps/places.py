@@ -1,6 +1,7 @@
 """Where a step's files lie inside its pod, and its artifacts in the bucket; as kfp's own executor expects them."""
 
 import re
+from hashlib import sha256
 
 MOUNT = "/s3"
 """kfp's executor reads and writes `s3://bucket/key` at /s3/bucket/key; an emptyDir is mounted there."""
@@ -11,6 +12,7 @@ WORKSPACE = "/kfp-workspace"
 SHARED = ".shared"
 """Below it lies, in each namespace's part of the bucket, what results from other platforms brought along."""
 SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
+SEGMENT_MAX = 200
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -42,6 +44,9 @@ def artifact_uri(root: str, name: str) -> str:
 
 
 def _safe(segment: str) -> str:
-    """A segment that every object store and file system reads the same; never `.` or `..`."""
-    cleaned = _UNSAFE.sub("_", segment)
-    return cleaned if cleaned.strip(".") else f"_{cleaned}"
+    """A segment that every object store and file system reads the same: never `.` or `..`, not too long for either,
+    and another one for every other name."""
+    cleaned = _UNSAFE.sub("_", segment)[:SEGMENT_MAX]
+    if cleaned == segment and cleaned.strip("."):
+        return cleaned
+    return f"{cleaned}_{sha256(segment.encode()).hexdigest()[:10]}"

@@ -113,6 +113,16 @@ BAD: dict[str, tuple[dict[str, Any], str, str]] = {
         f"{TASK}.../a",
         "may hold no slash",
     ),
+    "a name without end": (
+        document({"a" * 254: task("add", a=1)}, {"add": ADD}),
+        f"{TASK}.{'a' * 254}",
+        "at most 253 are taken",
+    ),
+    "a kind without end": (
+        document({"a": task("make")}, {"make": step({}, {"m": f"system.{'k' * 247}"})}),
+        "components.make.outputDefinitions.artifacts.m.artifactType.schemaTitle",
+        "at most 253 are taken",
+    ),
     "no name": (
         {**document({"a": task("add", a=1)}, {"add": ADD}), "pipelineInfo": {}},
         "pipelineInfo.name",

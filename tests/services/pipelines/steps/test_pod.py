@@ -1,5 +1,6 @@
 """A step's pod: what the platform document of a compiled pipeline becomes, and names that clusters take."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from services.pipelines.domain.engine.records import Values
 from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
+from services.pipelines.domain.steps.places import attempt_root
 from services.pipelines.domain.steps.platform import resolved
 from services.pipelines.domain.steps.pod import Site, namespace_objects, pod
 from services.pipelines.domain.steps.workspace import workspace
@@ -119,3 +121,13 @@ def test_a_step_is_as_the_restricted_standard_asks_for_where_the_place_wants_tha
         assert all(set(volume) <= allowed for volume in each["volumes"])
     plain = pod(order, SITE)["spec"]
     assert "securityContext" not in plain and "securityContext" not in plain["containers"][0], "nothing on a laptop"
+
+
+def test_every_name_has_a_place_of_its_own_in_the_bucket_and_no_place_is_too_long() -> None:
+    names = ["train", "größe", "grüße", "..", "_..", "a b", "a_b", "x" * 250, "x" * 250 + "y"]
+    roots = [attempt_root("s3://b/run", f"root/{name}", 1) for name in names]
+    assert len({root.casefold() for root in roots}) == len(names)
+    assert roots[0] == "s3://b/run/train/1"
+    for root in roots:
+        segment = root.split("/")[4]
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,230}", segment) and segment.strip(".")
