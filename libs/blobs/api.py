@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -74,6 +75,20 @@ class Blobs(ABC):
     @abstractmethod
     def presign_put(self, key: str, *, expires_s: int = 3600) -> str:
         """A URL that stores the object, by one PUT of all its bytes, for so long without further credentials."""
+
+    @abstractmethod
+    async def begin_parts(self, key: str) -> str:
+        """The name of an upload of an object in parts, which appears when `end_parts` says so. Stores take no more than
+        5 GiB by one PUT, and no part of less than 5 MiB but the last."""
+
+    @abstractmethod
+    def presign_part(self, key: str, upload: str, number: int, *, expires_s: int = 3600) -> str:
+        """A URL that stores one part, from 1 on, by a PUT whose answer's `ETag` names it."""
+
+    @abstractmethod
+    async def end_parts(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        """Makes the object out of all its parts, in order; it is not there before. Raises BlobError where they are not
+        those that came."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,7 +1,9 @@
 """Blobs in a folder: the double that the suite in libs.testing.blobs_suite proves equal to S3."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 
 from libs.blobs import Blob, BlobError, Blobs, NoSuchBlob, Stored
 from libs.blobs.api import check_key, digest
@@ -39,7 +41,7 @@ class FolderBlobs(Blobs):
         return Blob(key, path.stat().st_size) if path.is_file() else None
 
     async def list(self, prefix: str, *, limit: int = 10_000) -> list[Blob]:
-        files = (path for path in self._folder.rglob("*") if path.is_file())
+        files = (path for path in self._folder.rglob("*") if path.is_file() and ".parts" not in path.parts)
         found = sorted((path.relative_to(self._folder).as_posix(), path.stat().st_size) for path in files)
         return [Blob(key, size) for key, size in found if key.startswith(prefix)][:limit]
 
@@ -51,6 +53,21 @@ class FolderBlobs(Blobs):
 
     def presign_put(self, key: str, *, expires_s: int = 3600) -> str:
         return self.presign(key, expires_s=expires_s)
+
+    async def begin_parts(self, key: str) -> str:
+        check_key(key)
+        (self._folder / ".parts").mkdir(parents=True, exist_ok=True)
+        return Path(mkdtemp(dir=self._folder / ".parts")).name
+
+    def presign_part(self, key: str, upload: str, number: int, *, expires_s: int = 3600) -> str:
+        return (self._folder / ".parts" / upload / str(number)).resolve().as_uri()
+
+    async def end_parts(self, key: str, upload: str, etags: Sequence[str]) -> None:
+        parts = [self._folder / ".parts" / upload / str(number) for number in range(1, len(etags) + 1)]
+        if not all(part.is_file() for part in parts):
+            raise BlobError(f"{key}: InvalidPart")
+        await self.put(key, b"".join(part.read_bytes() for part in parts))
+        shutil.rmtree(self._folder / ".parts" / upload)
 
     def close(self) -> None:
         """Nothing is held."""

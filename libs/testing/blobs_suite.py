@@ -57,6 +57,14 @@ class BlobsSuite:
         with pytest.raises(NoSuchBlob):
             await blobs.part("nothing", 0, 3)
 
+    async def test_parts_that_never_came_make_no_object(self, blobs: Blobs) -> None:
+        upload = await blobs.begin_parts("large")
+        assert blobs.presign_part("large", upload, 1) != blobs.presign_part("large", upload, 2)
+        with pytest.raises(BlobError):
+            await blobs.end_parts("large", upload, ["0" * 32])
+        assert await blobs.stat("large") is None
+        assert await blobs.list("") == []
+
     async def test_a_key_below_another_object_is_an_error(self, blobs: Blobs) -> None:
         await blobs.put("a", b"x")
         with pytest.raises(BlobError):

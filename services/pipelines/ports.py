@@ -78,10 +78,6 @@ class Catalog(Protocol):
         """The number of a recurring run's next run, from one; each is given once."""
         ...
 
-    async def number(self, id: str) -> int:
-        """The number of a recurring run's next run, from one; each is given once."""
-        ...
-
     async def sweep(self, digest: str) -> None:
         """Forgets a compiled pipeline to which nothing refers any more."""
         ...
@@ -274,6 +270,15 @@ class StepFiles(Protocol):
 
     def uploads(self, order: StepOrder, uris: Sequence[str]) -> dict[str, str]:
         """A URL to store each URI at. Raises Forbidden for what does not lie below the attempt's own root."""
+        ...
+
+    async def parts(self, order: StepOrder, uri: str, size: int, upload: str, first: int) -> dict[str, Any]:
+        """URLs for some parts of an object that is too large for one request, from the `first` on; without an `upload`
+        one is begun."""
+        ...
+
+    async def whole(self, order: StepOrder, uri: str, upload: str, etags: Sequence[str]) -> None:
+        """All parts have come: the object appears. Well if it did before."""
         ...
 
     async def environment(self, order: StepOrder, name: str, *, made: bool, stored: bool) -> dict[str, Any]:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from libs.base.errors import BadRequest, Forbidden
-from libs.blobs import Blobs
+from libs.blobs import BlobError, Blobs
 from services.pipelines.adapters.making import Making
 from services.pipelines.domain.steps.places import local_path
 from services.pipelines.domain.steps.results import LOG, is_foreign
 from services.pipelines.domain.steps.values import StepOrder
 
+SINGLE_MAX = 4 * 2**30
+"""Larger files come in parts: S3 takes at most 5 GiB at once."""
+PART_BYTES, PARTS_MAX, PARTS_AT_ONCE = 512 * 2**20, 10_000, 16
 FILES_MAX = 10_000
 """Of one artifact that is a folder."""
 HERE = "pipelines/.here"
@@ -21,8 +24,8 @@ HERE = "pipelines/.here"
 class SignedFiles:
     """The StepFiles port. `bucket` is the name of what `blobs` reads and writes, `making` knows who makes what."""
 
-    def __init__(self, blobs: Blobs, bucket: str, making: Making) -> None:
-        self._blobs, self._bucket, self._making = blobs, bucket, making
+    def __init__(self, blobs: Blobs, bucket: str, making: Making, single_max: int = SINGLE_MAX) -> None:
+        self._blobs, self._bucket, self._making, self._single_max = blobs, bucket, making, single_max
         self._is_there = False
 
     async def told(self, order: StepOrder) -> dict[str, Any]:
@@ -37,6 +40,7 @@ class SignedFiles:
             "command": list(order.command),
             "root": order.root,
             "bucket": self._bucket,
+            "singleMax": self._single_max,
             "outputFile": order.executor_input["outputs"]["outputFile"],
             "inputs": inputs,
             "parameters": {
@@ -51,10 +55,24 @@ class SignedFiles:
         }
 
     def uploads(self, order: StepOrder, uris: Sequence[str]) -> dict[str, str]:
-        for uri in uris:
-            if not uri.startswith(f"{order.root}/") or "/../" in f"{uri}/":
-                raise Forbidden(f"{uri} does not lie below {order.root}, where this attempt may write")
-        return {uri: self._put(uri) for uri in uris}
+        return {uri: self._put(_own(order, uri)) for uri in uris}
+
+    async def parts(self, order: StepOrder, uri: str, size: int, upload: str, first: int) -> dict[str, Any]:
+        key, each = self._key(_own(order, uri)), max(PART_BYTES, -(-size // PARTS_MAX))
+        if not 1 <= first <= PARTS_MAX or size <= 0:
+            raise BadRequest(f"part {first} of {size} bytes: parts are numbered from 1 to {PARTS_MAX}")
+        upload = upload or await self._blobs.begin_parts(key)
+        last = min(first + PARTS_AT_ONCE, -(-size // each) + 1)
+        urls = [self._blobs.presign_part(key, upload, number) for number in range(first, last)]
+        return {"upload": upload, "bytes": each, "urls": urls}
+
+    async def whole(self, order: StepOrder, uri: str, upload: str, etags: Sequence[str]) -> None:
+        key = self._key(_own(order, uri))
+        try:
+            await self._blobs.end_parts(key, upload, etags)
+        except BlobError as error:
+            if await self._blobs.stat(key) is None:  # it was told before, and nobody heard the answer
+                raise BadRequest(f"{uri} was not made whole: {error}") from error
 
     async def environment(self, order: StepOrder, name: str, *, made: bool, stored: bool) -> dict[str, Any]:
         if not name.isalnum() or len(name) > 64:
@@ -99,3 +117,10 @@ class SignedFiles:
 
     def _key(self, uri: str) -> str:
         return uri.removeprefix(f"s3://{self._bucket}/")
+
+
+def _own(order: StepOrder, uri: str) -> str:
+    """The URI, if the attempt may write there."""
+    if not uri.startswith(f"{order.root}/") or "/../" in f"{uri}/":
+        raise Forbidden(f"{uri} does not lie below {order.root}, where this attempt may write")
+    return uri

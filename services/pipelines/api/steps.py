@@ -30,6 +30,23 @@ class Uploads(BaseModel):
     uris: list[str] = Field(max_length=10_000)
 
 
+class Parts(BaseModel):
+    """Of a large object: its next parts are wanted, from number `first` on."""
+
+    uri: str
+    size: int
+    upload: str = ""
+    first: int = 1
+
+
+class Whole(BaseModel):
+    """All parts of a large object have come; `etags` name them in order."""
+
+    uri: str
+    upload: str
+    etags: list[str] = Field(min_length=1, max_length=10_000)
+
+
 class Making(BaseModel):
     """`made`: the environment is there and wants a place in the bucket; `stored`: it lies there now."""
 
@@ -59,6 +76,16 @@ def router(desk: StepDesk, files: StepFiles, key: Key) -> APIRouter:
     @routes.post("/uploads", responses=RESPONSES)
     async def uploads(request: Request, namespace: str, uid: str, attempt: int, asked: Uploads) -> dict[str, Any]:
         return {"urls": files.uploads(await ordered(request, namespace, uid, attempt), asked.uris)}
+
+    @routes.post("/parts", responses=RESPONSES)
+    async def parts(request: Request, namespace: str, uid: str, attempt: int, asked: Parts) -> dict[str, Any]:
+        wanted = await ordered(request, namespace, uid, attempt)
+        return await files.parts(wanted, asked.uri, asked.size, asked.upload, asked.first)
+
+    @routes.post("/whole", responses=RESPONSES)
+    async def whole(request: Request, namespace: str, uid: str, attempt: int, told: Whole) -> dict[str, Any]:
+        await files.whole(await ordered(request, namespace, uid, attempt), told.uri, told.upload, told.etags)
+        return {}
 
     @routes.post("/environments/{name}", responses=RESPONSES)
     async def environment(

@@ -18,10 +18,12 @@ from .kept import Kept
 from .packages import key_of, missing
 from .places import Places, parent_of
 from .program import Program
-from .transfers import Damaged, digest_of, fetch, store
+from .transfers import Damaged, digest_of, fetch, store, store_large
 
 URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "ROOT", "CACHE"))
 OURS = ("MILLSTREAM_STEP_", "MILLSTREAM_WARM")
+SINGLE_MAX = 5 * 2**30
+"""What a bucket takes in one request, where the door does not say."""
 SIGNED_FOR_S = 3000.0
 """How long the URLs of an order are surely good."""
 GONE = (401, 410)
@@ -160,7 +162,11 @@ class Step:
         return {"name": "executor-logs", "uri": uri, "size": size, "files": 1, "digest": f"sha256:{digest}"}
 
     def _store(self, files: dict[str, str]) -> None:
-        uris = list(files)
+        most = self._order.get("singleMax") or SINGLE_MAX
+        large = [uri for uri, path in files.items() if os.path.getsize(path) > most]
+        for uri in large:
+            store_large(self._wire, self._door, uri, files[uri])
+        uris = [uri for uri in files if uri not in large]
         for first in range(0, len(uris), AT_ONCE):
             for uri, url in self._signed(uris[first : first + AT_ONCE]).items():
                 store(self._wire, url, files[uri])

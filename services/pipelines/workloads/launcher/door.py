@@ -32,11 +32,30 @@ class Silent(OSError):
     """Nobody answered for as long as was waited."""
 
 
+class Slice:
+    """A part of an open file, as a body that can be sent again."""
+
+    def __init__(self, file: Any, start: int, size: int) -> None:
+        self._file, self._start, self.size = file, start, size
+        self._left = size
+
+    def seek(self, place: int) -> None:
+        self._file.seek(self._start + place)
+        self._left = self.size - place
+
+    def read(self, count: int = -1) -> bytes:
+        data: bytes = self._file.read(self._left if count < 0 else min(count, self._left))
+        self._left -= len(data)
+        return data
+
+
 class Wire:
     """Requests to any host, each over a connection that is kept; tried again while a host is away."""
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         self._patience_s = patience_s
+        self.etag = ""
+        """Of the last answer."""
         self._open: dict[tuple[str, str], http.client.HTTPConnection] = {}
 
     def ask(
@@ -68,11 +87,13 @@ class Wire:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if hasattr(body, "seek"):
             body.seek(0)
-            headers = {**headers, "Content-Length": str(os.fstat(body.fileno()).st_size)}
+            size = body.size if isinstance(body, Slice) else os.fstat(body.fileno()).st_size
+            headers = {**headers, "Content-Length": str(size)}
         line.request(method, target, body=body, headers=headers)
         answer = line.getresponse()
         if answer.status >= 300:
             raise Refused(answer.status, answer.read().decode("utf-8", "replace"))
+        self.etag = answer.getheader("ETag") or ""
         if sink is None:
             return answer.read()
         sink.seek(0)

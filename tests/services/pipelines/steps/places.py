@@ -23,7 +23,7 @@ from libs.store import Store
 from libs.testing.bus_server import free_port
 from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.making import Making
-from services.pipelines.adapters.stepfiles import SignedFiles
+from services.pipelines.adapters.stepfiles import SINGLE_MAX, SignedFiles
 from services.pipelines.api.steps import router
 from services.pipelines.app import MIGRATIONS
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord, Values
@@ -120,7 +120,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(blobs: S3Blobs, folder: Path) -> AsyncIterator[Bench]:
+async def bench(blobs: S3Blobs, folder: Path, single_max: int = SINGLE_MAX) -> AsyncIterator[Bench]:
     desk, port = OneDesk(), free_port()
 
     async def key() -> bytes:
@@ -132,7 +132,8 @@ async def bench(blobs: S3Blobs, folder: Path) -> AsyncIterator[Bench]:
     store = await Store.open(
         f"sqlite:///{folder}/store.db", clock=SystemClock(), ids=SystemIds(), migrations=[MIGRATIONS]
     )
-    app.include_router(router(desk, SignedFiles(blobs, BUCKET, Making(store, blobs, SystemClock())), key))
+    files = SignedFiles(blobs, BUCKET, Making(store, blobs, SystemClock()), single_max)
+    app.include_router(router(desk, files, key))
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110

@@ -3,13 +3,20 @@
 import asyncio
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
+from libs.base.errors import Forbidden
+from libs.blobs import Endpoint, S3Blobs
 from libs.blobs.api import digest
+from services.pipelines.adapters import stepfiles
+from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.domain.engine.records import Artifact, Values
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.ir.model import ArtifactSpec, Interface, ParamSpec, ParamType
-from tests.services.pipelines.steps.places import BUCKET, Bench, moved, ordered
+from tests.services.pipelines.steps.places import BUCKET, Bench, bench, moved, ordered
 
 ROOT = f"s3://{BUCKET}/pipelines/team/r1/step/1"
 PYTHON = [sys.executable, "-c"]
@@ -70,6 +77,29 @@ async def test_a_folder_is_stored_file_by_file_and_has_one_digest(place: Bench) 
     assert one.digest == two.digest and one.digest.startswith("sha256-tree:")
     keys = [each.key for each in await place.blobs.list("pipelines/team/r1/step/2/m/")]
     assert [key.rpartition("/m/")[2] for key in keys] == ["1", "sub/2"]
+
+
+async def test_a_file_too_large_for_one_request_is_stored_in_parts(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stepfiles, "PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr(stepfiles, "PARTS_AT_ONCE", 2)
+    blobs = S3Blobs(endpoint, BUCKET)
+    program = "import sys; open(sys.argv[1], 'wb').write(bytes(range(256)) * 65536)"
+    async with bench(blobs, tmp_path, single_max=2**20) as place:
+        order = ordered([sys.executable, "-c", program, "{{$.outputs.artifacts['big'].path}}"], gives=gives("big"))
+        ended = await place.run(order)
+        assert isinstance(ended.outcome, Succeeded), ended.output
+        [made] = ended.outcome.outputs.artifacts["big"]
+        whole = bytes(range(256)) * 65536
+        assert await blobs.read("pipelines/team/r1/step/1/big") == whole
+        assert (made.size, made.digest) == (len(whole), f"sha256:{sha256(whole).hexdigest()}")
+        key, order_files = "pipelines/team/r1/step/1/big", SignedFiles(blobs, BUCKET, None, 2**20)  # type: ignore[arg-type]
+        told = await order_files.parts(order, f"s3://{BUCKET}/{key}", 16 * 2**20, "", 1)
+        assert (len(told["urls"]), told["bytes"]) == (2, 5 * 2**20)
+        with pytest.raises(Forbidden):
+            await order_files.parts(order, f"s3://{BUCKET}/pipelines/team/other/x", 16 * 2**20, "", 1)
+    blobs.close()
 
 
 async def test_what_kfps_executor_writes_keeps_types_metadata_and_a_path_of_its_own(place: Bench) -> None:
