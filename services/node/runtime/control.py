@@ -24,14 +24,23 @@ ROUNDS_MAX = 3
 CALM_LOOKS, LOOK_S = 3, 0.02
 
 
-def start_spawner(paths: HomePaths, options: Mapping[str, Any]) -> subprocess.Popen[bytes]:
-    """Starts it detached; one that finds another alive leaves by itself."""
+def start_spawner(
+    paths: HomePaths, options: Mapping[str, Any], command: Mapping[str, Any] | None
+) -> subprocess.Popen[bytes]:
+    """Starts it detached; one that finds another alive leaves by itself.
+
+    It is born with the `command` that brings this process back, so that the two never wait for each other.
+    """
     paths.make()
     environment = {"PATH": SYSTEM_PATH, "PYTHONPATH": str(ROOT), "HOME": str(paths.home)}
     argv = [sys.executable, "-S", "-m", "services.node.runtime.spawner", str(paths.home), json.dumps(dict(options))]
-    with (paths.logs / "spawner.log").open("ab") as log:
+    with (paths.logs / "spawner.log").open("ab") as log, open(os.memfd_create("node"), "w+b") as told:
+        if command is not None:
+            pid = os.getpid()
+            told.write(json.dumps({"pid": pid, "ticks": procfs.start_ticks(pid), "command": command}).encode())
+            told.seek(0)  # whole before the program begins: this process may end at any moment
         return subprocess.Popen(
-            argv, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+            argv, env=environment, stdin=told, stdout=log, stderr=log, start_new_session=True, cwd="/"
         )
 
 

@@ -115,7 +115,7 @@ class LocalRuntime:
             with contextlib.suppress(OSError):
                 return await Line.open(self.paths.socket, self._hear)
             if self._spawner is None or self._spawner.poll() is not None:
-                self._spawner = control.start_spawner(self.paths, self._config.spawner_options())
+                self._spawner = control.start_spawner(self.paths, self._config.spawner_options(), self._command())
             await asyncio.sleep(0.01)
 
     async def _keep_connected(self) -> None:

@@ -141,12 +141,13 @@ async def test_a_rolling_update_ends_well_although_the_node_and_the_spawner_are_
     for version in (2, 3, 4):
         await _replace(home, version)
         await asyncio.sleep(rng.uniform(0.0, 0.4))
-        victims = [json.loads((home / "run" / "node.json").read_text())["pid"]]
-        if version == 3:
-            victims = [pid for pid in procfs.all_pids() if _is_spawner(home, pid)]
+        node = json.loads((home / "run" / "node.json").read_text())["pid"]
+        victims = _spawners(home) if version == 3 else [node]
         assert victims
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
+        if version == 3:
+            await _another_spawner(home, node, victims)
     end = time.monotonic() + 60
     while not _rolled_out(await insist(home, "GET", "/apis/apps/v1/namespaces/default/deployments/web")):
         assert time.monotonic() < end, (home / "log").read_text()[-3000:]
@@ -161,9 +162,17 @@ async def test_a_rolling_update_ends_well_although_the_node_and_the_spawner_are_
         await asyncio.sleep(0.1)
 
 
-def _is_spawner(home, pid):
-    words = procfs.command_line(pid)
-    return b"services.node.runtime.spawner" in words and str(home).encode() in words
+def _spawners(home):
+    mine = {b"services.node.runtime.spawner", str(home).encode()}
+    return [pid for pid in procfs.all_pids() if mine <= {*procfs.command_line(pid)} and procfs.alive(pid)]
+
+
+async def _another_spawner(home, node, gone):
+    """It has begun, no more: a node that is killed before that dies together with its spawner, and nobody is left."""
+    end = time.monotonic() + 20
+    while not {*_spawners(home)} & {*procfs.children(node)} - {*gone}:
+        assert time.monotonic() < end, (home / "log").read_text()[-3000:]
+        await asyncio.sleep(0.005)
 
 
 def _rolled_out(deployment):

@@ -164,8 +164,7 @@ async def test_a_shutdown_ends_a_node_whose_spawner_was_killed(tmp_path: Path) -
     home = tmp_path / "home"
     node = _node(home)
     await _starts(home, 1)
-    spawner = next(pid for pid in _of_home(home) if b"runtime.spawner" in procfs._read(f"/proc/{pid}/cmdline"))
-    os.kill(spawner, signal.SIGKILL)
+    os.kill(_spawners(node.pid)[0], signal.SIGKILL)
     assert await asyncio.to_thread(stop_everything, home, 0.5)
     await asyncio.to_thread(node.wait)
     assert _of_home(home) == []
@@ -180,8 +179,7 @@ async def test_a_spawner_that_could_not_take_the_node_is_asked_again(tmp_path: P
         await _starts(home, 1)
         record.unlink()
         (record / "in the way").mkdir(parents=True)  # the spawner cannot write down who its node is
-        spawner = next(pid for pid in _of_home(home) if b"runtime.spawner" in procfs._read(f"/proc/{pid}/cmdline"))
-        os.kill(spawner, signal.SIGKILL)
+        os.kill(_spawners(node.pid)[0], signal.SIGKILL)
         async with asyncio.timeout(20):
             while "no spawner for" not in (tmp_path / "words").read_text():  # noqa: ASYNC110 (a file tells nobody)
                 await asyncio.sleep(0.02)
@@ -193,6 +191,31 @@ async def test_a_spawner_that_could_not_take_the_node_is_asked_again(tmp_path: P
     finally:
         assert await asyncio.to_thread(stop_everything, home, 0.5)
         await asyncio.to_thread(node.wait)
+
+
+async def test_a_new_spawner_brings_back_a_node_that_was_killed_before_it_could_say_a_word(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    node = _node(home)
+    try:
+        await _starts(home, 1)
+        [old] = _spawners(node.pid)
+        os.kill(old, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            while not (new := [pid for pid in _spawners(node.pid) if pid != old]):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        os.kill(new[0], signal.SIGSTOP)  # it is only just beginning
+        node.kill()
+        await asyncio.to_thread(node.wait)
+        os.kill(new[0], signal.SIGCONT)
+        await _starts(home, 2)
+    finally:
+        assert await asyncio.to_thread(stop_everything, home, 0.5)
+
+
+def _spawners(node: int) -> list[int]:
+    """Those that this node has begun; not what they have forked, which for a moment looks like them."""
+    mine = [pid for pid in procfs.children(node) if procfs.alive(pid)]
+    return [pid for pid in mine if b"services.node.runtime.spawner" in procfs.command_line(pid)]
 
 
 async def test_a_home_whose_node_and_spawner_died_together_is_put_to_rest(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""`... spawner HOME [OPTIONS-JSON]` becomes the spawner of a home; it must not assume to be the first."""
+"""`... spawner HOME [OPTIONS-JSON]` becomes the spawner of a home; it must not assume to be the first.
+
+On its standard input comes the node that starts it: `{"pid": ..., "ticks": ..., "command": ...}`, or nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ ALREADY_THERE = 3
 PYTHON_IDLE_S = 600.0
 
 
-def main(home: str, options: dict[str, Any]) -> int:
+def main(home: str, options: dict[str, Any], node: dict[str, Any] | None) -> int:
     paths = HomePaths(home)
     paths.make()
     lock = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -36,7 +39,7 @@ def main(home: str, options: dict[str, Any]) -> int:
         signal.signal(number, signal.SIG_IGN)  # only an order on the socket ends it
     linux.prctl(linux.PR_SET_CHILD_SUBREAPER, 1)
     strays.reap(paths)
-    supervisor, loop = _build(paths, options)
+    supervisor, loop = _build(paths, options, node)
     gc.collect()
     gc.freeze()
     loop.run()
@@ -45,7 +48,16 @@ def main(home: str, options: dict[str, Any]) -> int:
     return 0
 
 
-def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]:
+def _told() -> dict[str, Any] | None:
+    """What standard input says, which no program started later may read: a node's environment holds its secrets."""
+    text = sys.stdin.read()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return dict(json.loads(text)) if text else None
+
+
+def _build(paths: HomePaths, options: dict[str, Any], node: dict[str, Any] | None) -> tuple[Supervisor, Loop]:
     scratch = str(paths.run / "probe")
     mode = options.get("mode") or sandbox.probe(scratch) or "rewrite"
     confined = mode == "mount" and not options.get("mode") and sandbox.confines(scratch)
@@ -63,8 +75,10 @@ def _build(paths: HomePaths, options: dict[str, Any]) -> tuple[Supervisor, Loop]
     supervisor = Supervisor(loop, paths, zygotes, mode, "user" if confined else mode, server.say)
     supervisor.past = {(record["pod"], record["name"], record["attempt"]): record for record in past}
     server.supervisor = supervisor
+    if node is not None:
+        watch.expect(node["pid"], node["ticks"], node["command"])
     return supervisor, loop
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}))
+    sys.exit(main(sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}, _told()))

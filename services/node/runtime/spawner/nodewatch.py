@@ -17,7 +17,10 @@ STEADY_S = 10.0
 
 
 class NodeWatch:
-    """`connected` and `lost` are told by the server; `pause` ends the watch for good (a shutdown)."""
+    """`connected` and `lost` are told by the server; `pause` ends the watch for good (a shutdown).
+
+    `expect` is for the time before the node that started this spawner has connected: it may be gone by then.
+    """
 
     def __init__(self, loop: Loop, paths: HomePaths) -> None:
         self._loop, self._paths = loop, paths
@@ -28,6 +31,10 @@ class NodeWatch:
         self._paused = False
         self.pid = 0
         self._ticks: int | None = None
+
+    def expect(self, pid: int, ticks: int | None, command: dict[str, Any]) -> None:
+        self.pid, self._ticks, self._command = pid, ticks, command
+        self._look_later()
 
     def connected(self, pid: int, command: dict[str, Any] | None) -> None:
         self.pid, self._ticks = pid, procfs.start_ticks(pid)
