@@ -27,7 +27,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.timeout(300)
 def test_the_compiled_components_are_those_of_the_functions(told: dict[str, Any]) -> None:
     """Else: PYTHONPATH=sdk .venvs/components/bin/python -m millstream.components"""
-    assert told["compiled"] == [[], []]
+    assert told["compiled"] == [[], []] and told["page"]
 
 
 def test_tables_are_read_in_all_their_forms_and_written_back(told: dict[str, Any]) -> None:
@@ -86,6 +86,40 @@ def test_a_model_behind_a_transformer_takes_texts_and_gaps(told: dict[str, Any])
 
 def test_a_moved_column_is_found_and_chance_is_not(told: dict[str, Any]) -> None:
     assert told["drift"] == {"still": [False, []], "moved": [True, ["alcohol"]]}
+
+
+POOR = [
+    "the file is empty",
+    "it holds zero bytes",
+    "column 'a' is not UTF-8",
+    "more than one column is called 'a'",
+    "Expected 2 columns, got 3",
+    "read as gzip",
+    "read as Parquet",
+    "column 'price' is not in the table, which has: a, label",
+    "uri 'http://127.0.0.1:1/data.csv' cannot be read",
+    "scikit-learn has none of this name",
+    "it predicts nothing",
+    "parameters of sklearn.ensemble.RandomForestClassifier: ",
+    "candidate: estimatr means nothing here",
+    "give the transformer of tabular_features",
+    "column 'label' is empty in 1 of 2 rows",
+    "column 'label' is empty in 1 of 2 rows",
+    "objective 'reg:squarederror': it takes numbers, and column 'b' holds string",
+    "are wanted, not 'a'",
+    "schema.columns.a: words such as",
+    "schema.columns.a.min: 'x' is not compared with values of type double",
+    "there is no model",
+    "this is no scikit-learn model that can be read here",
+    "column 'price' is not in the table",
+    "positive 'yes': the classes are 0, 1",
+    "there is no transformer; tabular_features makes one",
+]
+
+
+def test_poor_data_and_what_is_not_there_are_told_in_words(told: dict[str, Any]) -> None:
+    pairs = zip(POOR, told["poor"], strict=True)
+    assert [(wanted, message) for wanted, message in pairs if wanted not in message] == []
 
 
 WHOAMI = """

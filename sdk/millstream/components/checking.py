@@ -114,7 +114,17 @@ def validate_table(
     import pyarrow.compute as pc
 
     rows, found = read_any(table.path), []
-    wanted = dict(schema.get("columns") or {})
+    wanted = schema.get("columns", {})
+    if not isinstance(wanted, dict) or set(schema) - {"columns", "others"}:
+        there = ", ".join(map(repr, schema)) or "nothing"
+        raise ValueError(f'schema: {{"columns": {{name: {{...}}}}}} and perhaps "others" are wanted, not {there}')
+    for name, rule in wanted.items():
+        if not isinstance(rule, dict):
+            raise ValueError(
+                f'schema.columns.{name}: words such as {{"type": "number", "min": 0}} are wanted, not {rule!r}'
+            )
+        if not isinstance(rule.get("values") or [], list):
+            raise ValueError(f"schema.columns.{name}.values: a list is wanted, not {rule['values']!r}")
     kinds = {"number": lambda t: pa.types.is_integer(t) or pa.types.is_floating(t), "integer": pa.types.is_integer}
     if rows.num_rows < at_least:
         found.append(f"there are {rows.num_rows} rows, at least {at_least} are wanted")
@@ -137,7 +147,11 @@ def validate_table(
             found.append(f"{name}: {share:.1%} are empty, at most {float(rule['nulls']):.1%} may be")
         for word, worse in (("min", pc.less), ("max", pc.greater)):
             if rule.get(word) is not None:
-                many = pc.sum(worse(column, pa.scalar(rule[word]))).as_py() or 0
+                try:
+                    many = pc.sum(worse(column, pa.scalar(rule[word]))).as_py() or 0
+                except (pa.ArrowInvalid, NotImplementedError, TypeError) as error:
+                    told = f"schema.columns.{name}.{word}: {rule[word]!r} is not compared with values of type {kind}"
+                    raise ValueError(told) from error
                 found += [f"{name}: {many} values lie beyond {word} {rule[word]}"] if many else []
         if rule.get("values") is not None:
             allowed = pa.array([str(one) for one in rule["values"]])
@@ -208,6 +222,10 @@ def drift_report(
         old, new = before[name].drop_null(), now[name].drop_null()
         if not len(old) or not len(new):
             return {"column": name, "psi": float("inf") if len(old) != len(new) else 0.0, "p": None}
+        kind, later = (str(one.schema.field(name).type) for one in (before, now))
+        texts = {kind, later} & {"string", "large_string"}
+        if texts and kind != later:
+            raise ValueError(f"column {name!r} was {kind} and is {later} now: what changed its type is no drift")
         kind = before.schema.field(name).type
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             a, b = (np.asarray(one.to_numpy(), dtype=float) for one in (old, new))

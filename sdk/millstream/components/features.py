@@ -40,6 +40,8 @@ def tabular_features(
 
     rows = read_any(train.path)
     names = columns_but(rows, target)
+    if not rows.num_rows or not names:
+        raise ValueError("the table has no rows" if names else f"the table has no column but {target!r}")
     kinds = [rows.schema.field(name).type for name in names]
     plain = [pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_boolean(t) for t in kinds]
     numbers = [at for at, is_number in enumerate(plain) if is_number]
@@ -81,7 +83,10 @@ def apply_features(table: Input[Dataset], transformer: Input[Model], features: O
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows, learnt = read_any(table.path), joblib.load(Path(transformer.path) / "transformer.joblib")
+    kept, rows = Path(transformer.path) / "transformer.joblib", read_any(table.path)
+    if not kept.exists():
+        raise FileNotFoundError(f"{kept}: there is no transformer; tabular_features makes one")
+    learnt = joblib.load(kept)
     columns_but(rows, *transformer.metadata["features"])  # says which are missing
     made = learnt.transform(matrix_of(rows, list(transformer.metadata["features"])))
     shown = transformer.metadata["made"]

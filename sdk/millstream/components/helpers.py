@@ -12,29 +12,48 @@ def read_any(path: str, kind: str = "auto") -> Any:
     import io
     from pathlib import Path
 
+    import pyarrow as pa
     import pyarrow.csv as csv
     import pyarrow.json as json_lines
     import pyarrow.parquet as parquet
 
     if kind not in ("auto", "parquet", "csv", "tsv", "json"):
         raise ValueError(f"format {kind!r}: say auto, parquet, csv, tsv or json")
-    file = Path(path)
+    file, read_as = Path(path), "Parquet"
     if not file.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
-    if file.is_dir():
-        return parquet.read_table(path)
-    with file.open("rb") as raw:
-        start = raw.read(4096)
-    if kind == "parquet" or (kind == "auto" and start[:4] == b"PAR1"):
-        return parquet.read_table(path)
-    packed = start[:2] == b"\x1f\x8b"
-    data = gzip.decompress(file.read_bytes()) if packed else file.read_bytes()
-    text = data[:4096].decode("utf-8", "replace").lstrip("\ufeff \n")
-    if kind == "json" or (kind == "auto" and text.startswith("{")):
-        return json_lines.read_json(io.BytesIO(data))
-    first = text.split("\n", 1)[0]
-    tabs = kind == "tsv" or (kind == "auto" and first.count("\t") > first.count(","))
-    return csv.read_csv(io.BytesIO(data), parse_options=csv.ParseOptions(delimiter="\t" if tabs else ","))
+    try:
+        if file.is_dir():
+            return parquet.read_table(path)
+        with file.open("rb") as raw:
+            start = raw.read(4096)
+        if kind == "parquet" or (kind == "auto" and start[:4] == b"PAR1"):
+            return parquet.read_table(path)
+        read_as = "gzip"
+        data = gzip.decompress(file.read_bytes()) if start[:2] == b"\x1f\x8b" else file.read_bytes()
+        text = data[:4096].decode("utf-8", "replace").lstrip("\ufeff \n")
+        if kind == "json" or (kind == "auto" and text.startswith("{")):
+            read_as = "JSON lines"
+            return json_lines.read_json(io.BytesIO(data))
+        first = text.split("\n", 1)[0]
+        tabs = kind == "tsv" or (kind == "auto" and first.count("\t") > first.count(","))
+        read_as = "TSV" if tabs else "CSV"
+        if not data.strip():
+            raise ValueError("the file is empty")
+        if b"\0" in data[:4096]:
+            raise ValueError("it holds zero bytes, as no text does")
+        found = csv.read_csv(io.BytesIO(data), parse_options=csv.ParseOptions(delimiter="\t" if tabs else ","))
+    except (ValueError, OSError, EOFError) as error:
+        told = f"read as {read_as}" + (" (say the format where that is wrong)" if kind == "auto" else "")
+        raise ValueError(f"{path}: this table cannot be read: {error}; {told}") from error
+    names = found.column_names
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"{path}: more than one column is called {', '.join(map(repr, twice))}: give each its own name"
+        )
+    if strange := [name for name in names if pa.types.is_binary(found.schema.field(name).type)]:
+        raise ValueError(f"{path}: column {strange[0]!r} is not UTF-8: save the file in that encoding")
+    return found
 
 
 def columns_but(table: Any, *left_out: str) -> list[str]:
@@ -43,6 +62,18 @@ def columns_but(table: Any, *left_out: str) -> list[str]:
         if name and name not in table.column_names:
             raise ValueError(f"column {name!r} is not in the table, which has: {', '.join(table.column_names)}")
     return [name for name in table.column_names if name not in left_out]
+
+
+def answers_of(table: Any, target: str) -> list[Any]:
+    """The values of the column to predict; raises ValueError where it, a row or one of them is missing."""
+    if target not in table.column_names:
+        raise ValueError(f"column {target!r} is not in the table, which has: {', '.join(table.column_names)}")
+    if not table.num_rows:
+        raise ValueError("the table has no rows")
+    if gaps := table[target].null_count:
+        told = f"column {target!r} is empty in {gaps} of {table.num_rows} rows"
+        raise ValueError(f"{told}: leave those out, since nobody knows their answer")
+    return list(table[target].to_pylist())
 
 
 def matrix_of(table: Any, names: list[str]) -> Any:
@@ -74,7 +105,10 @@ def load_any(path: str, kind: str) -> Any:
     if kind == "sklearn":
         import joblib
 
-        estimator = joblib.load(files[0])
+        try:
+            estimator = joblib.load(files[0])
+        except Exception as error:  # a pickle may raise anything
+            raise ValueError(f"{files[0]}: this is no scikit-learn model that can be read here: {error}") from error
         odds = getattr(estimator, "predict_proba", None)
         return lambda rows: (estimator.predict(rows), odds(rows) if odds else None)
     if kind == "xgboost":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import ClassificationMetrics, Dataset, Input, Metrics, Model, Output
 
-from millstream.components.helpers import columns_but, load_any, matrix_of, predict_with, read_any
+from millstream.components.helpers import answers_of, columns_but, load_any, matrix_of, predict_with, read_any
 from millstream.components.packages import ANY_MODEL, IMAGE
 
 
@@ -18,7 +18,7 @@ def class_of(value, classes: list) -> str:
 USING = [read_any, columns_but, matrix_of, load_any, predict_with]
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=ANY_MODEL, additional_funcs=[*USING, class_of])
+@dsl.component(base_image=IMAGE, packages_to_install=ANY_MODEL, additional_funcs=[*USING, answers_of, class_of])
 def evaluate(
     model: Input[Model],
     test: Input[Dataset],
@@ -44,10 +44,12 @@ def evaluate(
     from sklearn import metrics as judge
 
     rows = read_any(test.path)
-    right = np.asarray(rows[target].to_pylist())
+    right = np.asarray(answers_of(rows, target))
     told, odds = predict_with(model, rows, target)
     classes = list(model.metadata.get("classes") or [])
     if not classes:
+        if right.dtype.kind not in "iufb":
+            raise ValueError(f"column {target!r} holds texts, and this model predicts numbers")
         told = np.asarray(told, dtype=float)
         found = {
             "r2": judge.r2_score(right, told),
@@ -62,6 +64,8 @@ def evaluate(
         matrix = judge.confusion_matrix(a, b, labels=words)
         confusion.log_confusion_matrix(words, matrix.tolist())
         if odds is not None and len(words) == 2:
+            if positive and positive not in words:
+                raise ValueError(f"positive {positive!r}: the classes are {', '.join(words)}")
             at = words.index(positive) if positive else 1
             truth = np.asarray(a) == words[at]
             fpr, tpr, thresholds = judge.roc_curve(truth, odds[:, at])

@@ -31,7 +31,7 @@ def sample_data(table: Output[Dataset], name: str = "digits"):
     table.metadata.update(format="parquet", rows=rows.num_rows, columns=rows.num_columns, source=f"scikit-learn {name}")
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[read_any])
+@dsl.component(base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[read_any, columns_but])
 def read_table(table: Output[Dataset], uri: str, format: str = "auto", columns: list = []):
     """Reads Parquet, CSV, TSV or JSON lines (gzipped or not) from a URL, a mounted path or S3.
 
@@ -56,8 +56,11 @@ def read_table(table: Output[Dataset], uri: str, format: str = "auto", columns: 
     with tempfile.TemporaryDirectory() as folder:
         local = Path(folder) / "data"
         if where.scheme in ("http", "https"):
-            with urllib.request.urlopen(uri, timeout=60) as answer, local.open("wb") as file:
-                shutil.copyfileobj(answer, file)
+            try:
+                with urllib.request.urlopen(uri, timeout=60) as answer, local.open("wb") as file:
+                    shutil.copyfileobj(answer, file)
+            except OSError as error:
+                raise RuntimeError(f"uri {uri!r} cannot be read: {error}") from error
         elif where.scheme == "s3":
             from pyarrow import fs
 
@@ -71,6 +74,7 @@ def read_table(table: Output[Dataset], uri: str, format: str = "auto", columns: 
         else:
             raise ValueError(f"uri {uri!r} must begin with http://, https://, s3:// or file://")
         rows = read_any(str(local), format)
+    columns_but(rows, *columns)
     rows = rows.select(list(columns)) if columns else rows
     pq.write_table(rows, table.path)
     table.metadata.update(format="parquet", rows=rows.num_rows, columns=rows.num_columns, source=uri)

@@ -3,11 +3,13 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
-from millstream.components.helpers import ask, columns_but, matrix_of, my_namespace, read_any
+from millstream.components.helpers import answers_of, ask, columns_but, matrix_of, my_namespace, read_any
 from millstream.components.packages import ARROW, IMAGE, SKLEARN, XGBOOST
 
+USING = [read_any, columns_but, answers_of, matrix_of]
 
-@dsl.component(base_image=IMAGE, packages_to_install=SKLEARN, additional_funcs=[read_any, columns_but, matrix_of])
+
+@dsl.component(base_image=IMAGE, packages_to_install=SKLEARN, additional_funcs=USING)
 def train_sklearn(
     train: Input[Dataset],
     model: Output[Model],
@@ -45,13 +47,23 @@ def train_sklearn(
     from sklearn.pipeline import Pipeline
     from sklearn.utils._param_validation import InvalidParameterError
 
+    if unknown := set(candidate) - {"estimator", "parameters"}:
+        raise ValueError(f"candidate: {', '.join(sorted(unknown))} means nothing here: write estimator and parameters")
     estimator = str(candidate.get("estimator") or estimator)
     parameters = dict(candidate.get("parameters") or parameters)
     package, _, name = estimator.rpartition(".")
     if not package.startswith("sklearn."):
         raise ValueError(f"estimator {estimator!r}: it must be a dotted name below sklearn.")
-    kind = getattr(importlib.import_module(package), name)
-    made = kind(**parameters)
+    try:
+        kind = getattr(importlib.import_module(package), name)
+    except (ImportError, AttributeError):
+        raise ValueError(f"estimator {estimator!r}: scikit-learn has none of this name") from None
+    if not hasattr(kind, "predict"):
+        raise ValueError(f"estimator {estimator!r}: it predicts nothing")
+    try:
+        made = kind(**parameters)
+    except TypeError as error:
+        raise ValueError(f"parameters of {estimator}: {error}") from None
     for word, value in parameters.items():
         # KFP carries dictionaries as JSON whose numbers are all floats: 2000.0 stays one only where it may be one.
         if isinstance(value, float) and value.is_integer():
@@ -63,9 +75,16 @@ def train_sklearn(
         made.set_params(random_state=seed)
     rows = read_any(train.path)
     names = columns_but(rows, target)
-    x, y = matrix_of(rows, names), np.asarray(rows[target].to_pylist())
+    x, y = matrix_of(rows, names), np.asarray(answers_of(rows, target))
+    if not names:
+        raise ValueError(f"the table has no column but {target!r}")
+    if x.dtype == object and transformer is None:
+        raise ValueError("features must be numbers: give the transformer of tabular_features, which knows texts")
     if transformer is not None:
-        learnt = joblib.load(Path(transformer.path) / "transformer.joblib")
+        kept = Path(transformer.path) / "transformer.joblib"
+        if not kept.exists():
+            raise FileNotFoundError(f"{kept}: there is no transformer; tabular_features makes one")
+        learnt = joblib.load(kept)
         made = Pipeline([("features", learnt), ("model", made)])
     # A clone forgets what was learnt, so that no fold has seen the rows that it is judged by.
     score = float(np.mean(cross_val_score(clone(made), x, y, cv=folds))) if folds >= 2 else None
@@ -80,7 +99,7 @@ def train_sklearn(
     return score
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=XGBOOST, additional_funcs=[read_any, columns_but, matrix_of])
+@dsl.component(base_image=IMAGE, packages_to_install=XGBOOST, additional_funcs=USING)
 def train_xgboost(
     train: Input[Dataset],
     model: Output[Model],
@@ -115,11 +134,13 @@ def train_xgboost(
     x, kind = matrix_of(rows, names), rows.schema.field(target).type
     if x.dtype == object:
         raise ValueError("features must be numbers: make them with tabular_features first")
-    values = rows[target].to_pylist()
+    values = answers_of(rows, target)
     distinct = sorted(set(values))
     number = pa.types.is_floating(kind) or (pa.types.is_integer(kind) and len(distinct) > 50)
     wanted = str(parameters.get("objective") or "")
     classes = [] if wanted.startswith(("reg:", "count:", "rank:", "survival:")) or (number and not wanted) else distinct
+    if not classes and not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise ValueError(f"objective {wanted!r}: it takes numbers, and column {target!r} holds {kind}")
     place = {value: at for at, value in enumerate(classes)}
     y = np.asarray([place[value] for value in values] if classes else values, dtype=float)
     usual = {"objective": "reg:squarederror"}

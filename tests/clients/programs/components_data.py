@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Metrics, Model
 from millstream import components as library
-from millstream.components.__main__ import COMPILED, write
+from millstream.components.__main__ import COMPILED, PAGE, page, write
 
 given = json.loads(sys.argv[1])
 FOLDER = Path(given["folder"])
@@ -193,7 +193,58 @@ with tempfile.TemporaryDirectory() as compiled:
     kept = {file.name: file.read_text() for file in COMPILED.glob("*.yaml")}
     stale = [name for name in kept if (Path(compiled) / name).read_text() != kept[name]]
     missing = sorted({file.name for file in Path(compiled).iterdir()} ^ set(kept))
+
+
+def poor():
+    """What whoever gives poor data, or asks for what is not there, is told."""
+    good, label = table({"a": [1.0, 2.0, 3.0, 4.0], "label": [0, 1, 0, 1]}), {"target": "label"}
+    texts, gap = table({"b": ["x", "y"], "label": [0, 1]}), table({"a": [1.0, 2.0], "label": [None, 1]})
+    forest, model, nobody = "sklearn.ensemble.RandomForestClassifier", new(Model, "model"), Model(uri="/nowhere")
+    call("train_sklearn", train=good, model=model, estimator=forest, **label)
+
+    def written(data):
+        made = new(Dataset, "raw")
+        Path(made.path).write_bytes(data)
+        return problem("convert_table", source=made, table=new(Dataset, "out"))
+
+    def trained(kind="sklearn", rows=good, **more):
+        return problem(f"train_{kind}", train=rows, model=new(Model, "model"), **{**label, **more})
+
+    def checked(schema):
+        return problem("validate_table", table=good, report=new(HTML, "report"), schema=schema)
+
+    def judged(by, rows, **more):
+        metrics, confusion = new(Metrics, "metrics"), new(ClassificationMetrics, "confusion")
+        return problem("evaluate", model=by, test=rows, metrics=metrics, confusion=confusion, **{**label, **more})
+
+    return [
+        *(written(data) for data in (b"", b"\0\1\2", "a\nf\xfcr\n".encode("latin-1"), b"a,a\n1,2\n", b"a,b\n1,2,3\n")),
+        written(b"\x1f\x8bno gzip at all"),
+        written(Path(good.path).read_bytes()[:99]),
+        problem("read_table", table=new(Dataset, "out"), uri=f"file://{good.path}", columns=["price"]),
+        problem("read_table", table=new(Dataset, "out"), uri="http://127.0.0.1:1/data.csv"),
+        trained(estimator="sklearn.linear_model.Nobody"),
+        trained(estimator="sklearn.preprocessing.StandardScaler"),
+        trained(parameters={"trees": 3}),
+        trained(candidate={"estimatr": forest}),
+        trained(rows=texts),
+        trained(rows=gap),
+        trained("xgboost", rows=gap),
+        trained("xgboost", rows=texts, target="b", parameters={"objective": "reg:squarederror"}),
+        checked({"a": {"min": 1}}),
+        checked({"columns": {"a": "double"}}),
+        checked({"columns": {"a": {"min": "x"}}}),
+        judged(nobody, good),
+        judged(Model(uri=good.uri), good),
+        judged(model, good, target="price"),
+        judged(model, good, positive="yes"),
+        problem("apply_features", table=good, transformer=nobody, features=new(Dataset, "out")),
+    ]
+
+
 result = {
+    "page": page() == PAGE.read_text(),
+    "poor": poor(),
     "compiled": [stale, missing],
     "loaded": type(dsl).__name__ == "module" and len(kept),
     "reading": reading(),
