@@ -99,7 +99,7 @@ def router(desk: StepDesk, files: StepFiles, key: Key) -> APIRouter:
         await entered(request, namespace, uid, attempt)
         try:
             read = StepResult.from_json(told)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadRequest(f"this is no result of a step: {error!r}") from None
         return {"accepted": await desk.finish(uid, attempt, read)}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,6 +25,7 @@ URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "R
 OURS = ("MILLSTREAM_STEP_", "MILLSTREAM_WARM")
 SINGLE_MAX = 5 * 2**30
 """What a bucket takes in one request, where the door does not say."""
+LAST_WORDS_S = 5.0
 SIGNED_FOR_S = 3000.0
 """How long the URLs of an order are surely good."""
 GONE = (401, 410)
@@ -71,6 +73,7 @@ class Step:
             code, stopped = self._execute()
             if stopped and code != 0:
                 say("stopped by a signal: nothing is reported, so that the attempt does not count")
+                self._leave_log()
                 return 128 + signal.SIGTERM
             error = self._why(code)
             if code == 0:
@@ -95,6 +98,8 @@ class Step:
     def _execute(self) -> tuple[int, bool]:
         """The exit code, and whether a signal to the launcher ended it."""
         command = parted([self._places.word(word) for word in self._order["command"]])
+        if not command.rest:
+            raise Unreadable("the component names no command, and what its image would run is not known: name one")
         layer = self._environment_for(command)
         variables = layer.variables(self._environment) if layer else self._environment
         program = Program(self._kept)
@@ -136,6 +141,15 @@ class Step:
             answer, code, log = Answer(), code or 1, None
             error = error or f"what the step wrote could not be stored: {problem}"
             say(error)
+        try:
+            self._tell(answer, code, error, log)
+        except Refused as problem:
+            code, error = code or 1, f"what the step gave was not taken: {problem}"
+            say(error)
+            self._tell(Answer(), code, error, log)
+        return code
+
+    def _tell(self, answer: Answer, code: int, error: str, log: dict[str, Any] | None) -> None:
         message = {
             **answer.message,
             "succeeded": code == 0,
@@ -147,7 +161,12 @@ class Step:
         }
         if not self._door.tell("result", message)["accepted"]:
             say("another attempt counts by now: this one's result changes nothing")
-        return code
+
+    def _leave_log(self) -> None:
+        """What a stopped step had printed lies where it would have been; the pod's last seconds are enough for that."""
+        with suppress(OSError, Refused):
+            if self._kept.close() and time.monotonic() - self._taken < SIGNED_FOR_S:
+                store(Wire(LAST_WORDS_S), self._order["log"]["url"], self._kept.path)
 
     def _log(self) -> dict[str, Any] | None:
         """What is told of the kept output; None where nothing was printed, or the step has removed it."""

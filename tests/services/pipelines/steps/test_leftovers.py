@@ -18,6 +18,10 @@ LEFT = {
     "names of two lines": ("os.makedirs(m); open(m + '/a\\nb', 'w').close()", "rename it"),
     "too many files": ("os.makedirs(m); [os.link(out, f'{m}/{n}') for n in range(10_001)]", "pack them into one"),
     "an output file of lists": ("open(out, 'w').write('[' * 100_000)", "is not JSON"),
+    "metadata that is no object": (
+        """open(out, 'w').write('{"artifacts": {"m": {"artifacts": [{"metadata": "words"}]}}}')""",
+        "what the step gave was not taken",
+    ),
     "an output file of other types": ("open(out, 'w').write('{\"artifacts\": [1]}')", "has no attribute"),
 }
 
@@ -54,3 +58,8 @@ async def test_an_input_of_more_files_than_are_handed_out_fails_instead_of_missi
     ended = await place.run(ordered(["true"], Values({}, {"tree": (tree,)})))
     assert isinstance(ended.outcome, Failed), ended.output
     assert "has more than 2 files" in ended.outcome.error.message
+
+
+async def test_a_component_without_a_command_is_told_that_it_needs_one(place: Bench) -> None:
+    ended = await place.run(ordered([]))
+    assert isinstance(ended.outcome, Failed) and "names no command" in ended.outcome.error.message
