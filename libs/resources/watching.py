@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -75,14 +75,18 @@ class Happening:
 
 @dataclass(eq=False)
 class Watcher:
-    """What waits for one watch. `lagging` means that it was too slow and lost changes: it must start again."""
+    """What waits for one watch. `lagging` means that it was too slow and lost changes: it must start again. It is left
+    asleep over changes that it does not `want`; until it says which, it gets all."""
 
+    want: Callable[[Shared], bool] | None = None
     waiting: deque[Shared] = field(default_factory=deque)
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     lagging: bool = False
     over: bool = False
 
     def put(self, shared: Shared) -> None:
+        if self.want is not None and not self.want(shared):
+            return
         if len(self.waiting) >= _WAITING_MAX:
             self.lagging = True
             self.waiting.clear()
@@ -179,6 +183,7 @@ async def watch(
         hub.leave(kind.resource, watcher)
         raise
     view = _View(kind, namespace if kind.namespaced else None, selectors, position)
+    watcher.want = view.concerns
     return _stream(hub, watcher, view, begin, bookmarks, timeout)
 
 
@@ -242,10 +247,16 @@ class _View:
         if change.seq <= self.position:
             return None
         self.position = change.seq
-        if self.namespace and change.namespace != self.namespace:
-            return None
-        type = change.op if not self.selectors else self._selected(shared)
+        type = self._type(shared)
         return Happening(type, shared=shared) if type else None
+
+    def concerns(self, shared: Shared) -> bool:
+        return self._type(shared) is not None
+
+    def _type(self, shared: Shared) -> str | None:
+        if self.namespace and shared.change.namespace != self.namespace:
+            return None
+        return shared.change.op if not self.selectors else self._selected(shared)
 
     def _selected(self, shared: Shared) -> str | None:
         """An object that begins to match is ADDED, one that ceases to is DELETED."""

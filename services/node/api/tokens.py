@@ -12,6 +12,10 @@ from libs.service.identity import User, make_keys
 Object = dict[str, Any]
 AUDIENCE = "https://kubernetes.default.svc"
 POD_TOKEN_S = 365 * 24 * 3600
+MADE_MAX = 4096
+"""Pods whose token is remembered; an older one gets another when its files are put again."""
+READ_MAX = 256
+"""Tokens that are remembered: those of the platform's services, which ask all the time."""
 
 
 class AccountTokens:
@@ -25,6 +29,7 @@ class AccountTokens:
         self._private: Any = load_pem_private_key(private.encode(), password=None)
         self._public: Any = load_pem_public_key(public.encode())
         self._made: dict[str, str] = {}
+        self._read: dict[str, Object] = {}
 
     def sign(
         self, account: Object, seconds: int, *, pod: Object | None = None, audiences: list[str] | None = None
@@ -44,7 +49,10 @@ class AccountTokens:
         return jwt.encode(claims, self._private, algorithm="EdDSA")
 
     def read(self, token: str) -> Object:
-        """The claims of a token of ours; raises Unauthorized for any other."""
+        """The claims of a token of ours; raises Unauthorized for any other. One that was good is, until it ends."""
+        known = self._read.get(token)
+        if known is not None and known["exp"] > self._clock.now().timestamp():
+            return known
         import jwt
 
         try:
@@ -53,12 +61,17 @@ class AccountTokens:
             )
         except jwt.PyJWTError as error:
             raise Unauthorized(f"the bearer token is not one of this node's: {error}") from error
+        if len(self._read) >= READ_MAX:
+            self._read.clear()
+        self._read[token] = claims
         return claims
 
     def pod_files(self, pod: Object, account: Object) -> dict[str, bytes]:
         """What lies at /var/run/secrets/kubernetes.io/serviceaccount."""
         uid, namespace = pod["metadata"]["uid"], pod["metadata"]["namespace"]
         token = self._made.get(uid) or self.sign(account, POD_TOKEN_S, pod=pod)
+        if uid not in self._made and len(self._made) >= MADE_MAX:
+            del self._made[next(iter(self._made))]
         self._made[uid] = token
         return {
             "token": token.encode(),

@@ -7,12 +7,14 @@ folders, so a job finds on a laptop what it finds there. Other names promise not
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -44,10 +46,26 @@ class Recipe:
 def recipe_of(image: str, folder: Path = RECIPES) -> Recipe | None:
     """The recipe for an image, None for a name that promises nothing."""
     name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
-    for file in sorted(folder.glob(f"*/{NAMES}")):
-        if any(fnmatch(name, f"{pattern}{end}") for pattern in file.read_text().split() for end in ("", ":*")):
+    for file, patterns in _patterns(folder, _changed(folder)):
+        if any(fnmatch(name, f"{pattern}{end}") for pattern in patterns for end in ("", ":*")):
             return _recipe(file.parent, installed())
     return None
+
+
+def _changed(folder: Path) -> tuple[tuple[str, int], ...]:
+    """What names images, with the time of its last change: every start of a container asks, nobody wants it read."""
+    found = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                found.append((entry.name, os.stat(f"{entry.path}/{NAMES}").st_mtime_ns))
+    return tuple(sorted(found))
+
+
+@lru_cache(maxsize=8)
+def _patterns(folder: Path, changed: tuple[tuple[str, int], ...]) -> tuple[tuple[Path, tuple[str, ...]], ...]:
+    files = [folder / name / NAMES for name, _ in changed]
+    return tuple((file, tuple(file.read_text().split())) for file in files)
 
 
 def _recipe(folder: Path, here: Mapping[str, str]) -> Recipe:

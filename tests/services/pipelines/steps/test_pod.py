@@ -1,10 +1,14 @@
 """A step's pod: what the platform document of a compiled pipeline becomes, and names that clusters take."""
 
 import re
+import subprocess
+import sys
+import zipfile
 from dataclasses import replace
 
 import pytest
 
+from services.pipelines.adapters.launcher import COMPILED, launcher
 from services.pipelines.domain.engine.records import Values
 from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
@@ -131,3 +135,18 @@ def test_every_name_has_a_place_of_its_own_in_the_bucket_and_no_place_is_too_lon
     for root in roots:
         segment = root.split("/")[4]
         assert re.fullmatch(r"[A-Za-z0-9._-]{1,230}", segment) and segment.strip(".")
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["this interpreter", "one of another version"])
+def test_the_launcher_begins_compiled_where_that_can_be_and_from_its_source_anywhere_else(tmp_path, other) -> None:
+    packed = tmp_path / "launcher.pyz"
+    packed.write_bytes(launcher())
+    if other:
+        with zipfile.ZipFile(packed) as whole, zipfile.ZipFile(tmp_path / "other.pyz", "w") as made:
+            for each in (each for each in whole.namelist() if not each.endswith(".pyc")):
+                made.writestr(each, b"another" if each == COMPILED else whole.read(each))
+        packed = tmp_path / "other.pyz"
+    done = subprocess.run([sys.executable, "-v", packed], capture_output=True, text=True, env={"PATH": "/bin"})
+    assert "KeyError: 'MILLSTREAM_STEP_URL'" in done.stderr  # it is there, and asks for its first variable
+    (told,) = [line for line in done.stderr.splitlines() if line.startswith("import 'millstream_launcher.door'")]
+    assert ("Compiled" in told) != other
