@@ -249,7 +249,8 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     more.append(downloads.router(artifacts))
     more.append(sharing.router(SharedResults(desks, shared)))
     more.append(gates.router(Gates(desks, parts.desk)))
-    return [rest(desks, artifacts), *more, steps.router(parts.desk, parts.files, parts.key.get)]
+    # The steps' door first: it is asked twice for every step, and routes are tried in this order.
+    return [steps.router(parts.desk, parts.files, parts.key.get), rest(desks, artifacts), *more]
 
 
 def means(ports: Ports) -> Means:

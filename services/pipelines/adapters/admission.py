@@ -231,6 +231,10 @@ class Seats:
             self._of_task.pop(seat.task, None)
         await uow.later(DROP, seat.uid)
 
+    def has(self, task: str) -> bool:
+        """Whether the task holds quota, or asks for it."""
+        return task in self._of_task
+
     def _keep(self, seat: Seat) -> None:
         self._all[seat.uid] = seat
         self._of_task.setdefault(seat.task, {})[seat.uid] = None

@@ -30,7 +30,7 @@ from services.pipelines.domain.ended import Ended, vanished
 from services.pipelines.domain.engine.records import Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.steps.results import LOG, log_of, outcome
-from services.pipelines.domain.steps.values import StepResult
+from services.pipelines.domain.steps.values import StepOrder, StepResult
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +96,28 @@ class Conductor:
 
     def hear(self, told: Told) -> None:
         """Takes note; what is urgent is looked at right away."""
+        if not self._is_news(told):
+            return
         self._told.append(told)
         if told.result is None and told.ended is None:
             self._lazy_at = self._lazy_at or self._clock.monotonic() + LAZY_S
         else:
             self._bell.set()
+
+    def _is_news(self, told: Told) -> bool:
+        """A pod's end is none once its result is committed: every step would cost transactions that change nothing."""
+        if told.result is not None or self.seats.has(told.uid):
+            return True
+        live, path = self._where(told.uid)
+        return live is not None and live.machine.expects(path, told.attempt)
+
+    def order_of(self, uid: str, attempt: int) -> StepOrder | None:
+        """What an attempt that counts is to do; None where the store has to say."""
+        live, path = self._where(uid)
+        record = live.stored.get(path) if live is not None else None
+        if live is None or record is None or not record.active or record.attempt != attempt:
+            return None
+        return live.order(record)
 
     def ring(self) -> None:
         """A wish was left."""
