@@ -14,6 +14,7 @@ from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import Kind, TaskRecord
 from services.pipelines.domain.runs import Artifact, Run
 from services.pipelines.domain.steps.naming import pod_name
+from services.pipelines.domain.steps.places import attempt_root
 from services.pipelines.domain.steps.results import LOG
 from services.pipelines.handlers.desk import Means, Object, there
 from services.pipelines.handlers.lineages import Lineages
@@ -128,7 +129,9 @@ class Artifacts:
         async with self.means.look() as needs:
             uid = task.cached_from or task.uid
             kept, _, _ = await needs.artifacts.list(_logs_of(uid), namespace=run.namespace)
-        data = await self.stored.read(run.namespace, kept[0].uri, LOG_MAX) if kept else None
+        # What was stopped has told nothing, but left what it had printed where it would have been.
+        uri = kept[0].uri if kept else f"{attempt_root(run.root, task.path, task.attempt)}/{LOG}"
+        data = await self.stored.read(run.namespace, uri, LOG_MAX)
         return str(there(data, "output of the task", task_id).decode(errors="replace"))
 
     async def lineage(self, user: Any, id: str, direction: str) -> Object:

@@ -150,6 +150,15 @@ async def test_what_a_step_printed_is_found_by_its_task_also_when_it_came_from_t
         await desk.log(None, run.id, "gone")
 
 
+async def test_what_a_stopped_step_had_printed_is_found_though_no_result_told_of_it(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    run = await running.over(await running.submit(compiled()))
+    async with running.ports.store.write() as uow:
+        await uow.later("DELETE FROM pipeline_artifacts")
+    make = (await running.tasks(run))["root/make"]
+    assert await desk.log(None, run.id, make.uid) == "hello\n"
+
+
 async def test_nobody_sees_what_another_namespace_made(here: tuple[Rig, Artifacts]):
     running, desk = here
     run = await running.over(await running.submit(compiled()))

@@ -168,13 +168,14 @@ async def test_a_result_is_brought_until_the_service_has_taken_it(place: Bench) 
     assert (ended.code, len(place.desk.results)) == (0, 1)
 
 
-async def test_a_stopped_pod_ends_its_program_and_reports_nothing(place: Bench) -> None:
+async def test_a_stopped_pod_ends_its_program_and_reports_nothing_but_leaves_what_it_printed(place: Bench) -> None:
     process = await place.begin(ordered([*PYTHON, "import time; print('up', flush=True); time.sleep(60)"]))
     assert process.stdout is not None
     assert await process.stdout.readline() == b"up\n"
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 10) == 143
     assert place.desk.results == []
+    assert await place.blobs.read("pipelines/team/r1/step/1/executor-logs") == b"up\n"
 
 
 async def test_a_function_of_kfp_runs_in_a_fork_and_says_the_same_as_in_an_interpreter_of_its_own(place: Bench) -> None:
