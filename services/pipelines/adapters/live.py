@@ -76,6 +76,20 @@ class LiveRun:
             return dag.tasks[record.name]
         return self.task(parent, changed)
 
+    def cacheable(self, record: TaskRecord, changed: Mapping[str, TaskRecord]) -> Task | None:
+        """The task that the record is of, if its outputs may be kept and given out again: neither it nor a pipeline
+        that it is a part of says no."""
+        found = self.task(record, changed)
+        above = record
+        while found is not None and found.caching.enabled:
+            around = changed.get(above.parent) or self.stored.get(above.parent)
+            if around is None:
+                return found
+            task, above = self.task(around, changed), around
+            if task is not None and task.caching.barred:
+                return None
+        return None
+
     def timed(self, record: TaskRecord) -> TaskRecord:
         """An ended step with the time at which its program began, as far as that can be true."""
         begun = self.begun.pop(record.path, None) if record.over else None

@@ -140,8 +140,8 @@ async def _lost(live: LiveRun, record: TaskRecord, outputs: Outputs) -> str:
 async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
-    task = live.task(record, settled.changed)
-    if task is None or not task.caching.enabled:
+    task = live.cacheable(record, settled.changed)
+    if task is None:
         return None
     if live.earlier is not None and live.earlier.is_anew(record.path):
         live.caches[record.path] = ANEW
@@ -167,7 +167,7 @@ def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
     """What its outputs are kept under; None where the author wants none kept. Who only does not want to be given old
     ones (`options.cache`) still leaves them for others."""
     live = settled.live
-    task, order = live.task(record, settled.changed), live.order(record)
-    if task is None or not task.caching.enabled or not is_repeatable(order):
+    task, order = live.cacheable(record, settled.changed), live.order(record)
+    if task is None or not is_repeatable(order):
         return None
     return fingerprint(live.pipeline, record, order, task)

@@ -121,8 +121,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Caching:
+    """`barred`: somebody switched it off, which for a graph goes for all that is inside; groups say neither."""
+
     enabled: bool = False
     key: str = ""
+    barred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

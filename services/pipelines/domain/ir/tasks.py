@@ -34,7 +34,6 @@ def read_task(name: str, said: Mapping[str, Any], problems: Problems) -> Task:
         parameters = _parameters(inputs.get("parameters", {}), problems)
     with problems.at("inputs", "artifacts"):
         artifacts = _artifacts(inputs.get("artifacts", {}), problems)
-    caching = said.get("cachingOptions", {})
     return Task(
         name=name,
         display_name=said.get("taskInfo", {}).get("name") or name,
@@ -44,10 +43,17 @@ def read_task(name: str, said: Mapping[str, Any], problems: Problems) -> Task:
         upstream=_upstream(said.get("dependentTasks", ()), parameters, artifacts),
         condition=_condition(policy.get("condition", ""), problems),
         always=policy.get("strategy") == ALWAYS,
-        caching=Caching(caching.get("enableCache", False), caching.get("cacheKey", "")),
+        caching=_caching(said),
         retry=_retry(said["retryPolicy"], problems) if "retryPolicy" in said else None,
         iterator=_iterator(said, problems),
     )
+
+
+def _caching(said: Mapping[str, Any]) -> Caching:
+    """Switched off it is an empty object; what stands for a group of tasks has none."""
+    told = said.get("cachingOptions") or {}
+    enabled = told.get("enableCache", False)
+    return Caching(enabled, told.get("cacheKey", ""), "cachingOptions" in said and not enabled)
 
 
 def exits(task: Task, beside: Mapping[str, Any]) -> bool:

@@ -1,6 +1,13 @@
 """Why nothing kept fits: the parts of a fingerprint that changed, in words."""
 
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
 from services.pipelines.domain.cache import explain
+from tests.services.pipelines.conductor.rig import added, chain, rig
 
 
 def test_a_miss_names_what_changed_what_came_and_what_went():
@@ -15,3 +22,23 @@ def test_a_miss_names_what_changed_what_came_and_what_went():
 def test_without_anything_kept_or_changed_it_says_so():
     assert explain({"code": "a"}, None) == "miss: this task has no kept outputs yet"
     assert explain({"code": "a"}, {"code": "a"}) == "miss: its outputs are no longer kept"
+
+
+def nested(caching: dict[str, Any] | None) -> str:
+    """A chain in a pipeline within a pipeline, whose place there says this of caching (None: nothing)."""
+    spec = yaml.safe_load(chain(2))
+    spec["components"]["comp-inner"] = spec.pop("root")
+    said = {} if caching is None else {"cachingOptions": caching}
+    place = {"taskInfo": {"name": "inner"}, "componentRef": {"name": "comp-inner"}, **said}
+    spec["root"] = {"dag": {"tasks": {"inner": place}}}
+    return yaml.safe_dump(spec)
+
+
+@pytest.mark.parametrize(("caching", "steps"), [({}, 4), ({"enableCache": True}, 2), (None, 2)])
+async def test_caching_that_is_switched_off_for_a_pipeline_is_off_for_all_steps_in_it(
+    tmp_path: Path, caching: dict[str, Any] | None, steps: int
+):
+    async with rig(tmp_path, added) as here, here.leading():
+        for _ in range(2):
+            assert (await here.over(await here.submit(nested(caching)))).state == "SUCCEEDED"
+        assert len(here.orders) == steps
