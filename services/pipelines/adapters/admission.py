@@ -153,7 +153,7 @@ class Seats:
                 continue
             free = queued.freed(seat)
             if seat.over:
-                self._say(uow, queued.ends(seat, seat.over))  # type: ignore[arg-type]
+                self._say(uow, queued.ends(seat))
                 await self._drop(uow, seat)
             elif seat.attempt > attempt:
                 await self._ask(uow, free)
@@ -213,7 +213,7 @@ class Seats:
         if seat.pod:
             await self._put(uow, replace(seat, over=how))
         else:
-            self._say(uow, queued.ends(seat, how))
+            self._say(uow, queued.ends(seat))
             await self._drop(uow, seat)
 
     async def _tell_why(self, uow: UnitOfWork, seat: Seat) -> None:

@@ -157,10 +157,10 @@ class Conductor:
         async with self._store.read() as reader:
             self._seq = await reader.last_seq()
             found = [str(id) for (id,) in await reader.rows(ACTIVE)]
-            await self.waits.load(reader)
-            await self.seats.load(reader)
         async with self._store.write() as uow:
             await self._check_term(uow)
+            await self.waits.load(uow)  # with the runs: whoever led before may have written since
+            await self.seats.load(uow)
             for id in found:
                 await self._get(uow, id)
 
@@ -372,15 +372,15 @@ class Conductor:
 
     async def _look_for_gone(self) -> None:
         """Pods that hold a place in a queue which their steps have to give back, or need no more."""
-        before: set[tuple[str, int]] = set()
+        before = {(seat.task, seat.pod) for seat in self.seats.leaving()}
         while True:
-            await self._clock.sleep(GONE_S)
             found = {(seat.task, seat.pod): seat for seat in self.seats.leaving()}
             for key in sorted(before & found.keys()):
                 seat = found[key]
                 unwanted = seat.over != "Succeeded"
                 if await self.pods.is_gone(key, seat.namespace, seat.pod_name, unwanted=unwanted):
                     self.hear(Told(*key, ended=vanished(seat.pod_name)))
+            await self._clock.sleep(GONE_S)
             before = set(found)
 
     def _forget(self, id: str) -> None:

@@ -61,6 +61,7 @@ async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> 
         for ended in round_:
             live.machine.tell(ended)
         round_ = []
+    settled.starts = [start for start in settled.starts if _is_wanted(start, settled)]
     for record in settled.changed.values():
         if _ran_well(record) and (made := _fingerprint(settled, record)) is not None:
             settled.kept[record.path] = made
@@ -72,6 +73,12 @@ def _too_late(live: LiveRun, now: datetime) -> Iterator[StepEnded]:
     for record in [live.stored[path] for path, at in live.gates.items() if at <= now]:
         order = live.order(record)
         yield StepEnded(record.path, record.attempt, outcome(order, expired(order)))
+
+
+def _is_wanted(start: StartNow, settled: Settled) -> bool:
+    """Not if its result came before somebody took the run over, who starts again what was started."""
+    now = settled.changed.get(start.record.path)
+    return now is None or (now.active and now.attempt == start.record.attempt)
 
 
 def _ran_well(record: TaskRecord) -> bool:

@@ -4,6 +4,7 @@ free when the last pod is gone, and nothing is lost or done twice wherever a pro
 import asyncio
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -13,9 +14,12 @@ from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, Sub
 from contracts.events.scheduling.v1 import Assignment, WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from services.pipelines.adapters.admission import NotedAnswers
 from services.pipelines.adapters.waits import of_run
+from services.pipelines.domain import queued
 from services.pipelines.domain.queued import KIND
+from services.pipelines.domain.steps.values import StepResult
 from services.pipelines.handlers.admission import when_workload_answered
-from tests.services.pipelines.conductor.rig import Rig, added, chain, rig, until
+from tests.services.pipelines.conductor.rig import Rig, added, chain, failed, rig, until
+from tests.services.pipelines.conductor.test_killed import MOMENTS, _armed
 
 
 class Scheduler:
@@ -177,9 +181,9 @@ async def test_an_evicted_step_gives_its_place_back_when_its_pod_is_gone_and_its
                 assert pod["metadata"]["name"].endswith(f"-{number}")
                 assert pod["spec"]["nodeSelector"] == {"pool": "spot"}
                 (uid,) = scheduler.running
+                here.plays = number == evictions
                 await scheduler.evict(uid)
                 await until(lambda: not pods(here) or pods(here)[0]["metadata"]["name"] != pod["metadata"]["name"])  # noqa: B023
-                here.plays = number == evictions
             run = await here.over(run)
             await until(lambda: scheduler.finished)
             task.cancel()
@@ -187,3 +191,162 @@ async def test_an_evicted_step_gives_its_place_back_when_its_pod_is_gone_and_its
         assert (run.state, record.attempt, record.failures, record.losses) == ("SUCCEEDED", evictions + 1, 0, 0)
         assert len(scheduler.finished) == 1, "one place in the queue, for all its attempts"
         assert await seats(here) == []
+
+
+def watched(here: Rig, quota: int) -> list[str]:
+    """What went beyond the quota, if anything did."""
+    beyond: list[str] = []
+
+    def look(happening: Any) -> None:
+        if happening.address.plural == "pods" and len(alive(here)) > quota:
+            beyond.append(f"{len(alive(here))} pods beside one another")
+
+    here.cluster.on_change.append(look)
+    return beyond
+
+
+@pytest.mark.parametrize("moment", [*MOMENTS.values(), "_answer", "_seat"])
+async def test_every_step_runs_once_under_its_quota_wherever_the_conductor_was_killed(tmp_path: Path, moment: str):
+    async with rig(tmp_path, added) as here:
+        beyond, scheduler = watched(here, 1), Scheduler(here)
+        for number in range(1, 5):
+            run = await here.submit(wide(3), queue="gold")
+            async with here.leading():
+                task = asyncio.ensure_future(scheduler.run())
+                dead = _armed(here.conductor, moment, number)
+                await until(lambda: dead)  # noqa: B023
+            async with here.leading():
+                run = await here.over(run)
+                await until(lambda: len(scheduler.finished) == 3 * number)  # noqa: B023
+                task.cancel()
+            assert (run.state, beyond) == ("SUCCEEDED", []), (number, run.error)
+            assert (await here.said(run)).count("task.succeeded") == 3
+            assert await seats(here) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_kills_and_evictions_at_any_moment_lose_nothing_and_cost_no_retry(tmp_path: Path, seed: int):
+    chance, quota, width = Random(seed), 2, 8
+    async with rig(tmp_path, added) as here:
+        beyond, plays = watched(here, quota), here._run_pod
+
+        async def slowly(*told: Any) -> None:
+            await asyncio.sleep(chance.random() * 0.1)
+            await plays(*told)
+
+        here._run_pod = slowly  # type: ignore[method-assign]
+        run = await here.submit(wide(width), queue="gold")
+        here.build()
+        scheduler, evicted, kills = Scheduler(here, quota), 0, 0
+        task = asyncio.ensure_future(scheduler.run())
+        while kills < 5 or (evicted < 5 and len(scheduler.finished) < width):
+            kills += 1
+            async with here.leading():
+                for _ in range(3):
+                    await asyncio.sleep(chance.random() * 0.1)
+                    for uid in [uid for uid in scheduler.running if chance.random() < 0.6]:
+                        if uid in scheduler.running:
+                            await scheduler.evict(uid)
+                            evicted += 1
+        async with here.leading():
+            run = await here.over(run)
+            await until(lambda: len(scheduler.finished) == width)
+            task.cancel()
+        records = [one for path, one in (await here.tasks(run)).items() if path != "root"]
+        assert (run.state, beyond, bool(evicted)) == ("SUCCEEDED", [], True)
+        assert [(one.failures, one.losses) for one in records] == [(0, 0)] * width
+        assert (await here.said(run)).count("task.succeeded") == width
+        assert await seats(here) == []
+
+
+async def test_what_a_program_calls_a_failure_when_it_is_told_to_go_is_none(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        scheduler = Scheduler(here)
+        run = await here.submit(wide(1), queue="gold")
+        async with here.leading():
+            task = asyncio.ensure_future(scheduler.run())
+            await until(lambda: pods(here) and scheduler.running)
+            (uid,), (pod,) = scheduler.running, pods(here)
+            step = next(one.uid for path, one in (await here.tasks(run)).items() if path != "root")
+            here.cluster.patch(_address(here), {"metadata": {"finalizers": ["test/stays"]}})
+            await scheduler.evict(uid)
+            await until(lambda: here.conductor.seats.evicted(step, 1))
+            assert await here.conductor.finish(step, 1, failed("terminated by signal 15"))
+            await asyncio.sleep(0.1)
+            assert [one["metadata"]["name"] for one in pods(here)] == [pod["metadata"]["name"]]
+            assert list(scheduler.running) == [uid], "its quota is not free as long as its pod is there"
+            here.plays = True
+            here.cluster.patch(_address(here), {"metadata": {"finalizers": None}})
+            run = await here.over(run)
+            task.cancel()
+        assert run.state == "SUCCEEDED"
+
+
+async def test_a_result_that_waits_for_who_leads_next_asks_for_no_second_place(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        run = await here.submit(chain(2, cached=False), queue="gold")
+        here.build()
+        scheduler = Scheduler(here)
+        task = asyncio.ensure_future(scheduler.run())
+        async with here.leading():
+            await until(lambda: pods(here))
+        uid = (await here.tasks(run))["root/add-0"].uid
+        assert await here.desk.finish(uid, 1, StepResult(True, values={"Output": 2}))
+        here.cluster.delete(_address(here))
+        here.plays = True
+        async with here.leading():
+            assert (await here.over(run)).state == "SUCCEEDED"
+            await until(lambda: len(scheduler.finished) == 2)
+        task.cancel()
+        assert (len(scheduler.numbers), await seats(here)) == (2, [])
+
+
+def _address(here: Rig) -> Any:
+    return next(at for at in here.cluster.objects if at.plural == "pods")
+
+
+async def test_a_run_that_is_deleted_takes_its_workloads_along_when_their_pods_are_gone(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        scheduler = Scheduler(here)
+        run = await here.submit(wide(3), queue="gold")
+        async with here.leading():
+            task = asyncio.ensure_future(scheduler.run())
+            await until(lambda: len(scheduler.wishes) == 3 and pods(here))
+            await here.change(lambda runs: runs.delete(run.id))
+            await until(lambda: len(scheduler.finished) == 3)
+            task.cancel()
+            assert pods(here) == []
+        assert await seats(here) == [] and await why(here, run) == []
+
+
+async def test_a_failed_attempt_gives_its_place_back_and_the_retry_asks_anew(tmp_path: Path):
+    async with rig(tmp_path, lambda order: failed() if order.attempt < 3 else added(order)) as here:
+        scheduler = Scheduler(here)
+        run = await here.submit(chain(1, cached=False, retries=2), queue="gold")
+        async with here.leading():
+            task = asyncio.ensure_future(scheduler.run())
+            run = await here.over(run)
+            await until(lambda: len(scheduler.finished) == 3)
+            task.cancel()
+        assert (run.state, scheduler.most) == ("SUCCEEDED", 1)
+
+
+async def test_what_the_cache_knows_asks_nobody_and_who_gets_no_answer_asks_again(tmp_path: Path, monkeypatch: Any):
+    async with rig(tmp_path, added) as here:
+        async with here.leading():
+            await here.over(await here.submit(chain(2)))
+            scheduler = Scheduler(here, quota=0)
+            kept = await here.over(await here.submit(chain(2), queue="gold"))
+            await scheduler.look()
+            assert (kept.state, scheduler.wishes) == ("SUCCEEDED", {})
+        monkeypatch.setattr(queued, "ASK_AGAIN_S", 0.2)
+        await here.submit(wide(1), queue="gold")
+        said: list[str] = []
+        async with here.leading():
+            async with asyncio.timeout(5):
+                while len(said) < 3:
+                    said += [one["type"] for one in await scheduler._letters() if one["type"] == SubmitWorkload.type]
+                    await asyncio.sleep(0.01)
