@@ -18,6 +18,19 @@ def total(numbers: List[int]) -> int:
     return int(sum(numbers))  # it makes floats of the integers of a list
 
 
+@dsl.component(install_kfp_package=False)
+def note(path: str):
+    import time
+    from pathlib import Path
+
+    Path(path).write_text(str(time.time()))
+
+
+@dsl.pipeline
+def one(path: str):
+    note(path=path)
+
+
 @dsl.pipeline
 def chain(number: int) -> int:
     last = add_one(number=number)
@@ -38,5 +51,6 @@ with tempfile.TemporaryDirectory() as root:
     measured(
         lambda: chain(number=0).output,
         lambda: fan(numbers=list(range(FAN))).output,
+        lambda path: one(path=path),
     )
 sys.exit(0)
