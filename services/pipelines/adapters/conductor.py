@@ -6,13 +6,12 @@ It may be killed anywhere. What is committed stands; whoever leads next loads it
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
+from libs.base import rfc3339
 from libs.base.errors import MillstreamError, Unavailable
 from libs.service.app import Ports
 from libs.store import UnitOfWork, brief
@@ -24,13 +23,17 @@ from services.pipelines.adapters.pods import Pods, PodStart
 from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.settling import Settled, settle
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.adapters.told import RESULT as RESULT
+from services.pipelines.adapters.told import Told as Told
+from services.pipelines.adapters.told import handed_in
 from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
-from services.pipelines.domain.ended import Ended, vanished
+from services.pipelines.domain.ended import vanished
 from services.pipelines.domain.engine.records import Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.steps.results import LOG, log_of, outcome
 from services.pipelines.domain.steps.values import StepOrder, StepResult
+from services.pipelines.domain.suspects import Suspects
 
 log = logging.getLogger(__name__)
 
@@ -49,25 +52,10 @@ LAZY_S = 0.5
 INTERNAL = 13
 GONE_S = 2.0
 """How often it looks whether pods are gone of whose end nobody told, as when it was not there."""
-RESULT = "result"
-"""A wish whose body is a result that another replica's door took."""
 
 
 class NotLeading(MillstreamError):
     """Another replica leads by now: what this one would decide rests on what it has not seen."""
-
-
-@dataclass
-class Told:
-    """What is known of an attempt: its result, that its pod ended without one, why it does not run yet ("": no more
-    known), or (none of these) that it runs. `heard` is told whether it counts, once that is committed."""
-
-    uid: str
-    attempt: int
-    result: StepResult | None = None
-    ended: Ended | None = None
-    waits: str | None = None
-    heard: asyncio.Future[bool] | None = None
 
 
 class Conductor:
@@ -80,6 +68,7 @@ class Conductor:
         self.waits = Waits()
         self.seats = Seats(ports, self.waits)
         self._live: dict[str, LiveRun] = {}
+        self._suspects = Suspects()
         self._steps: dict[str, tuple[str, str]] = {}
         """Of each step that was started: its run and its path."""
         self._told: deque[Told] = deque()
@@ -167,30 +156,32 @@ class Conductor:
     async def _is_asked(self) -> bool:
         """Whether there is something to decide though nothing was told. A look holds up no writer, a turn does."""
         now = self._clock.now()
-        if any(live.fresh or _is_due(live, now) for live in self._live.values()) or self.seats.is_due(now):
+        if self._ripe(now) or self.seats.is_due(now):
             return True
         async with self._store.read() as reader:
             self._seq = await reader.last_seq()
             return bool(await reader.rows(ANY_WISH))
 
     async def _turn(self) -> None:
-        told = [self._told.popleft() for _ in range(min(len(self._told), TOLD_MAX))]
-        if not self._told:
-            self._lazy_at = None
+        alone = await self._suspect() if self._suspects.looked_for else None
+        told = self._take(alone)
         now = self._clock.now()
         try:
             async with self._store.write() as uow:
                 await self._check_term(uow)
                 ledger = Ledger(uow, self._ports, now)
-                touched = await self._wishes(uow)
+                touched = await self._wishes(uow, alone)
                 counted = [await self._tell(ledger, one, touched) for one in told]
-                touched |= {id: live for id, live in self._live.items() if live.fresh or _is_due(live, now)}
+                touched |= {id: self._live[id] for id in self._ripe(now) if alone in (None, id)}
                 done = [await self._settle(uow, ledger, live, now) for live in touched.values()]
-                await self.seats.ask_again(uow, now)
+                if alone is None:
+                    await self.seats.ask_again(uow, now)
                 self._seq = await uow.last_seq()
         except BaseException as error:
             self._refuse(told, error)
+            await self._blame(alone, error)
             raise
+        self._suspects.passed()
         for one, counts in zip(told, counted, strict=True):
             if one.heard is not None and not one.heard.done():
                 one.heard.set_result(counts)  # it is committed, whatever becomes of what follows
@@ -198,11 +189,53 @@ class Conductor:
             self._carry_out(settled)
         self._seat()
 
-    async def _wishes(self, uow: UnitOfWork) -> dict[str, LiveRun]:
+    def _take(self, alone: str | None) -> list[Told]:
+        """What was told, of one run or of all."""
+        if alone is None:
+            told = [self._told.popleft() for _ in range(min(len(self._told), TOLD_MAX))]
+        else:
+            told = [one for one in self._told if self._steps.get(one.uid, ("", ""))[0] == alone]
+            self._told = deque(one for one in self._told if one not in told)
+        if not self._told:
+            self._lazy_at = None
+        return told
+
+    def _ripe(self, now: datetime) -> list[str]:
+        """The runs that are to be looked at though nobody told anything of them."""
+        found = (id for id, live in self._live.items() if live.is_ripe(now))
+        return [id for id in found if not self._suspects.is_hopeless(id)]
+
+    async def _suspect(self) -> str | None:
+        """The run that is taken alone, since a turn over many failed for one of them."""
+        for told in self._told:
+            if id := self._steps.get(told.uid, ("", ""))[0]:
+                return id
+        async with self._store.read() as reader:
+            if found := await reader.rows(WISHES):
+                return str(found[0][1])
+        return next(iter(self._ripe(self._clock.now())), None)
+
+    async def _blame(self, alone: str | None, error: BaseException) -> None:
+        """Raises where it was no run's fault: the store takes nothing from anybody."""
+        if not isinstance(error, Exception) or isinstance(error, NotLeading | Unavailable):
+            return
+        async with self._store.write() as uow:
+            await self._check_term(uow)
+            await uow.set_meta("pipelines/sound", rfc3339(self._clock.now()))
+        log.error("a turn failed%s", f" over run {alone}" if alone else "", exc_info=error)
+        self._suspects.blame(alone, len(self._live) + len(self._told))
+
+    async def _wishes(self, uow: UnitOfWork, alone: str | None) -> dict[str, LiveRun]:
         """What people want, and what other replicas' doors took: the runs that are to be looked at."""
         touched: dict[str, LiveRun] = {}
         for number, id, wish, body in await uow.rows(WISHES):
+            if alone not in (None, id):
+                continue
             await uow.later(GRANTED, number)
+            if wish == wishes.RETRY:
+                self._suspects.forgive(id)
+            if self._suspects.is_spoilt(id) and wish != wishes.FORGET:
+                continue
             if wish == ANSWER:
                 await self._answer(uow, body)
                 continue
@@ -217,8 +250,7 @@ class Conductor:
             if live is None:
                 continue
             if wish == RESULT:
-                uid, attempt, result = result_of(body)
-                await self._tell(Ledger(uow, self._ports, self._clock.now()), Told(uid, attempt, result), touched)
+                await self._tell(Ledger(uow, self._ports, self._clock.now()), handed_in(body), touched)
             elif wish == wishes.TERMINATE:
                 live.machine.tell(Terminate())
             elif wish == wishes.RETRY:
@@ -270,7 +302,7 @@ class Conductor:
         if told.ended is not None and not told.ended.there:
             await self.seats.freed(ledger.uow, told.uid, told.attempt)
         live, path = self._where(told.uid)
-        if live is None:
+        if live is None or self._suspects.is_spoilt(live.run.id):
             return False
         record = live.stored.get(path)
         if not live.machine.expects(path, told.attempt):
@@ -319,6 +351,8 @@ class Conductor:
 
     async def _settle(self, uow: UnitOfWork, ledger: Ledger, live: LiveRun, now: datetime) -> Settled:
         """All that follows for one run, written. A run whose machine fails, fails: the others go on."""
+        if self._suspects.is_spoilt(live.run.id):
+            return await self._spoilt(uow, ledger, live)
         if live.run.state == words.PENDING:
             live.run = await ledger.begin(live.run)
         try:
@@ -338,6 +372,14 @@ class Conductor:
         live.fresh = False
         if settled.end is not None:
             live.run = await ledger.end(live.run, settled.end)
+        return settled
+
+    async def _spoilt(self, uow: UnitOfWork, ledger: Ledger, live: LiveRun) -> Settled:
+        """Of a run that cannot be stored as it should be only its end is."""
+        error = Error("internal error: it cannot be stored, see the service's log", INTERNAL, "Internal")
+        settled = Settled(live, end=End(State.FAILED, error), broken=True)
+        live.run = await ledger.end(live.run, End(State.FAILED, error))
+        await self.seats.drop_run(uow, live.run.id, "Failed")
         return settled
 
     def _carry_out(self, settled: Settled) -> None:
@@ -430,19 +472,8 @@ class Conductor:
             raise NotLeading(f"the lease {LEASE} is another's by now")
 
 
-def _is_due(live: LiveRun, now: datetime) -> bool:
-    due = live.due()
-    return due is not None and due <= now
-
-
 def _internal(error: Exception) -> Error:
     return Error(f"internal error: {error!r}", INTERNAL, "Internal")
-
-
-def result_of(body: str) -> tuple[str, int, StepResult]:
-    """What a RESULT wish holds."""
-    told = json.loads(body)
-    return str(told["uid"]), int(told["attempt"]), StepResult.from_json(told["result"])
 
 
 async def _term_of(uow: UnitOfWork) -> int:

@@ -59,6 +59,11 @@ class LiveRun:
         times = [self.machine.due(), *self.gates.values()]
         return min((at for at in times if at is not None), default=None)
 
+    def is_ripe(self, now: datetime) -> bool:
+        """Whether it is to be looked at though nothing was told."""
+        due = self.due()
+        return self.fresh or (due is not None and due <= now)
+
     def number(self, path: str) -> int:
         return self.numbers.setdefault(path, len(self.numbers))
 

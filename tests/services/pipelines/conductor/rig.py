@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,17 +73,24 @@ class Rig:
         self.desk = Desk(self.ports.store, specs, self.conductor)
 
     @asynccontextmanager
-    async def leading(self) -> AsyncIterator[None]:
-        """The conductor and its pods run; the cluster's machine plays what each pod does."""
+    async def leading(self, anew: bool = False) -> AsyncIterator[None]:
+        """The conductor and its pods run; the cluster's machine plays what each pod does. `anew`: a conductor that
+        breaks off begins again, as under its controller."""
         self.build()
         self.cluster.on_change.append(self._note)
-        task = asyncio.ensure_future(self.conductor.run())
+        task = asyncio.ensure_future(self._anew() if anew else self.conductor.run())
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             self.cluster.on_change.remove(self._note)  # not before: a pod that is just being made is one to be played
+
+    async def _anew(self) -> None:
+        while True:
+            with suppress(Exception):
+                await self.conductor.run()
+            await asyncio.sleep(0.02)
 
     def _note(self, happening: Happening) -> None:
         if self.plays and happening.type == "ADDED" and happening.address.plural == "pods":

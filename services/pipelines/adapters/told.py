@@ -1,0 +1,32 @@
+"""What the conductor is told of attempts, by pods, by its own door, or through the store by another replica's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from services.pipelines.domain.ended import Ended
+from services.pipelines.domain.steps.values import StepResult
+
+RESULT = "result"
+"""A wish whose body is a result that another replica's door took."""
+
+
+@dataclass
+class Told:
+    """What is known of an attempt: its result, that its pod ended without one, why it does not run yet ("": no more
+    known), or (none of these) that it runs. `heard` is told whether it counts, once that is committed."""
+
+    uid: str
+    attempt: int
+    result: StepResult | None = None
+    ended: Ended | None = None
+    waits: str | None = None
+    heard: asyncio.Future[bool] | None = None
+
+
+def handed_in(body: str) -> Told:
+    """What a RESULT wish holds."""
+    told = json.loads(body)
+    return Told(str(told["uid"]), int(told["attempt"]), StepResult.from_json(told["result"]))
