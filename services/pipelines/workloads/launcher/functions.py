@@ -55,6 +55,8 @@ def run(function: Function, environment: Environment | None, variables: dict[str
 def _become(environment: Environment | None, variables: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update({**variables, "_KFP_RUNTIME": "true"})
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()

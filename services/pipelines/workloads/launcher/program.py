@@ -17,6 +17,8 @@ from typing import Any
 from .kept import Kept
 
 CHUNK_BYTES = 65536
+PRINTS_AT_ONCE = {"PYTHONUNBUFFERED": "1"}
+"""Else a Python program's prints would be seen when it is over, and below the error that they led to."""
 LEFT_OPEN_S = 1.0
 """How long what a program left behind is listened to after the program has ended."""
 
@@ -33,7 +35,8 @@ class Program:
         """Raises OSError when there is no such program."""
 
         def begin(out: int, err: int) -> Callable[[bool], int | None]:
-            process = subprocess.Popen(words, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+            variables = {**PRINTS_AT_ONCE, **environment}
+            process = subprocess.Popen(words, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
             self._pid = process.pid
 
             def ended(wait: bool) -> int | None:

@@ -190,6 +190,20 @@ async def test_a_function_of_kfp_runs_in_a_fork_and_says_the_same_as_in_an_inter
     assert (ours["parent"], theirs["parent"]) == ("launcher", "another")
 
 
+async def test_what_a_function_prints_is_seen_while_it_runs(place: Bench) -> None:
+    """Both in a fork and in an interpreter of its own."""
+    packages = write_executor(place.folder / "packages")
+    waits = "def add(n):\n    import time\n    print('up')\n    time.sleep(60)\n"
+    command = [waits if word == SOURCE else word for word in FUNCTION]
+    order = ordered(command, Values({"n": 4}), gives(Output=ParamType.INTEGER), PYTHONPATH=packages)
+    for one in (order, moved(order, command=("sh", "-c", '"$0" "$@"', *order.command))):
+        process = await place.begin(one)
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 10) == b"up\n"
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 10)
+
+
 def write_executor(folder: Path) -> str:
     """A package kfp that has the executor alone, as small as its contract allows."""
     (folder / "kfp" / "dsl").mkdir(parents=True)
