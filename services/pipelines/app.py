@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -245,7 +246,8 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     artifacts = Artifacts(desks, kept, parts.key.get, ports.clock, ports.settings.public_url)
     rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
     more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
-    shared = SharedCache(ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock)
+    told = ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock, partial(saying, ports)
+    shared = SharedCache(*told)
     more.append(downloads.router(artifacts))
     more.append(sharing.router(SharedResults(desks, shared)))
     more.append(gates.router(Gates(desks, parts.desk)))

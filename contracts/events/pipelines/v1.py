@@ -166,6 +166,21 @@ class ArtifactCreated(Event):
     inputs: tuple[ArtifactRef, ...] = ()
 
 
+class ResultImported(Event):
+    """What a step of another platform came to is kept here as well, for steps with the same `key`. `platform` and
+    `run` say where it comes from, by the word of who brought it."""
+
+    type: ClassVar[str] = "pipelines.result.imported.v1"
+    key: str = Field(examples=["sha256:9f86d081884c7d65"])
+    pipeline: str
+    task: str
+    platform: str = ""
+    run: str = ""
+
+    def about(self) -> str:
+        return f"{self.namespace}/{self.task}"
+
+
 class PipelineCreated(ObjectEvent):
     """A name under which versions are kept; `name` is unique in its namespace."""
 

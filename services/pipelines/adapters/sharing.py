@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from contracts.events.pipelines.v1 import ResultImported
+from contracts.messages import Event
 from libs.base import Clock
 from libs.base.errors import BadRequest, NotFound
 from libs.blobs import BlobError, Blobs, NoSuchBlob
@@ -24,6 +26,7 @@ from services.pipelines.domain.cache import FORM
 from services.pipelines.domain.engine.records import Artifact, Outputs
 from services.pipelines.domain.sharing import Brought, Carried, File, brought, walked
 
+Say = Callable[[Event], None]
 COLUMNS = "key, pipeline, task, run_id, task_uid, outputs, parts, created_ms"
 PAGE = f"SELECT {COLUMNS} FROM pipeline_cache WHERE namespace = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
 ONE = brief("SELECT outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
@@ -34,10 +37,12 @@ INCOMING = ".incoming"
 
 
 class SharedCache:
-    """The Sharing port. `home` is the URI below which namespaces keep outputs, in the bucket that `blobs` reads."""
+    """The Sharing port. `blobs` reads and writes `bucket`; `saying` is a transaction's outbox."""
 
-    def __init__(self, store: Store, blobs: Blobs, bucket: str, clock: Clock) -> None:
-        self._store, self._blobs, self._bucket, self._clock = store, blobs, bucket, clock
+    def __init__(
+        self, store: Store, blobs: Blobs, bucket: str, clock: Clock, saying: Callable[[UnitOfWork], Say]
+    ) -> None:
+        self._store, self._blobs, self._bucket, self._clock, self._saying = store, blobs, bucket, clock, saying
         self._home = f"s3://{bucket}/pipelines"
 
     async def entries(self, namespace: str, run_id: str, after: str) -> tuple[Sequence[dict[str, Any]], str]:
@@ -175,6 +180,9 @@ class SharedCache:
         outputs = {"parameters": dict(found.parameters), "artifacts": kept, "origin": dict(found.origin)}
         told = (json.dumps(outputs), json.dumps(dict(found.parts)), now)
         await uow.later(PUT_CACHE, namespace, found.key, found.pipeline, found.task, "", uid, *told)
+        where = {"platform": found.origin["platform"], "run": found.origin["run_id"]}
+        said = ResultImported(namespace=namespace, key=found.key, pipeline=found.pipeline, task=found.task, **where)
+        self._saying(uow)(said)
 
     def _key(self, uri: str) -> str:
         """Empty for what does not lie below the platform's own place for outputs."""

@@ -8,6 +8,7 @@ import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,7 @@ from libs.testing.bus_server import free_port
 from libs.testing.store_postgres import running_postgres
 from services.pipelines.adapters.sharing import SharedCache
 from services.pipelines.api.sharing import router
-from services.pipelines.app import PipelinesSettings, means
+from services.pipelines.app import PipelinesSettings, means, saying
 from services.pipelines.domain.runs import Run
 from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
 from services.pipelines.handlers.sharing import SharedResults
@@ -104,7 +105,8 @@ async def platform(folder: Path, endpoint: Endpoint, s3: Path, url: str, bucket:
         running.bucket, running.namespace, running.ports.blobs = bucket, space, blobs
         settings: Any = PipelinesSettings(service="pipelines", store_url="", insecure=True, s3_bucket=bucket)
         running.ports.settings = settings
-        shared = SharedCache(running.ports.store, blobs, bucket, running.ports.clock)
+        outbox = partial(saying, running.ports)
+        shared = SharedCache(running.ports.store, blobs, bucket, running.ports.clock, outbox)
         here = Platform(running, root, Client("http://127.0.0.1"), shared)
 
         async def allow(user: Any, verb: str, plural: str, namespace: str, name: str) -> None:

@@ -76,6 +76,12 @@ async def test_steps_of_a_laptop_are_not_done_again_on_a_cluster_nor_the_other_w
     run, _ = await laptop.run(steps("file-0", "tree-0", "large-0"))
     tally = await push(laptop, cluster, run.id)
     assert (tally.sent, tally.known, tally.gone) == (3, 0, [])
+    async with cluster.rig.ports.store.read() as reader:
+        letters = [each.letter for each in await reader.changes_since(0) if each.letter]
+    told = [one["data"] for one in letters if one["type"] == "pipelines.result.imported.v1"]
+    assert sorted((one["task"], one["platform"], one["run"]) for one in told) == [
+        (name, "anna's laptop", run.id) for name in ("file-0", "large-0", "tree-0")
+    ]
     there, why = await cluster.run(steps("file-0", "tree-0", "large-0", "file-1"))
     where = f"{HIT}; brought from run {run.id} in namespace team on anna's laptop"
     assert [why.pop(name) for name in ("file-0", "tree-0", "large-0")] == [where] * 3
@@ -202,7 +208,7 @@ async def test_what_cannot_be_believed_is_refused_with_its_field(two: Two):
         "'/x' is no path": lambda _, one: one["files"][0].update(path="/x"),
         "is not that of its files": lambda _, one: one["files"][0].update(sha256="0" * 64),
         "its files are missing": lambda _, one: one.pop("files"),
-        "belongs to namespace 'other'": lambda _, one: one.update(
+        f"data.uri: 's3://{cluster.rig.bucket}/pipelines/other/x' belongs to ": lambda _, one: one.update(
             files=[], digest="", uri=f"s3://{cluster.rig.bucket}/pipelines/other/x"
         ),
         "pipeline: ": lambda other, _: other.update(pipeline="a\nb"),
