@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,52 @@ def test_the_kubeflow_sdks_own_client_uploads_runs_waits_and_lists(kfp: Client) 
     assert (told["pipelines"], told["experiments"]) == (["client-sum"], ["client"])
     assert 'runtime_config.parameters.wanted: \\"many\\" is not a whole number' in told["missing"]
     assert "not found" in told["unknown"] and "not found" in told["gone"]
+
+
+RESULTS = """
+from kfp import dsl
+
+
+@dsl.component(base_image="python:3.11")
+def square(x: int, page: dsl.Output[dsl.Markdown]) -> int:
+    print("squaring", x)
+    assert x > 0, "too small"
+    with open(page.path, "w") as file:
+        file.write(f"# {x * x}")
+    return x * x
+
+
+@dsl.component(base_image="python:3.11")
+def told(x: int) -> int:
+    return x
+
+
+@dsl.pipeline(name="results")
+def results(x: int) -> int:
+    done = square(x=x)
+    told(x=done.outputs["Output"])
+    return done.outputs["Output"]
+"""
+
+
+def test_the_command_shows_values_and_prints_brings_what_was_made_and_deletes(kfp: Client, tmp_path: Path) -> None:
+    (tmp_path / "results.py").write_text(RESULTS)
+    ask, python = kfp.platform.run, str(kfp.bin / "python")
+    told = ask("pipeline", "run", str(tmp_path / "results.py"), "-p", "x=3", "--python", python, "--name", "three")
+    assert told.endswith("outputs\n  Output = 9\n"), told
+    assert "inputs\n  x = 3\noutputs\n  Output = 9\n  page: s3://" in ask("pipeline", "show", "three", "square")
+    assert "squaring 3" in ask("pipeline", "logs", "three")
+    assert "there are square, " in ask("pipeline", "logs", "three", "sqare", check=False)
+    assert "is over: SUCCEEDED" in ask("pipeline", "stop", "three", check=False)
+    artifacts = json.loads(ask("pipeline", "artifacts", "three", "-o", "json"))
+    (page,) = (one["artifact_id"] for one in artifacts if one["name"] == "page")
+    ask("pipeline", "download", page, "--to", str(tmp_path / "page.md"))
+    assert (tmp_path / "page.md").read_text() == "# 9"
+    ask("pipeline", "run", str(tmp_path / "results.py"), "-p", "x=0", "--python", python, "--name", "no", check=False)
+    assert "told\n(did not run: SKIPPED)" in ask("pipeline", "logs", "no")
+    run_id = told.split()[1]
+    assert "(three) is deleted" in ask("pipeline", "delete", run_id)
+    assert "not found" in ask("pipeline", "delete", run_id, check=False)
 
 
 REFUSED = {

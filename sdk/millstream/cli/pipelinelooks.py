@@ -1,4 +1,4 @@
-"""`millstream pipeline logs|cache|artifacts|lineage`: what tasks printed, why they ran, what they made of what."""
+"""`millstream pipeline cache|artifacts|lineage`: why tasks ran, and what they made of what."""
 
 from __future__ import annotations
 
@@ -13,35 +13,11 @@ from rich.tree import Tree
 
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.show import BAD, GOOD, out, plain_table
-from millstream.errors import ClientError
 
 API = "/pipelines/v1"
 REGISTRY, SERVICE = "model-registry://", "inferenceservice/"
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
-
-
-def logs(
-    run: RunWord,
-    task: Annotated[str, typer.Argument(help="A task's name or path; all tasks if left out")] = "",
-    namespace: Namespace = "default",
-    home: Home = None,
-) -> None:
-    """What the run's steps printed, also when their pods are long gone."""
-    from millstream.pipelines import runs
-
-    with connect(home) as client:
-        found = runs.find(client, run, namespace)
-        steps = [line for line in runs.tree(found) if not line.is_group and line.task.get("start_time")]
-        chosen = [line for line in steps if task in ("", line.path, line.task["display_name"])]
-        if not chosen:
-            there = ", ".join(line.path for line in steps) or "none yet"
-            raise ClientError(f"no step of the run is called {task!r}; there are {there}")
-        for line in chosen:
-            if len(chosen) > 1:
-                out.print(f"[bold]{escape(line.path)}[/]")
-            path = f"{API}/runs/{found['run_id']}/tasks/{line.task['task_id']}/log"
-            print(_text(client, path), end="")
 
 
 def cache(run: RunWord, namespace: Namespace = "default", output: Output = "table", home: Home = None) -> None:
@@ -170,9 +146,4 @@ def _coloured(why: str) -> str:
     return f"[{GOOD if why.startswith('hit') else BAD}]{escape(why)}[/]"
 
 
-def _text(client: Any, path: str) -> str:
-    text: str = client.request("GET", path).text
-    return text if text.endswith("\n") or not text else f"{text}\n"
-
-
-COMMANDS = (logs, cache, artifacts, lineage)
+COMMANDS = (cache, artifacts, lineage)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from millstream.cli import pipelinecache, pipelinelooks, pipelinemoves
+from millstream.cli import pipelinecache, pipelinelooks, pipelinemoves, pipelineresults
 from millstream.cli.options import Home, Namespace, connect
-from millstream.cli.pipelineshow import follow, print_error, print_tasks, state, took
+from millstream.cli.pipelineshow import follow, print_error, print_outputs, print_tasks, print_values, state, took
 from millstream.cli.show import BAD, out, plain_table
+from millstream.errors import ClientError
 
 if TYPE_CHECKING:
     from millstream.pipelines.files import Compiled
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
-for command in (*pipelinelooks.COMMANDS, *pipelinemoves.COMMANDS):
-    app.command()(command)
-for title, command in pipelinecache.COMMANDS.items():
-    app.command(title)(command)
-
 RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
 
 
@@ -84,8 +80,10 @@ def _run_here(compiled: Compiled, values: dict[str, Any], place: Place) -> None:
         if task.state != "PENDING":
             out.print(f"  {state({'state': str(task.state)})} {task.path.removeprefix('root/')}")
 
-    end, _ = inprocess.run(compiled, values, place, tell)
+    end, tasks = inprocess.run(compiled, values, place, tell)
     out.print(f"{state({'state': str(end.state)})}; files in {place.folder}")
+    if end.state == "SUCCEEDED":
+        print_values(next(task for task in tasks if task.path == "root").to_json()["outputs"], "outputs")
     if end.error:
         out.print(end.error.message, style=BAD, markup=False)
     if end.state != "SUCCEEDED":
@@ -127,39 +125,66 @@ def list_runs(
 @app.command()
 def show(
     word: RunWord,
+    task: Annotated[str, typer.Argument(help="A task's name or path: its inputs, its outputs, its error")] = "",
     namespace: Namespace = "default",
     output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
     home: Home = None,
 ) -> None:
-    """One run and its tasks."""
+    """One run and its tasks, or one of them with what it was given and gave."""
     from millstream.pipelines import runs
 
     with connect(home) as client:
         found = runs.find(client, word, namespace)
-    if output == "json":
-        out.print_json(json.dumps(found))
-        return
-    out.print(f"{escape(found['display_name'])}  {state(found)}  {took(found)}")
-    print_tasks(found)
-    print_error(found)
+        if task:
+            pipelineresults.print_tasks_named(client, found, task, output)
+        elif output == "json":
+            out.print_json(json.dumps(found))
+        else:
+            out.print(f"{escape(found['display_name'])}  {state(found)}  {took(found)}")
+            print_tasks(found)
+            print_outputs(client, found)
+            print_error(found)
 
 
 @app.command()
 def stop(word: RunWord, namespace: Namespace = "default", home: Home = None) -> None:
     """End a run; what is finished of it stays."""
-    _act(word, namespace, home, "terminate", "is being stopped")
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, word, namespace)
+        if found.get("state") in runs.OVER:
+            raise ClientError(f"run {found['run_id']} ({found['display_name']}) is over: {found['state']}")
+        runs.act(client, found["run_id"], "terminate")
+    out.print(f"run {found['run_id']} is being stopped", markup=False)
 
 
 @app.command()
 def retry(word: RunWord, namespace: Namespace = "default", home: Home = None) -> None:
     """Take a failed or stopped run up again from the tasks that did not succeed."""
-    _act(word, namespace, home, "retry", "goes on from where it failed")
-
-
-def _act(word: str, namespace: str, home: Path | None, verb: str, told: str) -> None:
     from millstream.pipelines import runs
 
     with connect(home) as client:
         found = runs.find(client, word, namespace)
-        runs.act(client, found["run_id"], verb)
-    out.print(f"run {found['run_id']} {told}", markup=False)
+        runs.act(client, found["run_id"], "retry")
+    out.print(f"run {found['run_id']} goes on from where it failed", markup=False)
+
+
+@app.command()
+def delete(
+    run_id: Annotated[str, typer.Argument(help="The run's id; `millstream pipeline list` shows it")],
+    home: Home = None,
+) -> None:
+    """Delete a run, ended first if it still goes on; what its steps left in the cache stays there."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.get(client, run_id)
+        client.request("DELETE", f"{runs.API}/runs/{run_id}")
+    out.print(f"run {run_id} ({found['display_name']}) is deleted", markup=False)
+
+
+for command in (*pipelineresults.COMMANDS, *pipelinelooks.COMMANDS, *pipelinemoves.COMMANDS):
+    app.command()(command)
+for title, shared in pipelinecache.COMMANDS.items():
+    app.command(title)(shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,6 +13,10 @@ from rich.markup import escape
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
 
 COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY, "PAUSED": BUSY}
+VALUE_MAX = 1000
+LOGS = "executor-logs"
+
+Record = dict[str, Any]
 
 
 def follow(client: Any, run_id: str) -> None:
@@ -28,6 +33,7 @@ def follow(client: Any, run_id: str) -> None:
                 told[task["task_id"]] = word + why
                 out.print(f"  {state(task)} {escape(line.path)}  {escape(why) or took(task)}".rstrip())
     out.print(f"{state(last)} after {took(last)}")
+    print_outputs(client, last)
     print_error(last)
     if last.get("state") != "SUCCEEDED":
         sys.exit(1)
@@ -47,6 +53,23 @@ def print_tasks(run: dict[str, Any]) -> None:
     ]
     if rows:
         out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
+
+
+def print_outputs(client: Any, run: Record) -> None:
+    """What the pipeline itself gave."""
+    from millstream.pipelines import runs
+
+    if run.get("state") == "SUCCEEDED":
+        print_values(runs.recorded(client, run["run_id"])["outputs"], "outputs")
+
+
+def print_values(given: Record, title: str) -> None:
+    """Parameters with their values, artifacts with their places."""
+    lines = [f"{name} = {_cut(json.dumps(value, ensure_ascii=False))}" for name, value in given["parameters"].items()]
+    made = {name: many for name, many in given["artifacts"].items() if name != LOGS}
+    lines += [f"{name}: {each['uri']}" for name, many in made.items() for each in many]
+    if lines:
+        out.print("\n  ".join([title, *lines]), markup=False)
 
 
 def print_error(run: dict[str, Any]) -> None:
@@ -74,3 +97,7 @@ def _time(text: str | None) -> datetime | None:
     """KFP's times of nothing are zero, not absent."""
     found = datetime.fromisoformat(text) if text else None
     return found if found and found.year > 1970 else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= VALUE_MAX else f"{text[:VALUE_MAX]} ... ({len(text)} characters)"

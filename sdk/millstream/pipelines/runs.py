@@ -94,6 +94,20 @@ def spec_of(client: Client, run: Run) -> Mapping[str, Any]:
     return spec
 
 
+def records(client: Client, run_id: str) -> list[Run]:
+    """Its tasks as the platform keeps them, with all values, which KFP's own API leaves out; the run's own left out."""
+    return [task for task in _records(client, run_id) if task["path"] != "root"]
+
+
+def recorded(client: Client, run_id: str) -> Run:
+    """The run's own task: what the pipeline was given and gave."""
+    return next(task for task in _records(client, run_id) if task["path"] == "root")
+
+
+def _records(client: Client, run_id: str) -> list[Run]:
+    return list(client.request("GET", f"/pipelines/v1/runs/{run_id}/tasks").json()["tasks"])
+
+
 def newest(client: Client, namespace: str, limit: int) -> list[Run]:
     found: list[Run] = []
     query = {"namespace": namespace, "sort_by": "created_at desc", "page_size": str(min(limit, PAGE))}

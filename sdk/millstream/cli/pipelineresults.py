@@ -1,0 +1,115 @@
+"""`millstream pipeline logs|download`, `show RUN TASK`: what a task was given, gave and printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from rich.markup import escape
+
+from millstream.cli.options import Home, Namespace, connect
+from millstream.cli.pipelineshow import Record, print_values, state, took
+from millstream.cli.show import BAD, out
+from millstream.errors import ClientError, NotThere
+
+if TYPE_CHECKING:
+    from millstream.client import Client
+
+API = "/pipelines/v1"
+NAMES_MAX = 20
+
+
+def logs(
+    run: Annotated[str, typer.Argument(help="A run's id or its name")],
+    task: Annotated[str, typer.Argument(help="A task's name or path; all tasks if left out")] = "",
+    namespace: Namespace = "default",
+    home: Home = None,
+) -> None:
+    """What the run's steps printed, also when their pods are long gone."""
+    from millstream.pipelines import runs
+
+    with connect(home) as client:
+        found = runs.find(client, run, namespace)
+        steps = [one for one in runs.records(client, found["run_id"]) if one["kind"] == "step"]
+        chosen = named(steps, task)
+        for one in chosen:
+            if len(chosen) > 1:
+                out.print(f"[bold]{escape(short(one))}[/]")
+            print(_log(client, found["run_id"], one), end="", flush=True)
+
+
+def download(
+    artifact: Annotated[str, typer.Argument(help="An artifact's id; `millstream pipeline artifacts RUN` lists them")],
+    to: Annotated[Path | None, typer.Option("--to", help="The file [its name here; a folder comes as .tar]")] = None,
+    home: Home = None,
+) -> None:
+    """Bring what a step made into a file here."""
+    with connect(home) as client:
+        told = client.request("GET", f"/apis/v2beta1/artifacts/{artifact}", params={"view": "DOWNLOAD"}).json()
+        link = urlsplit(told["download_url"])
+        with client.http.stream("GET", f"{link.path}?{link.query}") as answer:
+            if answer.status_code != 200:
+                raise ClientError(f"{told['uri']} cannot be read: {answer.read().decode(errors='replace')}")
+            title = Path(unquote(answer.headers["content-disposition"].partition("''")[2])).name
+            _write(answer, to or Path(title), "wb" if to else "xb")
+
+
+def _write(answer: Any, target: Path, mode: str) -> None:
+    try:
+        with target.open(mode) as file:
+            for chunk in answer.iter_bytes():
+                file.write(chunk)
+    except OSError as error:
+        raise ClientError(f"cannot write {target}: {error.strerror}; choose another with --to") from error
+    out.print(f"{target}: {target.stat().st_size} bytes", markup=False)
+
+
+def print_tasks_named(client: Client, run: Record, word: str, output: str) -> None:
+    """Everything about the tasks that are called so."""
+    from millstream.pipelines import runs
+
+    chosen = named(runs.records(client, run["run_id"]), word)
+    if output == "json":
+        out.print_json(json.dumps(chosen))
+        return
+    for one in chosen:
+        times = {"start_time": one["started_at"], "end_time": one["ended_at"]}
+        attempt = f"  attempt {one['attempt']}" if one["attempt"] > 1 else ""
+        out.print(f"[bold]{escape(short(one))}[/]  {state(one)}  {took(times)}{attempt}".rstrip())
+        for title in ("inputs", "outputs"):
+            print_values(one[title], title)
+        if one["cache"]:
+            out.print(f"cache\n  {one['cache']}", markup=False)
+        if one["error"]:
+            out.print(str(one["error"]["message"]), style=BAD, markup=False)
+
+
+def named(tasks: list[Record], word: str) -> list[Record]:
+    """Those of this name or path; all for an empty word. Raises ClientError when there is none."""
+    chosen = [one for one in tasks if word in ("", short(one), one["name"], one["display_name"])]
+    if not chosen and word:
+        names = [short(one) for one in tasks]
+        more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+        there = ", ".join(names[:NAMES_MAX]) + more or "none yet"
+        raise ClientError(f"no task of the run is called {word!r}; there are {there}")
+    return chosen
+
+
+def short(task: Record) -> str:
+    return str(task["path"]).removeprefix("root/")
+
+
+def _log(client: Client, run_id: str, task: Record) -> str:
+    if not task["started_at"] and not task["cached_from"]:
+        return f"(did not run: {task['state']})\n"
+    try:
+        text: str = client.request("GET", f"{API}/runs/{run_id}/tasks/{task['uid']}/log").text
+    except NotThere:
+        return f"(nothing is kept of what it printed: {task['state']})\n"
+    return text if text.endswith("\n") or not text else f"{text}\n"
+
+
+COMMANDS = (logs, download)
