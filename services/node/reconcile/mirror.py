@@ -44,16 +44,17 @@ class Mirror:
         """Follows the feed until cancelled."""
         async for change in self._store.feed.subscribe(None, self._seen):
             self._seen = change.seq
-            if change.resource not in self._objects or change.body is None:
+            body = change.body if change.resource in self._objects else None  # it is decoded at each asking
+            if body is None:
                 continue
-            known, key = self._objects[change.resource], _key(change.body)
+            known, key = self._objects[change.resource], _key(body)
             before = known.get(key)
             if change.op == "DELETED":
                 known.pop(key, None)
-                self._tell(change.resource, None, before or change.body)
+                self._tell(change.resource, None, before or body)
             else:
-                known[key] = change.body
-                self._tell(change.resource, change.body, before)
+                known[key] = body
+                self._tell(change.resource, body, before)
 
     def all(self, kind: Kind) -> list[Object]:
         """Every object of a kind."""
