@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from millstream.errors import ClientError
-from millstream.pipelines import _compile
+from millstream.pipelines import _interpreter
 
 Document = dict[str, Any]
 
@@ -69,21 +69,32 @@ def interpreter(wanted: str = "") -> str:
         return found
     candidates = [found for name in ("python3", "python") if (found := shutil.which(name))]
     for candidate in dict.fromkeys([*candidates, sys.executable]):
-        known = subprocess.run([candidate, "-c", "import kfp.dsl"], capture_output=True, check=False)
+        known = subprocess.run([candidate, "-c", _HAS_KFP], capture_output=True, check=False)
         if known.returncode == 0:
             return candidate
     raise ClientError("no Python with kfp was found: activate the environment that has it, or say --python PATH")
 
 
+_HAS_KFP = """
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]  # not what lies in the folder where somebody stands
+import importlib.util
+spec = importlib.util.find_spec("kfp")
+sys.exit(spec is None or spec.origin is None)  # packages that only add to kfp leave a folder without a program
+"""
+"""Without importing it, which takes a second."""
+
+
 def _run_compiler(python: str, path: Path, pipeline: str, target: Path) -> None:
-    command = [python, _compile.__file__, str(path), pipeline, str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """What the file prints is shown; what kfp warns of is not."""
+    command = [python, _interpreter.__file__, "compile", str(path), pipeline, str(target)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode == 0:
         return
-    told = done.stderr.strip()
-    if done.returncode == _compile.WORDS and "Traceback" not in told:
-        raise ClientError(told)
-    raise ClientError(f"{path} could not be compiled:\n{told}")
+    if done.returncode == _interpreter.WORDS and target.exists():
+        raise ClientError(target.read_text())
+    ended = f"{python} ended with {done.returncode} while it compiled {path}"
+    raise ClientError(f"{ended}:\n{done.stderr.strip()}".rstrip(":\n"))
 
 
 def _text(path: Path) -> str:

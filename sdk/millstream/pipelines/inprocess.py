@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 
 from millstream.errors import ClientError
-from millstream.pipelines import _functions
+from millstream.pipelines import _interpreter
 from millstream.pipelines.files import Compiled
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def asked(order: StepOrder, ask: Callable[[str], str] = input) -> StepResult:
 class Caller:
     """The process with the user's functions, over a pair of pipes."""
 
-    def __init__(self, orders: IO[str], answers: IO[str], folder: Path) -> None:
-        self._orders, self._answers, self._folder = orders, answers, folder
+    def __init__(self, process: subprocess.Popen[bytes], orders: IO[str], answers: IO[str], folder: Path) -> None:
+        self._process, self._orders, self._answers, self._folder = process, orders, answers, folder
 
     def call(self, order: StepOrder) -> Any:
         from services.pipelines.domain.steps.values import StepResult, StoredArtifact
@@ -177,7 +177,10 @@ class Caller:
             self._orders.flush()
         line = self._answers.readline()
         if not line:
-            raise ClientError("the Python process with the pipeline's functions ended; the run ends here")
+            status = self._process.wait()
+            if status in (_interpreter.INTERRUPTED, -signal.SIGINT):
+                raise KeyboardInterrupt
+            raise ClientError(f"{request['function']} ended the Python process with {status}; the run ends here")
         return dict(json.loads(line))
 
 
@@ -202,7 +205,8 @@ def _caller(place: Place) -> Iterator[Caller]:
     read_orders, write_orders = os.pipe()
     read_answers, write_answers = os.pipe()
     source = [str(place.source)] if place.source else []
-    command = [place.python, _functions.__file__, str(read_orders), str(write_answers), str(int(place.debug)), *source]
+    fds = [str(read_orders), str(write_answers)]
+    command = [place.python, _interpreter.__file__, "call", *fds, str(int(place.debug)), *source]
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process = subprocess.Popen(
@@ -211,7 +215,7 @@ def _caller(place: Place) -> Iterator[Caller]:
         os.close(read_orders)
         os.close(write_answers)
         with os.fdopen(write_orders, "w") as orders, os.fdopen(read_answers) as answers:
-            yield Caller(orders, answers, place.folder)
+            yield Caller(process, orders, answers, place.folder)
         process.wait()
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,0 +1,117 @@
+"""What `millstream pipeline run` makes of users' files: compiled and called in their own interpreter."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from millstream.errors import ClientError
+from millstream.pipelines import files, inprocess
+
+from tests.clients.conftest import environment
+
+NEIGHBOUR = """
+from kfp import dsl
+LIMIT = 3
+@dsl.component
+def double(x: int) -> int:
+    if x > 100:
+        raise ValueError(f"{x} is too much")
+    return 2 * x
+"""
+PIPELINE = """
+from kfp import dsl
+from files import LIMIT, double
+
+@dsl.pipeline(name="first-one")
+def first(x: int = LIMIT) -> int:
+    return double(x=x).output
+"""
+SECOND = """
+@dsl.pipeline
+def second():
+    double(x=1)
+"""
+WRONG = """
+@dsl.pipeline
+def second():
+    double(x=len(3))
+"""
+Write = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    return str(environment("kfp") / "python")
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """The user's file with this text, beside one that is called as a module of ours."""
+    (tmp_path / "files.py").write_text(NEIGHBOUR)
+
+    def written(text: str) -> Path:
+        path = tmp_path / "pipe.py"
+        path.write_text(text)
+        return path
+
+    return written
+
+
+def test_a_file_imports_its_neighbours_whatever_they_are_called(
+    python: str, write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = write(PIPELINE)
+    compiled = files.read(path, python=python)
+    assert compiled.name == "first-one"
+    place = inprocess.Place(tmp_path / "run", python, path)
+    place.folder.mkdir()
+    end, _ = inprocess.run(compiled, {}, place, lambda task: None)
+    assert str(end.state) == "SUCCEEDED", end
+    end, _ = inprocess.run(compiled, {"x": 200}, place, lambda task: None)
+    assert str(end.state) == "FAILED"
+    told = capfd.readouterr().err
+    assert told.startswith("Traceback") and told.endswith("ValueError: 200 is too much\n")
+    assert told.count('  File "') == 1 and f'File "{tmp_path}/files.py", line 7, in double' in told
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(PIPELINE + SECOND, r"defines 2 pipelines: choose one with --pipeline first \| second$", id="two"),
+        pytest.param("x = 1", r"defines no pipeline: mark a function with @kfp.dsl.pipeline$", id="none"),
+        pytest.param(
+            "def x(:", r'^[^\n]*pipe.py could not be compiled:\n  File "[^\n]*pipe.py", line 1\n', id="syntax"
+        ),
+        pytest.param(
+            "raise SystemExit(3)", r"ends the program while it is read: put that below `if __name__", id="end"
+        ),
+        pytest.param("import os; os._exit(5)", r"python ended with 5 while it compiled [^\n]*pipe.py$", id="exit"),
+    ],
+)
+def test_a_file_that_cannot_be_compiled_is_told_what_to_change(
+    python: str, write: Write, text: str, words: str
+) -> None:
+    with pytest.raises(ClientError, match=words):
+        files.read(write(text), python=python)
+
+
+def test_an_error_in_a_file_is_shown_with_the_users_own_lines_alone(python: str, write: Write) -> None:
+    path = write(PIPELINE + WRONG)
+    with pytest.raises(ClientError, match=r"object of type 'int' has no len\(\)$") as raised:
+        files.read(path, python=python)
+    told = str(raised.value)
+    assert told.count('  File "') == told.count(f'File "{path}"') == 2, told
+
+
+def test_a_folder_called_kfp_where_somebody_stands_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kfp").mkdir()
+    (tmp_path / "kfp" / "__init__.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    with pytest.raises(ClientError, match="no Python with kfp was found"):
+        files.interpreter()
