@@ -14,7 +14,7 @@ from datetime import datetime
 from libs.base import rfc3339
 from libs.base.errors import MillstreamError, Unavailable
 from libs.service.app import Ports
-from libs.store import UnitOfWork, brief
+from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters import runs as wishes
 from services.pipelines.adapters.admission import ANSWER, Seats, noted
 from services.pipelines.adapters.ledger import Ledger
@@ -159,6 +159,7 @@ class Conductor:
         if self._ripe(now) or self.seats.is_due(now):
             return True
         async with self._store.read() as reader:
+            await self._check_term(reader)
             self._seq = await reader.last_seq()
             return bool(await reader.rows(ANY_WISH))
 
@@ -467,8 +468,8 @@ class Conductor:
         async with self._store.write() as uow:
             return await _term_of(uow)
 
-    async def _check_term(self, uow: UnitOfWork) -> None:
-        if await _term_of(uow) != self._term:
+    async def _check_term(self, reader: Reader) -> None:
+        if await _term_of(reader) != self._term:
             raise NotLeading(f"the lease {LEASE} is another's by now")
 
 
@@ -476,6 +477,6 @@ def _internal(error: Exception) -> Error:
     return Error(f"internal error: {error!r}", INTERNAL, "Internal")
 
 
-async def _term_of(uow: UnitOfWork) -> int:
-    found = await uow.rows(TERM, LEASE)
+async def _term_of(reader: Reader) -> int:
+    found = await reader.rows(TERM, LEASE)
     return int(found[0][0]) if found else 0
