@@ -10,8 +10,9 @@ from services.pipelines.domain.ir.model import ImporterExecutor, Pipeline
 from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
 
 URI_MAX = 2000
-OWNED = ("pipelines", "models")
-"""First segments of the platform's bucket below which each namespace has a folder of its own."""
+OWNED = ("pipelines", "models", "checkpoints")
+"""First segments of the platform's bucket below which each namespace has a folder of its own: what runs made, what
+TrainJobs trained and kept. Steps read nothing else of it, since they read with the service's key."""
 INVALID_ARGUMENT, PERMISSION_DENIED = 3, 7
 
 
@@ -41,8 +42,11 @@ def foreign(uri: str, namespace: str, bucket: str) -> str:
             parts = uri.removeprefix(f"{scheme}{bucket}/").split("/")
             if any(part in (".", "..") for part in parts):
                 return f"{uri!r} has a segment '.' or '..'; write the path without"
-            if len(parts) > 1 and parts[0] in OWNED and parts[1] != namespace:
-                return f"{uri!r} belongs to namespace {parts[1]!r}; import what is below {parts[0]}/{namespace}"
+            if len(parts) > 2 and parts[0] in OWNED and parts[1] != namespace:
+                return f"{uri!r} belongs to another namespace than {namespace!r}: copy it, or import it there"
+            if len(parts) < 3 or parts[0] not in OWNED:
+                own = ", ".join(f"{scheme}{bucket}/{first}/{namespace}/" for first in OWNED)
+                return f"{uri!r} is none of this namespace's, which are below {own}"
     return ""
 
 

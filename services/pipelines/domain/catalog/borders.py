@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+from services.pipelines.domain.importing import foreign as not_ours
 from services.pipelines.domain.ir.model import Constant, FromInput, ImporterExecutor, ParamSource, Pipeline
 from services.pipelines.domain.ir.problems import Problem
 
@@ -32,10 +34,8 @@ def foreign(uri: str, home: str, namespace: str) -> bool:
 def import_problems(pipeline: Pipeline, parameters: Mapping[str, Any], home: str, namespace: str) -> Iterator[Problem]:
     """Importers of what belongs to another namespace, as far as can be told before anything runs."""
     for field, uri in _imported(pipeline, parameters):
-        if isinstance(uri, str) and foreign(uri, home, namespace):
-            yield Problem(
-                field, f"{uri!r} belongs to another namespace than {namespace!r}: copy it, or import it there"
-            )
+        if isinstance(uri, str) and (why := not_ours(uri, namespace, urlsplit(home).netloc)):
+            yield Problem(field, why)
 
 
 def _imported(pipeline: Pipeline, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

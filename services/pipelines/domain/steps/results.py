@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from services.pipelines.domain.engine.records import Artifact, Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
+from services.pipelines.domain.importing import foreign
 from services.pipelines.domain.steps.storable import BadOutput, check_parameter, checked, said
 from services.pipelines.domain.steps.values import ArtifactSlot, StepOrder, StepResult, StoredArtifact
 
@@ -119,10 +120,8 @@ def _artifact(order: StepOrder, slot: ArtifactSlot, told: StoredArtifact) -> Art
 
 
 def is_foreign(uri: str, order: StepOrder) -> bool:
-    """Whether it lies in the platform's bucket, but outside of the namespace's part of it."""
-    bucket = urlsplit(order.root).netloc
-    ours = f"s3://{bucket}/pipelines/{order.namespace}/"
-    return uri.startswith(f"s3://{bucket}/") and (not uri.startswith(ours) or "/../" in f"{uri}/")
+    """Whether it lies in the platform's bucket, but outside of the namespace's parts of it."""
+    return bool(foreign(uri, order.namespace, urlsplit(order.root).netloc))
 
 
 def _short(value: Any) -> str:

@@ -108,6 +108,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"pipeline_spec": importing({"runtimeValue": {"constant": "s3://millstream/pipelines/team-b/x/data"}})},
         "belongs to another namespace",
     ),
+    "an import of what the platform keeps for itself": (
+        {"pipeline_spec": importing({"runtimeValue": {"constant": "s3://millstream/backups/2026/store"}})},
+        "is none of this namespace's, which are below s3://millstream/pipelines/default/",
+    ),
+    "an import by a roundabout path": (
+        {"pipeline_spec": importing({"runtimeValue": {"constant": "s3://millstream/models/default/../b/x"}})},
+        "has a segment '.' or '..'",
+    ),
     "an import by a parameter": (
         {
             "pipeline_spec": importing({"componentInputParameter": "name"}),

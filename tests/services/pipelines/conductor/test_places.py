@@ -71,7 +71,7 @@ async def test_a_workspace_is_there_before_the_first_pod_and_goes_when_the_run_h
 
         here.cluster.on_change.append(count)
         async with here.leading():
-            run = await here.over(await here.submit(spec, {"uri": "s3://millstream/data/words"}))
+            run = await here.over(await here.submit(spec, {"uri": "s3://millstream/pipelines/team/words"}))
             assert run.state == "SUCCEEDED", run.error
             assert claims and set(claims) == {1}
             await until(lambda: not here.cluster.list("", "persistentvolumeclaims", "team"))
