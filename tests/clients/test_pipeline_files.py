@@ -14,7 +14,6 @@ from tests.clients.conftest import environment
 
 NEIGHBOUR = """
 from kfp import dsl
-LIMIT = 3
 @dsl.component
 def double(x: int) -> int:
     if x > 100:
@@ -23,7 +22,8 @@ def double(x: int) -> int:
 """
 PIPELINE = """
 from kfp import dsl
-from files import LIMIT, double
+from files import double
+from runs import LIMIT
 
 @dsl.pipeline(name="first-one")
 def first(x: int = LIMIT) -> int:
@@ -48,9 +48,12 @@ def python() -> str:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """The user's file with this text, beside one that is called as a module of ours."""
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """The user's file with this text; its neighbour and a module on the path are called as modules of ours."""
     (tmp_path / "files.py").write_text(NEIGHBOUR)
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "runs.py").write_text("LIMIT = 3")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
 
     def written(text: str) -> Path:
         path = tmp_path / "pipe.py"
@@ -60,7 +63,7 @@ def write(tmp_path: Path) -> Write:
     return written
 
 
-def test_a_file_imports_its_neighbours_whatever_they_are_called(
+def test_a_file_imports_its_own_modules_whatever_they_are_called(
     python: str, write: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = write(PIPELINE)
@@ -74,7 +77,7 @@ def test_a_file_imports_its_neighbours_whatever_they_are_called(
     assert str(end.state) == "FAILED"
     told = capfd.readouterr().err
     assert told.startswith("Traceback") and told.endswith("ValueError: 200 is too much\n")
-    assert told.count('  File "') == 1 and f'File "{tmp_path}/files.py", line 7, in double' in told
+    assert told.count('  File "') == 1 and f'File "{tmp_path}/files.py", line 6, in double' in told
 
 
 @pytest.mark.parametrize(
