@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from libs.base.errors import MillstreamError
 
@@ -78,6 +78,8 @@ class Manifest(BaseModel):
     patches: tuple[str, ...] = ()
     """Kinds of which it looks at objects that others make, and changes them."""
     routes: tuple[str, ...] = ()
+    page: str = ""
+    """Below one of `routes`: where the gateway sends a browser that comes to /. One service has it."""
     self_authenticated: tuple[str, ...] = ()
     """Routes that check a bearer token of their own: the gateway passes Authorization through to these alone."""
     guards: dict[str, tuple[str, ...]] = {}
@@ -116,6 +118,12 @@ class Manifest(BaseModel):
             if not word.startswith("/") or word.endswith("/"):
                 raise ValueError(f"{word!r} must start with / and not end with it")
         return words
+
+    @model_validator(mode="after")
+    def _page_is_ours(self) -> "Manifest":
+        if self.page and not self.page.startswith(tuple(f"{route}/" for route in self.routes)):
+            raise ValueError(f"page: {self.page!r} is below none of the routes")
+        return self
 
     @field_validator("self_authenticated")
     @classmethod

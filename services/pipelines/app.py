@@ -239,13 +239,18 @@ def site(settings: Any) -> Site:
 
 def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     assert ports.cluster is not None and ports.blobs is not None
-    from services.pipelines.api import downloads, forks, gates, lineage, pictures, sharing, steps
+    from services.pipelines.api import console, downloads, forks, gates, lineage, pictures, sharing, steps
     from services.pipelines.api.v2beta1.rest import rest
 
     desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
     artifacts = Artifacts(desks, kept, parts.key.get, ports.clock, ports.settings.public_url)
     rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
-    more = [lineage.router(artifacts), forks.router(desks, rehearsal), pictures.router(Pictures(desks))]
+    more = [
+        lineage.router(artifacts),
+        forks.router(desks, rehearsal),
+        pictures.router(Pictures(desks)),
+        console.router(),
+    ]
     told = ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock, partial(saying, ports)
     shared = SharedCache(*told)
     more.append(downloads.router(artifacts))

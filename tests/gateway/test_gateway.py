@@ -79,6 +79,14 @@ async def test_prefixes_win_over_groups_and_the_longest_wins(gate: World, http: 
     assert (await http.get("/api/model_registry/v1x")).status == 404
 
 
+async def test_a_browser_at_the_door_is_led_to_the_page_and_a_program_told_that_there_is_nothing(
+    http: aiohttp.ClientSession,
+) -> None:
+    led = await http.get("/", headers={"Accept": "text/html,*/*"}, allow_redirects=False)
+    assert (led.status, led.headers["Location"]) == (302, "/apis/v2beta1/page")
+    assert (await http.get("/", headers={"Accept": "application/json"})).status == 404
+
+
 async def test_a_service_proxy_path_is_stripped(gate: World, http: aiohttp.ClientSession) -> None:
     await http.get("/api/v1/namespaces/kubeflow/services/ml-pipeline:http/proxy/apis//v2beta1/runs?a=b")
     assert gate.pipelines.asked[0].raw_path == "/apis/v2beta1/runs?a=b"

@@ -109,6 +109,7 @@ async def world(
             Manifest(
                 name="pipelines",
                 routes=("/apis/v2beta1", "/api/model_registry/v1", "/api/model_registry/v1/special"),
+                page="/apis/v2beta1/page",
                 aliases=("ml-pipeline",),
                 self_authenticated=("POST /apis/v2beta1/jobs/{name}/progress",),
             )

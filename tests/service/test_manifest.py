@@ -43,6 +43,7 @@ def test_only_the_named_method_and_one_segment_per_brace_authenticate_themselves
         ("name: x\nhears: [trained]", "hears"),
         ("name: x\nneeds: [oracle]", "needs"),
         ("name: x\nroutes: [api]", "routes"),
+        ("name: x\nroutes: [/api]\npage: /apix", "page"),
         ("name: x\ncolour: red", "colour"),
         ("name: x\nself_authenticated: [progress]", "self_authenticated"),
         ("name: [", "YAML"),

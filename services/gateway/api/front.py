@@ -99,6 +99,10 @@ class Front:
             return await send_json(send, 200, VERSION)
         if scope["method"] not in METHODS:
             raise MethodNotAllowed(f"{scope['method']} is not supported")
+        if path == "/" and self._table.page and _is_browser(scope):
+            return await send_json(
+                send, 302, b"", media="text/html", headers=((b"location", self._table.page.encode()),)
+            )
         if self._serving and self._serving.claims(path):
             return await self._predict(self._serving, scope, receive, send)
         discovery = self._behind.discovery if self._behind and self._behind.is_asked(scope) else self._discovery
@@ -149,6 +153,13 @@ class Front:
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{method} is not supported on {path}")
         await discovery.answer(scope, send)
+
+
+def _is_browser(scope: Scope) -> bool:
+    """Programs get a Status at /, as they would of an API server."""
+    return scope["method"] == "GET" and any(
+        name == b"accept" and b"text/html" in value for name, value in scope["headers"]
+    )
 
 
 def check_size(scope: Scope) -> None:

@@ -36,6 +36,8 @@ class Table:
     owners: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     """Services by (group, version)."""
     names: dict[str, str] = field(default_factory=dict)
+    page: str = ""
+    """What a browser is shown that asks for nothing in particular."""
 
     @classmethod
     def of(cls, manifests: Iterable[Manifest]) -> "Table":
@@ -47,6 +49,7 @@ class Table:
 
     def _add(self, manifest: Manifest) -> None:
         self.manifests[manifest.name] = manifest
+        self.page = self.page or manifest.page
         self.prefixes += [(prefix, manifest.name) for prefix in manifest.routes]
         for name in (manifest.name, *manifest.aliases):
             self.names[name] = manifest.name

@@ -20,7 +20,7 @@ from libs.testing.cluster import MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.rehearsal import SqlRehearsal
-from services.pipelines.api import downloads, forks, lineage, pictures
+from services.pipelines.api import console, downloads, forks, lineage, pictures
 from services.pipelines.api.v2beta1.rest import rest
 from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
 from services.pipelines.handlers.artifacts import Artifacts
@@ -111,7 +111,7 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
         kept = StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids)))
         artifacts = Artifacts(made["means"], kept, secret, clock)
         rehearsal = SqlRehearsal(ports.store, clock, "millstream")
-        more = [forks.router(made["means"], rehearsal), pictures.router(Pictures(made["means"]))]
+        more = [forks.router(made["means"], rehearsal), pictures.router(Pictures(made["means"])), console.router()]
         return [rest(made["means"], artifacts), lineage.router(artifacts), downloads.router(artifacts), *more]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))

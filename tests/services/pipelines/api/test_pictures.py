@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from xml.etree import ElementTree
 
 import yaml
@@ -20,6 +23,15 @@ async def test_a_runs_graph_is_an_image_that_runs_nothing(server: Server) -> Non
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
     words = [one.text for one in ElementTree.fromstring(answer.text).iter() if one.tag.endswith("text")]
     assert words[0] == "first" and {"add-0", "add-1", "add-2", "waiting"} <= set(words)
+
+
+async def test_the_console_is_a_page_whose_own_script_alone_runs(server: Server) -> None:
+    answer = await server.http.get(f"{V1}/console")
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "text/html")
+    (script,) = re.findall(r"<script>(.*?)</script>", answer.text, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = answer.headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'" in policy and "frame-ancestors 'none'" in policy
 
 
 async def test_a_run_that_is_not_there_or_anothers_has_none(server: Server) -> None:
