@@ -107,7 +107,7 @@ def footprint(home: Path) -> dict[str, float]:
             with suppress(OSError):
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
                 found[f"memory of {service}"] = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    for path in sorted(home.glob("**/store.db*")):
+    for path in sorted([*home.glob("node/store.db*"), *home.glob("data/millstream-system/data/*.db*")]):
         found[str(path.relative_to(home))] = path.stat().st_size / 1e6
     return found
 

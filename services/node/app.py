@@ -34,7 +34,7 @@ from services.node.ports import PodRuntime
 from services.node.reconcile.containers import Containers
 from services.node.reconcile.edge import Edge
 from services.node.reconcile.housekeeping import Housekeeping
-from services.node.reconcile.kinds import ACCOUNT, KINDS, POD, SERVICE
+from services.node.reconcile.kinds import ACCOUNT, EVENT, KINDS, POD, SERVICE
 from services.node.reconcile.mirror import Mirror
 from services.node.reconcile.needs import NodeFacts
 from services.node.reconcile.network import Network
@@ -94,7 +94,7 @@ async def running(
         access = _access()
         resources = Resources(store, KINDS, clock=clock, ids=ids, source="millstream/node", authorize=access)
         tokens = AccountTokens(options.home / "node" / "keys", url, clock)
-        mirror = Mirror(store, KINDS)
+        mirror = Mirror(store, [kind for kind in KINDS if kind is not EVENT])  # nobody decides by what was only told
         controllers = _controllers(options, resources, mirror, runtime, tokens, facts, clock, ids)
         stack.push_async_callback(controllers.stop)
         names = await NameServer.listen(_resolver(mirror), host, options.dns_port)

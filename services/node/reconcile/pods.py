@@ -165,10 +165,17 @@ class Pods:
             if current is None or current["metadata"]["uid"] != meta["uid"]:
                 self._addresses.free(meta["uid"])
                 return None
-            placed = await uow.update(POD.resource, bound(current, self._node, ip, now))
+            placed = await uow.update(POD.resource, self._begun(bound(current, self._node, ip, now), now))
             text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {self._node.name}"
             await self._recorder.tell(uow, placed, [("Normal", "Scheduled", text, "")])
         return placed
+
+    def _begun(self, pod: Object, now: datetime) -> Object:
+        """The pod as it will be in a moment if all goes well, so that this moment costs no transaction of its own."""
+        if pod["spec"].get("initContainers") or self._live[pod["metadata"]["uid"]].attempts:
+            return pod
+        first = {container["name"]: (Attempt(container["name"], 0),) for container in pod["spec"]["containers"]}
+        return {**pod, "status": pod_status(pod, Seen(first), PodPlan(), now)}
 
     # doing
 
