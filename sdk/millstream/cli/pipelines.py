@@ -148,7 +148,7 @@ def show(
 
 @app.command()
 def stop(word: RunWord, namespace: Namespace = "default", home: Home = None) -> None:
-    """End a run; what is finished of it stays."""
+    """End a run; what is finished stays. Its exit tasks clean up first; told again while they do, they end too."""
     from millstream.pipelines import runs
 
     with connect(home) as client:
