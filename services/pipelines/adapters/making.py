@@ -8,10 +8,10 @@ from typing import Any
 
 from libs.base import Clock
 from libs.blobs import Blobs
-from libs.store import Store, brief
+from libs.store import Reader, Store, brief
 
 LEASE_S = 900.0
-"""A maker that has not stored it by then has died, or its pip hangs: the next one begins."""
+"""A maker that goes on and has not stored it by then has a pip that hangs: the next one begins."""
 ASK_AGAIN_S = 1.0
 NOTED_S = 3600.0
 """A use is noted at most so often."""
@@ -23,8 +23,12 @@ PUT = brief(
 )
 
 
+GOES_ON = brief("SELECT 1 FROM pipeline_tasks WHERE uid = ?1 AND attempt = ?2 AND state IN ('PENDING', 'RUNNING')")
+
+
 class Making:
-    """Environments by their key in the bucket."""
+    """Environments by their key in the bucket. A maker is an attempt, as `uid/attempt`: one that is over (its pip
+    failed, its run was stopped or deleted, its pod was lost) keeps nobody waiting."""
 
     def __init__(self, store: Store, blobs: Blobs, clock: Clock) -> None:
         self._store, self._blobs, self._clock = store, blobs, clock
@@ -37,7 +41,7 @@ class Making:
             now = self._now_ms()
             rows = await uow.rows(GET, key)
             maker, until = (str(rows[0][0]), int(rows[0][1])) if rows else ("", 0)
-            if maker not in ("", holder) and now < until:
+            if maker not in ("", holder) and now < until and await _goes_on(uow, maker):
                 return {"state": "wait", "seconds": ASK_AGAIN_S}
             await uow.later(PUT, key, holder, now + int(LEASE_S * 1000), now, 0)
         return {"state": "build"}
@@ -58,3 +62,8 @@ class Making:
 
     def _now_ms(self) -> int:
         return int(self._clock.now().timestamp() * 1000)
+
+
+async def _goes_on(reader: Reader, maker: str) -> bool:
+    uid, _, attempt = maker.rpartition("/")
+    return bool(await reader.rows(GOES_ON, uid, int(attempt)))

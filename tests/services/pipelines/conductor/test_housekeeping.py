@@ -34,9 +34,32 @@ async def place(tmp_path: Path):
     await store.close()
 
 
+async def set_state(store: Store, uid: str, attempt: int, state: str) -> None:
+    async with store.write() as uow:
+        await uow.later(
+            "INSERT INTO pipeline_tasks (uid, run_id, path, number, state, attempt, cache, body) "
+            "VALUES (?1, 'r', ?1, 0, ?3, ?2, '', '{}') "
+            "ON CONFLICT (uid) DO UPDATE SET state = excluded.state, attempt = excluded.attempt",
+            uid, attempt, state,
+        )  # fmt: skip
+
+
+async def test_a_maker_that_is_over_keeps_nobody_waiting(place: Any):
+    store, blobs, clock, _ = place
+    making = Making(store, blobs, clock)
+    for number, (attempt, state) in enumerate([(1, "CANCELED"), (1, "FAILED"), (2, "RUNNING")]):
+        await set_state(store, "a", 1, "RUNNING")
+        assert (await making.ask(KEY.format(number), "a/1"))["state"] == "build"
+        assert (await making.ask(KEY.format(number), "b/1"))["state"] == "wait"
+        await set_state(store, "a", attempt, state)
+        assert (await making.ask(KEY.format(number), "b/1"))["state"] == "build"
+        assert (await making.ask(KEY.format(number), "a/1"))["state"] == "build", "nobody knows of b: it was deleted"
+
+
 async def test_of_two_replicas_that_are_asked_one_lets_build_and_the_other_lets_wait(place: Any):
     store, blobs, clock, _ = place
     one, other = Making(store, blobs, clock), Making(store, blobs, clock)
+    await set_state(store, "a", 1, "PENDING")
     assert (await one.ask(KEY.format("e"), "a/1"))["state"] == "build"
     assert (await other.ask(KEY.format("e"), "b/1"))["state"] == "wait"
     assert (await other.ask(KEY.format("e"), "a/1"))["state"] == "build", "the maker asks again, elsewhere"
