@@ -100,6 +100,23 @@ def test_a_pipeline_is_uploaded_run_found_cached_ended_retried_and_removed(kfp: 
 
 
 @pytest.mark.timeout(180)
+def test_every_other_call_of_kfps_clients_is_answered_as_kfp_answers(kfp: Client) -> None:
+    told = kfp.program("kfp_every_call")
+    assert (told["pipeline"], told["version"], told["listed"]) == (["d", True], "by-function", 1)
+    assert told["versions"] == ["every", "by-function", "by-file"]
+    assert told["experiment"] == [True, "All calls", 1, " No experiment is found with name nobody."]
+    assert (told["states"], told["ran"]) == ([WELL] * 3, [True, True, False]), "a cache key of one's own counts alone"
+    assert (told["root"], told["account"], told["of the experiment"]) == (True, "default", 3)
+    assert told["job"] == ["DISABLED", "ENABLED", "DISABLED", True, "3", "default"]
+    assert told["context"] == ["default", True] and (told["health"], told["auth"]) == (False, {})
+    assert (told["changed"], told["changed version"]) == (["shown", {"a": "b"}, "both"], "better")
+    assert (told["newest"], told["again"]) == (WELL, "AVAILABLE")
+    assert told["no root"].startswith("400 ") and "runtime_config.pipeline_root" in told["no root"]
+    assert all(told[name].startswith("404 ") and '"code":5' in told[name] for name in ("no version", "no job", "gone"))
+    assert all(told[name].startswith("501 ") and '"code":12' in told[name] for name in ("not here", "no report"))
+
+
+@pytest.mark.timeout(180)
 def test_runs_recur_by_cron_and_interval_until_they_are_held(kfp: Client) -> None:
     told = kfp.program("kfp_recurring")
     assert (told["jobs"], told["ran"]) == (["by-cron", "by-interval"], [True, True])
@@ -116,6 +133,8 @@ def test_the_kubeflow_sdks_own_client_uploads_runs_waits_and_lists(kfp: Client) 
     assert told["ended"] == [WELL, WELL, FAILED]
     assert (told["listed"], told["well"]) == (["by-function", "by-name", "wrong"], ["by-function", "by-name"])
     assert (told["pipelines"], told["experiments"]) == (["client-sum"], ["client"])
+    assert told["by objects"] == [WELL, WELL, True, WELL] and told["of the pipeline"] == 1
+    assert (told["experiment"], told["left"]) == ("Of the other client", ["client-sum"])
     assert 'runtime_config.parameters.wanted: \\"many\\" is not a whole number' in told["missing"]
     assert "not found" in told["unknown"] and "not found" in told["gone"]
 

@@ -60,6 +60,16 @@ told["pipelines"] = [
 told["experiments"] = [
     each.display_name for each in client.list_experiments().experiments if each.display_name == "client"
 ]
+kept = client.get_pipeline("client-sum")
+version = client.get_pipeline_version("client-sum", "better")
+told["of the pipeline"] = len(client.list_runs(pipeline="client-sum", experiment="client").runs or ())
+heard = []
+more = [client.run(each, params={"a": 2, "wanted": 4}, experiment="client") for each in (kept, version)]
+last = client.wait_for_run_status(more[1], timeout=100, polling_interval=1, callbacks=[lambda run: heard.append(run)])
+told["by objects"] = [ended(more[0]).state, last.state, bool(heard), client.get_run(more[1].run_id).state]
+told["experiment"] = client.get_experiment("client").description
+client.delete_pipeline("client-sum", version="better")
+told["left"] = [each.display_name for each in client.list_pipeline_versions("client-sum").pipeline_versions]
 told["unknown"] = said(lambda: client.get_pipeline("nobody"))
 told["missing"] = said(lambda: client.run("client-sum", params={"wanted": "many"}, experiment="client"))
 client.delete_pipeline("client-sum", force=True)
