@@ -203,6 +203,8 @@ def doors(home: Home) -> str:
             "  Kubeflow SDK   TrainerClient() finds KUBECONFIG by itself; KServeClient() too",
             f'  registry       ModelRegistry("http://127.0.0.1", {home.ports().http}, is_secure=False, author="me", '
             "user_token=...)",
+            f'  pipelines      {home.command("pipeline run FILE.py")}; kfp.Client(host="{home.http_url}"); '
+            f"in a browser {home.http_url}/",
             f"  events         {home.command('events tail')}",
             *(f"  pipelines tell {name}={url}" for name, url in home.tracking().items() if name in laptop.TOLD),
         ]

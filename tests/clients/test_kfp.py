@@ -83,6 +83,7 @@ def test_an_exit_task_runs_and_hears_of_the_failure_and_the_run_has_failed(golde
 def test_a_pipeline_is_uploaded_run_found_cached_ended_retried_and_removed(kfp: Client) -> None:
     told = kfp.program("kfp_journey", folder=str(kfp.bin.parent))
     assert told["pipeline"] and "a pipeline named 'sum' already exists" in told["twice"]
+    assert "upload a version of it" in told["twice"]
     assert (told["versions"], told["spec"], told["pipelines"]) == (["second", "sum"], "sum", ["sum"])
     assert (told["ended"], told["tasks"]) == ([WELL] * 3, ["add", "add-2", "expect"])
     assert told["parameters"] == {"a": 2, "b": 2, "wanted": 7}

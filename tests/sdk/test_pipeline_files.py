@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from millstream.cli.pipelineresults import named
 from millstream.errors import ClientError
 from millstream.pipelines import files, parameters
 
@@ -71,3 +72,16 @@ def test_a_file_that_is_not_there_and_a_python_without_kfp_say_so(tmp_path: Path
     bare.chmod(0o755)
     with pytest.raises(ClientError, match="has no kfp"):
         files.read(tmp_path / "p.py", python=str(bare))
+
+
+def test_a_task_is_found_by_its_name_and_by_its_path_as_either_command_prints_it() -> None:
+    tasks = [
+        {"path": "root/loop-1/0/square", "parent": "root/loop-1/0", "name": "square", "display_name": "square"},
+        {"path": "root/loop-1/0", "parent": "root/loop-1", "name": "loop-1", "display_name": "loop-1 [0]"},
+        {"path": "root/loop-1", "parent": "root", "name": "loop-1", "display_name": "loop-1"},
+    ]
+    for word in ("square", "loop-1/0/square", "loop-1/loop-1 [0]/square"):
+        assert named(tasks, word) == tasks[:1]
+    assert named(tasks, "") == tasks
+    with pytest.raises(ClientError, match=r"called 'sqare'; there are loop-1/0/square, loop-1/0, loop-1$"):
+        named(tasks, "sqare")

@@ -24,7 +24,7 @@ NAMES_MAX = 20
 
 def logs(
     run: Annotated[str, typer.Argument(help="A run's id or its name")],
-    task: Annotated[str, typer.Argument(help="A task's name or path; all tasks if left out")] = "",
+    task: Annotated[str, typer.Argument(help="A task's or a group's name or path; all tasks if left out")] = "",
     namespace: Namespace = "default",
     home: Home = None,
 ) -> None:
@@ -33,8 +33,9 @@ def logs(
 
     with connect(home) as client:
         found = runs.find(client, run, namespace)
-        steps = [one for one in runs.records(client, found["run_id"]) if one["kind"] == "step"]
-        chosen = named(steps, task)
+        tasks = runs.records(client, found["run_id"])
+        meant = tuple(f"{one['path']}/" for one in named(tasks, task))
+        chosen = [one for one in tasks if one["kind"] == "step" and f"{one['path']}/".startswith(meant)]
         for one in chosen:
             if len(chosen) > 1:
                 out.print(f"[bold]{escape(short(one))}[/]")
@@ -88,8 +89,12 @@ def print_tasks_named(client: Client, run: Record, word: str, output: str) -> No
 
 
 def named(tasks: list[Record], word: str) -> list[Record]:
-    """Those of this name or path; all for an empty word. Raises ClientError when there is none."""
-    chosen = [one for one in tasks if word in ("", short(one), one["name"], one["display_name"])]
+    """Those of this name or path, written as either command prints it; all for an empty word. Raises ClientError when
+    there is none."""
+    drawn: dict[str, str] = {}
+    for one in sorted(tasks, key=lambda task: str(task["path"]).count("/")):
+        drawn[one["path"]] = f"{drawn.get(one['parent'], '')}/{one['display_name']}".removeprefix("/")
+    chosen = [one for one in tasks if word in ("", short(one), drawn[one["path"]], one["name"], one["display_name"])]
     if not chosen and word:
         names = [short(one) for one in tasks]
         more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""

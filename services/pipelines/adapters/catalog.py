@@ -43,9 +43,13 @@ class _Kind(Generic[T]):
     columns: Columns
     word: str
     parent: str | None
+    remedy: str = ""
+    """What to do when the name is taken."""
 
 
-PIPELINES = _Kind(Pipeline, PipelineRow, keys.PIPELINE, "pipeline", "namespace")
+PIPELINES = _Kind(
+    Pipeline, PipelineRow, keys.PIPELINE, "pipeline", "namespace", ": choose another name, or upload a version of it"
+)
 VERSIONS = _Kind(Version, VersionRow, keys.VERSION, "version of the pipeline", "pipeline_id")
 EXPERIMENTS = _Kind(Experiment, ExperimentRow, keys.EXPERIMENT, "experiment", "namespace")
 RECURRING = _Kind(RecurringRun, RecurringRunRow, keys.RECURRING_RUN, "recurring run", None)
@@ -72,7 +76,8 @@ class SqlShelf(Generic[T]):
     async def add(self, item: T) -> T:
         parent = self._kind.parent
         if parent is not None and await self.find(getattr(item, parent), item.name) is not None:
-            raise AlreadyExists(f"a {self._kind.word} named {item.name!r} already exists in {getattr(item, parent)!r}")
+            taken = f"a {self._kind.word} named {item.name!r} already exists in {getattr(item, parent)!r}"
+            raise AlreadyExists(f"{taken}{self._kind.remedy}")
         self._session.add(self._kind.table(**_flat(item)))
         await self._session.flush()
         return item
