@@ -16,7 +16,7 @@ from millstream.cli.show import BAD, GOOD, out, plain_table
 
 API = "/pipelines/v1"
 REGISTRY, SERVICE = "model-registry://", "inferenceservice/"
-RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
+RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
 
 
@@ -45,7 +45,11 @@ def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "
         out.print_json(json.dumps(told))
         return
     rows = [[one["artifact_id"], one["name"], one["type"], one["artifact_size"], one["uri"]] for one in told]
-    out.print(plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows) if rows else "the run made none")
+    out.print(
+        plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows, whole="ARTIFACT")
+        if rows
+        else "the run made none"
+    )
 
 
 def lineage(

@@ -14,7 +14,7 @@ from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
 
 API = "/pipelines/v1"
 COLOURS = {"run": BUSY, "reuse": GOOD, "fail": BAD}
-RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
+RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 TaskWord = Annotated[str, typer.Argument(help="The task's path, as `millstream pipeline show` draws it")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,16 @@ from rich.markup import escape
 
 from millstream.cli import pipelinecache, pipelinelooks, pipelinemoves, pipelineresults
 from millstream.cli.options import Home, Namespace, connect
-from millstream.cli.pipelineshow import follow, print_error, print_outputs, print_tasks, print_values, state, took
+from millstream.cli.pipelineshow import (
+    age,
+    follow,
+    print_error,
+    print_outputs,
+    print_tasks,
+    print_values,
+    state,
+    took,
+)
 from millstream.cli.show import BAD, out, plain_table
 from millstream.errors import ClientError
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
-RunWord = Annotated[str, typer.Argument(help="A run's id or its name")]
+RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 
 
 @app.command()
@@ -118,8 +127,9 @@ def list_runs(
     elif not found:
         out.print(f"no runs in {namespace}")
     else:
-        rows = [[one["run_id"], escape(one["display_name"]), state(one), took(one)] for one in found]
-        out.print(plain_table(["RUN", "NAME", "STATE", "TOOK"], rows))
+        now = datetime.now(UTC)
+        rows = [[one["run_id"], escape(one["display_name"]), state(one), age(one, now), took(one)] for one in found]
+        out.print(plain_table(["RUN", "NAME", "STATE", "AGE", "TOOK"], rows, whole="RUN"))
 
 
 @app.command()

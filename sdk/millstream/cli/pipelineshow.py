@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,10 +22,26 @@ Record = dict[str, Any]
 
 def follow(client: Any, run_id: str) -> None:
     """A line for every change of a task; on a terminal and in a log alike."""
+    try:
+        last = _followed(client, run_id)
+    except KeyboardInterrupt:
+        words = f"the run goes on: `millstream pipeline show {run_id}`, `millstream pipeline stop {run_id}`"
+        out.print(f"\n{words}", markup=False)
+        raise
+    out.print(f"{state(last)} after {took(last)}")
+    print_outputs(client, last)
+    print_error(last)
+    if last.get("state") != "SUCCEEDED":
+        _point_at_logs(last)
+        sys.exit(1)
+
+
+def _followed(client: Any, run_id: str) -> Record:
+    """How it ended."""
     from millstream.pipelines import runs
 
     told: dict[str, str] = {}
-    last: dict[str, Any] = {}
+    last: Record = {}
     for last in runs.follow(client, run_id):
         for line in (one for one in runs.tree(last) if not one.is_group):
             task, word = line.task, str(line.task.get("state") or "PENDING")
@@ -32,11 +49,19 @@ def follow(client: Any, run_id: str) -> None:
             if (word != "PENDING" or why) and told.get(task["task_id"]) != word + why:
                 told[task["task_id"]] = word + why
                 out.print(f"  {state(task)} {escape(line.path)}  {escape(why) or took(task)}".rstrip())
-    out.print(f"{state(last)} after {took(last)}")
-    print_outputs(client, last)
-    print_error(last)
-    if last.get("state") != "SUCCEEDED":
-        sys.exit(1)
+                if word == "PAUSED":
+                    out.print(f"    `millstream pipeline approve {run_id} {line.path}`, or reject", markup=False)
+    return last
+
+
+def _point_at_logs(run: Record) -> None:
+    """What to type next: the log of the first step that failed after it had begun."""
+    from millstream.pipelines import runs
+
+    steps = [one for one in runs.tree(run) if not one.is_group and one.task.get("state") == "FAILED"]
+    if path := next((one.path for one in steps if took(one.task)), None):
+        words = ["millstream", "pipeline", "logs", str(run["run_id"]), path]
+        out.print(f"its log: {shlex.join(words)}", markup=False)
 
 
 def print_tasks(run: dict[str, Any]) -> None:
@@ -85,6 +110,16 @@ def state(one: Mapping[str, Any]) -> str:
     word = str(one.get("state") or "PENDING")
     colour = COLOURS.get(word)
     return f"[{colour}]{word}[/]" if colour else word
+
+
+def age(one: Mapping[str, Any], now: datetime) -> str:
+    """How long ago it was made, in one figure: the table has to fit beside a run's id."""
+    at = _time(one.get("created_at"))
+    if at is None:
+        return ""
+    seconds = max(0, int((now - at).total_seconds()))
+    units = (("d", 86_400), ("h", 3_600), ("m", 60))
+    return next((f"{seconds // size}{unit}" for unit, size in units if seconds >= 2 * size), f"{seconds}s")
 
 
 def took(one: Mapping[str, Any]) -> str:

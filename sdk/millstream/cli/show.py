@@ -31,11 +31,11 @@ def server_table(table: dict[str, Any], with_namespace: bool = False) -> Table:
     return drawn
 
 
-def plain_table(headers: list[str], rows: list[list[str]]) -> Table:
-    """A borderless table of strings."""
+def plain_table(headers: list[str], rows: list[list[str]], whole: str = "") -> Table:
+    """A borderless table of strings. A narrow terminal folds long ones, but never those of the column `whole`."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
     for header in headers:
-        drawn.add_column(header, overflow="fold")
+        drawn.add_column(header, overflow="fold", no_wrap=header == whole)
     for row in rows:
         drawn.add_row(*row)
     return drawn

@@ -15,6 +15,8 @@ from millstream.errors import ClientError, NotThere
 API = "/apis/v2beta1"
 OVER = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 LOOK_EVERY_S = 0.5
+PATIENT_LOOKS = 120
+"""A minute, with what asking itself takes."""
 PAGE = 100
 
 Run = dict[str, Any]
@@ -158,12 +160,21 @@ def _began(task: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def follow(client: Client, run_id: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Run]:
-    """The run again and again until it is over; the last one is how it ended."""
+    """The run again and again until it is over; the last one is how it ended. That nobody answers for a while, as when
+    a service is replaced, ends nothing: the run goes on, too."""
+    failures = 0
     while True:
-        run = get(client, run_id)
-        yield run
-        if run.get("state") in OVER:
-            return
+        try:
+            run = get(client, run_id)
+        except ClientError as error:
+            failures += 1
+            if failures > PATIENT_LOOKS or not (error.code in (0, 429) or error.code >= 500):
+                raise
+        else:
+            failures = 0
+            yield run
+            if run.get("state") in OVER:
+                return
         sleep(LOOK_EVERY_S)
 
 

@@ -1,0 +1,112 @@
+"""What people see of a run as it goes on: every change once, through a time without answers, and what to type next."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from millstream.cli import pipelineshow
+from millstream.cli.show import plain_table
+from millstream.client import Client
+from millstream.errors import NotThere
+from millstream.pipelines import runs
+from rich.console import Console
+
+RUN = "aefc431f-b41c-455e-bf2b-02e64cae0eb9"
+AT = "2026-11-23T10:00:00Z"
+Answer = tuple[int, dict[str, Any]]
+
+
+def run(state: str, **steps: str) -> Answer:
+    """A run in this state, and its steps in theirs."""
+    root = {"task_id": "r", "display_name": "root", "create_time": AT, "child_tasks": [{}]}
+    tasks = [
+        {"task_id": name, "parent_task_id": "r", "display_name": name, "state": word, "start_time": AT, "end_time": AT}
+        for name, word in steps.items()
+    ]
+    whole = {"run_id": RUN, "state": state, "created_at": AT, "run_details": {"task_details": [root, *tasks]}}
+    return 200, whole
+
+
+@contextmanager
+def platform(*answers: Answer) -> Iterator[Client]:
+    """Whoever asks gets one after the other, and the last one for ever."""
+    left = list(answers)
+
+    class Door(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, said = left.pop(0) if len(left) > 1 else left[0]
+            body = json.dumps(said).encode()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}", "token") as client:
+            yield client
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_run_is_followed_through_a_time_without_answers_and_its_failure_says_where_to_look(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runs, "LOOK_EVERY_S", 0.01)
+    away: Answer = (503, {"message": "the service is being replaced"})
+    running, over = run("RUNNING", a="SUCCEEDED", b="RUNNING"), run("FAILED", a="SUCCEEDED", b="FAILED")
+    with platform(running, away, away, running, over) as client, pytest.raises(SystemExit):
+        pipelineshow.follow(client, RUN)
+    told = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert told[:3] == ["SUCCEEDED a  0.0 s", "RUNNING b  0.0 s", "FAILED b  0.0 s"]
+    assert told[-1] == f"its log: millstream pipeline logs {RUN} b"
+
+
+def test_a_run_that_is_gone_and_a_platform_that_stays_away_are_not_waited_for_for_ever() -> None:
+    looks: list[float] = []
+    with platform((404, {"message": "no run"})) as client, pytest.raises(NotThere):
+        next(runs.follow(client, RUN, looks.append))
+    assert not looks
+    with platform((503, {"message": "not now"})) as client, pytest.raises(Exception, match="not now"):
+        next(runs.follow(client, RUN, looks.append))
+    assert len(looks) == runs.PATIENT_LOOKS
+
+
+def test_who_stops_looking_is_told_that_the_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupted(Client):
+        def request(self, method: str, path: str, **options: Any) -> Any:
+            raise KeyboardInterrupt
+
+    with Interrupted("http://127.0.0.1:1", "token") as client, pytest.raises(KeyboardInterrupt):
+        pipelineshow.follow(client, RUN)
+    assert f"the run goes on: `millstream pipeline show {RUN}`" in capsys.readouterr().out
+
+
+def test_an_id_is_never_folded_however_narrow_the_terminal() -> None:
+    console = Console(width=70)
+    with console.capture() as shown:
+        console.print(
+            plain_table(["RUN", "NAME"], [[RUN, "a name that is far too long for what is left of it"]], "RUN")
+        )
+    assert RUN in shown.get() and "too long" in shown.get()
+
+
+@pytest.mark.parametrize(
+    ("now", "age"),
+    [("10:00:01", "1s"), ("10:00:59", "59s"), ("10:01:59", "119s"), ("10:02:00", "2m"), ("13:00:00", "3h")],
+)
+def test_an_age_is_one_figure(now: str, age: str) -> None:
+    at = datetime.fromisoformat(f"2026-11-23T{now}").replace(tzinfo=UTC)
+    assert pipelineshow.age({"created_at": AT}, at) == age
