@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 from libs.base import Clock
 from libs.blobs import Blob, BlobError, Blobs
@@ -17,7 +18,7 @@ from services.pipelines.domain.steps.results import LOG
 PAGE = 1000
 """What a store lists in one answer."""
 SINGLY = 8
-"""So many artifacts of a run with more objects than that are asked for one by one; then all of it is listed."""
+"""After so many artifacts of a run with more objects than that were asked for one by one, all of it is listed."""
 LISTED_MAX = 200_000
 PATIENCE_S = 3.0
 """The run's other decisions wait meanwhile."""
@@ -34,6 +35,7 @@ class Presence:
         self._listed: dict[str, bool] = {}
         """Of each prefix: whether all below it is known."""
         self._asked: Counter[str] = Counter()
+        self._whole: dict[str, asyncio.Task[None]] = {}
         self._away_until = 0.0
 
     async def lost(self, outputs: Outputs) -> str:
@@ -66,7 +68,7 @@ class Presence:
         if run and run not in self._listed:
             await self._list(run, PAGE)
         if run and not self._listed[run] and self._asked[run] == SINGLY:
-            await self._list(run, LISTED_MAX)
+            self._whole[run] = asyncio.ensure_future(self._list_all(run))
         self._asked[run] += 1
         if _is_tree(digest):
             below = [size for each, size in self._sizes.items() if each.startswith(f"{key}/")]
@@ -77,6 +79,11 @@ class Presence:
         found = await self._blobs.list(run, limit=most)
         self._listed[run] = len(found) < most
         self._note(found)
+
+    async def _list_all(self, run: str) -> None:
+        """Beside the single questions, which go on until it is there: of ten thousand steps it takes seconds."""
+        with suppress(BlobError):
+            await self._list(run, LISTED_MAX)
 
     async def _ask(self, key: str, digest: str) -> int | None:
         """For itself: also what came after the listing, as of another step of the same run."""

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from libs.base import SystemClock
 from libs.blobs import Blob, BlobError
 from libs.testing.blobs import FolderBlobs
 from services.pipelines.adapters.compiling import compiled
+from services.pipelines.adapters.presence import PAGE, Presence
 from services.pipelines.adapters.rehearsal import SqlRehearsal
 from services.pipelines.domain.catalog.documents import from_yaml
+from services.pipelines.domain.engine.records import Artifact, Outputs
 from services.pipelines.domain.runs import NewRun
 from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
 from tests.services.pipelines.conductor.rig import Rig, rig
@@ -156,3 +159,31 @@ async def test_a_bucket_that_does_not_answer_holds_up_nothing_and_is_asked_once(
         found = await reasons(here, files(3))
     assert set(found.values()) == {"miss: the bucket does not say whether its outputs are still there"}
     assert here.ports.blobs.asked == 1
+
+
+async def test_a_run_of_many_objects_is_listed_beside_the_questions_and_they_do_not_wait_for_it(tmp_path: Path):
+    blobs, slow = Counted(tmp_path / "blobs"), asyncio.Event()
+
+    async def slowly(prefix: str, *, limit: int = 10_000) -> list[Blob]:
+        if limit > PAGE:
+            await slow.wait()
+        return await FolderBlobs.list(blobs, prefix, limit=limit)
+
+    blobs.list = slowly  # type: ignore[method-assign]
+    for number in range(PAGE + 1):
+        await blobs.put(f"pipelines/team/r/t{number:05}/1/data", b"x")
+    presence = Presence(blobs, "millstream", SystemClock())
+
+    async def lost(number: int) -> str:
+        uri = f"s3://millstream/pipelines/team/r/t{number:05}/1/data"
+        return await presence.lost(Outputs({}, {"data": (Artifact("data", uri, digest="sha256:0", size=1),)}))
+
+    await blobs.put("pipelines/team/r/z-late/1/data", b"x")
+    assert {await lost(PAGE) for _ in range(20)} == {""}, "behind the first page, while the listing hangs"
+    slow.set()
+    await asyncio.sleep(0)
+    await asyncio.wait_for(presence._whole["pipelines/team/r/"], 5)
+    blobs.asked = 0
+    assert {await lost(number) for number in range(PAGE + 1)} == {""}
+    assert blobs.asked == 0
+    assert await lost(99_999) == "miss: its output `data` is gone from the bucket"
