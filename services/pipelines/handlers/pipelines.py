@@ -25,7 +25,7 @@ class Pipelines:
     means: Means
 
     async def create(self, user: Any, form: forms.PipelineForm) -> Object:
-        space = await self._may_create(user, form.namespace)
+        space = await self.may_create(user, form.namespace)
         async with self.means.begin() as (needs, say):
             return (await _new(needs, say, space, form)).shown()
 
@@ -34,7 +34,7 @@ class Pipelines:
     ) -> Object:
         """A pipeline and its first version, which is called like it unless it says otherwise. The answer is the
         pipeline."""
-        space = await self._may_create(user, form.namespace)
+        space = await self.may_create(user, form.namespace)
         _, document = await self.means.check(document or _sent(version))
         named = form.model_copy(update={"name": name_of(form.name, form.display_name, document.name)})
         async with self.means.begin() as (needs, say):
@@ -124,10 +124,14 @@ class Pipelines:
             await _drop(needs, say, pipeline, await _version(needs, id, version_id))
         return {}
 
-    async def _may_create(self, user: Any, namespace: str | None) -> str:
+    async def may_create(self, user: Any, namespace: str | None) -> str:
+        """The namespace that is meant; asked before an upload is unpacked, too."""
         space = self.means.space(namespace)
         await self.means.allow(user, "create", PLURAL, space, "")
         return space
+
+    async def may_update(self, user: Any, id: str) -> None:
+        await self._fetched(user, "update", id)
 
     async def _fetched(self, user: Any, verb: str, id: str) -> Pipeline:
         async with self.means.look() as needs:

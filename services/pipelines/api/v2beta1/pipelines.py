@@ -37,6 +37,7 @@ def _uploads(made: APIRouter, desk: Pipelines) -> None:
         namespace: Named = "",
         tags: Words = "",
     ) -> dict[str, Any]:
+        await desk.may_create(user, namespace)
         document = await _uploaded(request)
         form = forms.PipelineForm(
             name=name, display_name=display_name, description=description, namespace=namespace, tags=_tags(tags)
@@ -53,6 +54,7 @@ def _uploads(made: APIRouter, desk: Pipelines) -> None:
         description: Words = "",
         tags: Words = "",
     ) -> dict[str, Any]:
+        await desk.may_update(user, pipelineid)
         document = await _uploaded(request)
         form = forms.VersionForm(name=name, display_name=display_name, description=description, tags=_tags(tags))
         return await desk.add_version(user, pipelineid, form, document)
