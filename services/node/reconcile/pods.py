@@ -288,19 +288,16 @@ class Pods:
         news = [*live.news, *news_of(pod, old, status)]
         live.news = []
         if status != old or news:
-            await self._write(pod, status, news, plan.over)
+            await self._write(pod, status, news)
 
-    async def _write(self, pod: Object, status: Object, news: Sequence[News], over: bool = False) -> None:
+    async def _write(self, pod: Object, status: Object, news: Sequence[News]) -> None:
         meta = pod["metadata"]
         async with self._resources.store.write() as uow:
             current = await uow.get(POD.resource, meta["namespace"], meta["name"])
             if current is None or current["metadata"]["uid"] != meta["uid"]:
                 return
-            if over and (freed := _freed(current)) is not None:
-                await uow.update(POD.resource, {**freed, "status": status})
-            else:
-                view = self._resources.view(uow)
-                await view.update_status(POD, meta["namespace"], meta["name"], status)
+            view = self._resources.view(uow)
+            await view.update_status(POD, meta["namespace"], meta["name"], status)
             await self._recorder.tell(uow, current, news)
 
     # the end
@@ -391,15 +388,6 @@ class Pods:
                 watched.stop()
             for task in live.tasks:
                 task.cancel()
-
-
-def _freed(pod: Object) -> Object | None:
-    """A pod that is over, without this node's hold on it, so that deleting it needs nobody's leave; None for one that
-    is held for another reason too: its end is written when it goes."""
-    meta = pod["metadata"]
-    if meta.get("finalizers") != [KUBELET] or meta.get("deletionTimestamp"):
-        return None
-    return {**pod, "metadata": {name: value for name, value in meta.items() if name != "finalizers"}}
 
 
 def attempt_of(event: RuntimeEvent) -> Attempt:

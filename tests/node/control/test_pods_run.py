@@ -1,7 +1,5 @@
 """Pods as real processes, from the object in the store to its status."""
 
-import asyncio
-
 from tests.node.control.conftest import phase, pod, true
 
 
@@ -67,15 +65,6 @@ async def test_a_deleted_pod_gets_its_grace_and_is_gone(desk):
     await desk.delete("Pod", "p")
     assert (await desk.get("Pod", "p"))["metadata"]["deletionTimestamp"]
     await desk.until("Pod", "p", lambda p: p is None)
-
-
-async def test_a_pod_that_is_over_goes_in_the_moment_in_which_it_is_deleted(desk):
-    await desk.make(pod("p", "true"))
-    done = await desk.until("Pod", "p", phase("Succeeded"))
-    await desk.delete("Pod", "p")
-    assert await desk.get("Pod", "p") is None
-    while desk.runtime.pod_path(done["metadata"]["uid"]).exists():  # noqa: ASYNC110 (a folder is mute)
-        await asyncio.sleep(0.02)
 
 
 async def test_what_the_node_does_not_have_leaves_a_pod_pending_and_says_so(desk):
