@@ -77,7 +77,7 @@ def print_tasks(run: dict[str, Any]) -> None:
         for one in runs.tree(run)
     ]
     if rows:
-        out.print(plain_table(["TASK", "STATE", "TOOK", "ERROR"], rows))
+        out.print(plain_table(["TASK", "STATE", "TOOK", "WHY"], rows))
 
 
 def print_outputs(client: Any, run: Record) -> None:
