@@ -3,6 +3,7 @@
 Every source is compiled by each release of kfp that versions.json names, together with the kfp-kubernetes beside it, in
 an environment of its own that is removed again. The newest release's folder is whole; an older one keeps only what is
 new or other than in the release before it. It needs a package index, so tests read the files and never make them.
+Since 2.14 kfp numbers components of one name, and orders keys, in another way each time: such a difference is none.
 """
 
 from __future__ import annotations
