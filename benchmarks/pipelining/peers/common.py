@@ -17,7 +17,7 @@ def timed(work, says, what=""):
     """Seconds of one run: the middle of RUNS after one that warms up, of fewer where they are slow. Each must say what
     it should; `work` may say how long it took itself, as a second word."""
     seconds = []
-    while len(seconds) < 2 or (len(seconds) <= RUNS and sum(seconds) < ENOUGH_S):
+    while len(seconds) <= RUNS and sum(seconds) < ENOUGH_S:
         begin = time.perf_counter()
         said = work()
         took = time.perf_counter() - begin
@@ -27,7 +27,7 @@ def timed(work, says, what=""):
             raise SystemExit(f"said {said!r}, not {says!r}")
         seconds.append(took)
         print(f"{what} {took:.2f} s", file=sys.stderr, flush=True)
-    return statistics.median(seconds[1:])
+    return statistics.median(seconds[1:] or seconds)
 
 
 def measured(chain, fan, first=None):
