@@ -6,7 +6,7 @@ A pod never sees a key of the bucket: it gets URLs, each good for one object and
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -24,16 +24,19 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+Uri = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
 class Uploads(BaseModel):
     """URIs that the attempt wants to store, all below its own root."""
 
-    uris: list[str] = Field(max_length=10_000)
+    uris: list[Uri] = Field(max_length=10_000)
 
 
 class Parts(BaseModel):
     """Of a large object: its next parts are wanted, from number `first` on."""
 
-    uri: str
+    uri: Uri
     size: int
     upload: str = ""
     first: int = 1
@@ -42,7 +45,7 @@ class Parts(BaseModel):
 class Whole(BaseModel):
     """All parts of a large object have come; `etags` name them in order."""
 
-    uri: str
+    uri: Uri
     upload: str
     etags: list[str] = Field(min_length=1, max_length=10_000)
 

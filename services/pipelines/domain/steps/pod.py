@@ -5,6 +5,7 @@ Its name is the attempt's own, so starting an attempt twice makes one pod.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -92,7 +93,7 @@ def _container(order: StepOrder, site: Site, extra: Attached) -> Json:
         "name": CONTAINER,
         "image": order.image,
         "command": ["python3", f"{LAUNCHER}/launcher.pyz"],
-        "env": [*_env(order, site), *({"name": name, "value": value} for name, value in order.env), *extra.env],
+        "env": [*_told(order, site), *component_env(order), *extra.env, *_own(order, site)],
         "volumeMounts": [
             {"name": "millstream-files", "mountPath": MOUNT},
             {"name": "millstream-launcher", "mountPath": LAUNCHER, "readOnly": True},
@@ -125,8 +126,23 @@ def _container_security(site: Site, extra: Attached) -> Json:
     return {"securityContext": {**asked, **ours}} if ours or asked else {}
 
 
-def _env(order: StepOrder, site: Site) -> list[Json]:
-    """The launcher's own variables, which it takes away before the step's program begins, and KFP's."""
+def _steers(name: str) -> bool:
+    """Whether a variable would change how the launcher itself starts, or what it believes."""
+    return name == "PATH" or name.startswith(("PYTHON", "LD_", "MILLSTREAM_STEP_", "MILLSTREAM_WARM"))
+
+
+def component_env(order: StepOrder) -> list[Json]:
+    """What the component asks for. What would steer the launcher too is left to it, for the step's program alone."""
+    steering = {name: value for name, value in order.env if _steers(name)}
+    found: list[Json] = [{"name": name, "value": value} for name, value in order.env if name not in steering]
+    if steering:  # nothing in it is a reference to another variable
+        found.append({"name": "MILLSTREAM_STEP_ENV", "value": json.dumps(steering).replace("$(", "$$(")})
+    return found
+
+
+def _own(order: StepOrder, site: Site) -> list[Json]:
+    """The launcher's own variables, which it takes away before the step's program begins; they stand last, so that
+    nobody else's count."""
     key: Json = {"secretKeyRef": {"name": KEYS, "key": "key"}}
     step = f"{site.url}/pipelines/v1/steps/{order.namespace}/{order.uid}/{order.attempt}"
     own: list[Json] = [
@@ -139,10 +155,15 @@ def _env(order: StepOrder, site: Site) -> list[Json]:
     if site.shares_environments:
         own.append({"name": "MILLSTREAM_STEP_CACHE", "value": CACHE_MOUNT})
         own.append({"name": "MILLSTREAM_STEP_KEEP_S", "value": f"{site.keep_environments_s:.0f}"})
+    return own
+
+
+def _told(order: StepOrder, site: Site) -> list[Json]:
+    """KFP's variables, and the platform's address."""
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid", "NAMESPACE": "metadata.namespace"}
     named = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
     told = {"KFP_RUN_ID": order.run_id, "MILLSTREAM_URL": site.gateway}
-    return [*own, *named, *({"name": name, "value": value} for name, value in told.items())]
+    return [*named, *({"name": name, "value": value} for name, value in told.items())]
 
 
 def _volumes(order: StepOrder, site: Site) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -19,9 +20,9 @@ from .kept import Kept
 from .packages import key_of, missing
 from .places import Places, parent_of
 from .program import Program
-from .transfers import Damaged, digest_of, fetch, store, store_large
+from .transfers import Damaged, Unstorable, digest_of, fetch, store, store_large
 
-URL, KEY, ROOT, CACHE = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "ROOT", "CACHE"))
+URL, KEY, ROOT, CACHE, ENV = (f"MILLSTREAM_STEP_{name}" for name in ("URL", "KEY", "ROOT", "CACHE", "ENV"))
 OURS = ("MILLSTREAM_STEP_", "MILLSTREAM_WARM")
 SINGLE_MAX = 5 * 2**30
 """What a bucket takes in one request, where the door does not say."""
@@ -39,6 +40,8 @@ NOT_WANTED = 3
 def main() -> int:
     """The exit code for the container."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    steering = json.loads(os.environ.get(ENV) or "{}")
+    environment.update(steering)
     wire = Wire()
     door = Door(os.environ[URL], os.environ[KEY], wire)
     try:
@@ -51,7 +54,7 @@ def main() -> int:
         return NOT_WANTED
     places = Places(os.environ.get(ROOT) or "/s3", order["bucket"])
     os.makedirs(places.own, exist_ok=True)
-    step = Step(order, places, door, wire, environment, os.environ.get(CACHE) or "")
+    step = Step(order, places, door, wire, environment, os.environ.get(CACHE) or "", own_start=bool(steering))
     return step.run()
 
 
@@ -59,10 +62,12 @@ class Step:
     """One attempt, from the order to the report."""
 
     def __init__(
-        self, order: dict[str, Any], places: Places, door: Door, wire: Wire, environment: dict[str, str], cache: str
-    ) -> None:
+        self, order: dict[str, Any], places: Places, door: Door, wire: Wire, environment: dict[str, str], cache: str,
+        own_start: bool = False,
+    ) -> None:  # fmt: skip
+        """With `own_start` the component sets what only a new interpreter takes notice of."""
         self._order, self._places, self._door, self._wire = order, places, door, wire
-        self._environment, self._cache = environment, cache
+        self._environment, self._cache, self._own_start = environment, cache, own_start
         self._kept = Kept(f"{places.own}/log")
         self._began, self._taken = _now(), time.monotonic()
 
@@ -104,7 +109,7 @@ class Step:
         variables = layer.variables(self._environment) if layer else self._environment
         program = Program(self._kept)
         known = function(command.rest)
-        if known is not None and functions.possible(layer):
+        if known is not None and not self._own_start and functions.possible(layer):
             code = program.run_function(lambda: functions.run(known, layer, variables))
         else:
             code = program.run_command(command.rest, variables)
@@ -135,9 +140,10 @@ class Step:
         log = self._log()
         try:
             self._store({**answer.files, **({log["uri"]: self._kept.path} if log else {})})
+            answer.check()
         except Silent:
             raise
-        except (Refused, OSError) as problem:
+        except (Refused, OSError, Unstorable) as problem:
             answer, code, log = Answer(), code or 1, None
             error = error or f"what the step wrote could not be stored: {problem}"
             say(error)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from .places import Places, list_of
-from .transfers import Unstorable, described
+from .transfers import Unstorable, described, mark
 
 TEXT_BYTES_MAX = 1 << 20
 
@@ -22,7 +22,19 @@ class Answer:
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
+        self._marks: dict[str, tuple[int, int]] = {}
         self.message: dict[str, Any] = {"files": {}, "values": {}, "artifacts": {}}
+
+    def add(self, uri: str, path: str, seen: tuple[int, int]) -> None:
+        self.files[uri], self._marks[path] = path, seen
+
+    def check(self) -> None:
+        """Raises Unstorable if a child of the step wrote to an output after its digest was taken: whoever reads it
+        would find other bytes, and so would all who get it from the cache."""
+        for path, seen in self._marks.items():
+            if not os.path.exists(path) or mark(path) != seen:
+                name = os.path.basename(path)
+                raise Unstorable(f"{name!r} was still written to: a step ends what it has started before it ends")
 
 
 def collected(order: dict[str, Any], places: Places) -> Answer:
@@ -77,8 +89,8 @@ def _artifact(slot: dict[str, Any], said: dict[str, Any], root: str, places: Pla
             facts, stored = described(path, uri)
         except Unstorable as problem:
             raise Unreadable(f"output artifact {slot['name']!r} {problem}") from None
-        for file, target in stored:
-            found.files[target] = file
+        for file, target, seen in stored:
+            found.add(target, file, seen)
     return {
         "name": str(said.get("name") or slot["name"]),
         "uri": uri,

@@ -57,25 +57,34 @@ def files_below(folder: str) -> Iterator[str]:
                 yield os.path.relpath(path, folder).replace(os.sep, "/")
 
 
-def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """What is told of the bytes at a path, and (file, URI) of each file to be stored; nothing where nothing is.
+def mark(path: str) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds: what differs after a write."""
+    found = os.stat(path)
+    return found.st_size, found.st_mtime_ns
+
+
+def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str, tuple[int, int]]]]:
+    """What is told of the bytes at a path, and (file, URI, mark) of each file to be stored; nothing where nothing is.
 
     A folder's digest is that of its files' names and digests, marked as such: its bytes lie in many objects. Raises
     Unstorable.
     """
     if os.path.isfile(path):
+        seen = mark(path)
         digest, size = digest_of(path)
-        return {"digest": f"sha256:{digest}", "size": size, "files": 1}, [(path, uri)]
+        return {"digest": f"sha256:{digest}", "size": size, "files": 1}, [(path, uri, seen)]
     if not os.path.isdir(path):
         return {}, []
     whole, total, stored = hashlib.sha256(), 0, []
     names = list(files_below(path))
     _check(names)
     for name in names:
-        digest, size = digest_of(os.path.join(path, name))
+        file = os.path.join(path, name)
+        seen = mark(file)
+        digest, size = digest_of(file)
         whole.update(f"{digest}  {name}\n".encode())
         total += size
-        stored.append((os.path.join(path, name), f"{uri}/{name}"))
+        stored.append((file, f"{uri}/{name}", seen))
     return {"digest": f"sha256-tree:{whole.hexdigest()}", "size": total, "files": len(stored)}, stored
 
 
@@ -94,7 +103,8 @@ def store(wire: Wire, url: str, path: str) -> None:
 
 def store_large(wire: Wire, door: Door, uri: str, path: str) -> None:
     """What is too large for one request, in parts; the door makes the object of them."""
-    size, upload, etags = os.path.getsize(path), "", []
+    size, upload = os.path.getsize(path), ""
+    etags: list[str] = []
     with open(path, "rb") as file:
         while True:
             asked = {"uri": uri, "size": size, "upload": upload, "first": len(etags) + 1}

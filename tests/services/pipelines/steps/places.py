@@ -30,6 +30,7 @@ from services.pipelines.domain.engine.records import Kind, State, TaskRecord, Va
 from services.pipelines.domain.engine.words import Failed, RunFacts, Succeeded
 from services.pipelines.domain.ir.model import Component, ContainerExecutor, Interface, Pipeline
 from services.pipelines.domain.steps.order import order
+from services.pipelines.domain.steps.pod import component_env
 from services.pipelines.domain.steps.results import outcome
 from services.pipelines.domain.steps.tokens import namespace_key
 from services.pipelines.domain.steps.values import StepOrder, StepResult
@@ -95,10 +96,10 @@ class Bench:
     def environment(self, order: StepOrder, **more: str) -> dict[str, str]:
         return {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            **{each["name"]: each["value"].replace("$$(", "$(") for each in component_env(order)},
             "MILLSTREAM_STEP_URL": f"{self.url}/pipelines/v1/steps/{order.namespace}/{order.uid}/{order.attempt}",
             "MILLSTREAM_STEP_KEY": namespace_key(SECRET, order.namespace),
             "MILLSTREAM_STEP_ROOT": str(self.folder / f"pod-{self._pods}"),
-            **dict(order.env),
             **more,
         }
 

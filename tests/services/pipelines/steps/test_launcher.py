@@ -180,9 +180,9 @@ async def test_a_stopped_pod_ends_its_program_and_reports_nothing_but_leaves_wha
 
 async def test_a_function_of_kfp_runs_in_a_fork_and_says_the_same_as_in_an_interpreter_of_its_own(place: Bench) -> None:
     packages = write_executor(place.folder / "packages")
-    order = ordered(FUNCTION, Values({"n": 4}), gives(Output=ParamType.INTEGER), PYTHONPATH=packages)
-    forked = await place.run(order)
-    whole = await place.run(moved(order, command=("sh", "-c", '"$0" "$@"', *order.command)))
+    order = ordered(FUNCTION, Values({"n": 4}), gives(Output=ParamType.INTEGER))
+    forked = await place.run(order, PYTHONPATH=packages)
+    whole = await place.run(moved(order, command=("sh", "-c", '"$0" "$@"', *order.command)), PYTHONPATH=packages)
     assert isinstance(forked.outcome, Succeeded), forked
     assert forked.outcome.outputs.parameters == {"Output": 5}
     ours, theirs = json.loads(forked.output), json.loads(whole.output)
@@ -195,9 +195,9 @@ async def test_what_a_function_prints_is_seen_while_it_runs(place: Bench) -> Non
     packages = write_executor(place.folder / "packages")
     waits = "def add(n):\n    import time\n    print('up')\n    time.sleep(60)\n"
     command = [waits if word == SOURCE else word for word in FUNCTION]
-    order = ordered(command, Values({"n": 4}), gives(Output=ParamType.INTEGER), PYTHONPATH=packages)
+    order = ordered(command, Values({"n": 4}), gives(Output=ParamType.INTEGER))
     for one in (order, moved(order, command=("sh", "-c", '"$0" "$@"', *order.command))):
-        process = await place.begin(one)
+        process = await place.begin(one, PYTHONPATH=packages)
         assert process.stdout is not None
         assert await asyncio.wait_for(process.stdout.readline(), 10) == b"up\n"
         process.terminate()

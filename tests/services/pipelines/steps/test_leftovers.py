@@ -1,13 +1,17 @@
 """What steps leave behind that nobody can store or wait for: told as why the step failed, and not done once more."""
 
+import json
 import sys
+from pathlib import Path
 
+import httpx
 import pytest
 
 from services.pipelines.adapters import stepfiles
 from services.pipelines.domain.engine.records import Artifact, Values
 from services.pipelines.domain.engine.words import Failed, Succeeded
-from tests.services.pipelines.steps.places import BUCKET, Bench, ordered
+from services.pipelines.domain.steps.tokens import namespace_key, token_for
+from tests.services.pipelines.steps.places import BUCKET, SECRET, Bench, ordered
 from tests.services.pipelines.steps.test_launcher import gives
 
 MODEL = "{{$.outputs.artifacts['m'].path}}"
@@ -63,3 +67,31 @@ async def test_an_input_of_more_files_than_are_handed_out_fails_instead_of_missi
 async def test_a_component_without_a_command_is_told_that_it_needs_one(place: Bench) -> None:
     ended = await place.run(ordered([]))
     assert isinstance(ended.outcome, Failed) and "names no command" in ended.outcome.error.message
+
+
+async def test_an_output_that_is_still_written_to_is_not_recorded(place: Bench) -> None:
+    child = "import sys, time\nend = time.time() + 20\nwhile time.time() < end: open(sys.argv[1], 'a').write('x')"
+    program = f"{BEGIN}open(m, 'w').write('y' * 40_000_000); subprocess.Popen([sys.executable, '-c', {child!r}, m])"
+    ended = await place.run(ordered([sys.executable, "-c", program, MODEL, OUTPUT], gives=gives("m")))
+    assert isinstance(ended.outcome, Failed), ended.output
+    assert "was still written to" in ended.outcome.error.message
+
+
+async def test_what_a_component_sets_reaches_its_program_and_never_its_launcher(place: Bench, tmp_path: Path) -> None:
+    asked = {"PATH": str(tmp_path), "PYTHONHOME": "/nowhere", "MILLSTREAM_STEP_URL": "http://nobody", "MINE": "$(HOME)"}
+    code = "import os; print(*(f'{name}={os.environ.get(name)}' for name in ('PATH', 'MILLSTREAM_STEP_URL', 'MINE')))"
+    ended = await place.run(ordered(["/bin/sh", "-c", f'unset PYTHONHOME; {sys.executable} -c "{code}"'], **asked))
+    assert isinstance(ended.outcome, Succeeded), ended.output
+    assert f"PATH={tmp_path} MILLSTREAM_STEP_URL=http://nobody MINE=$(HOME)" in ended.output
+
+
+@pytest.mark.parametrize("uri", ["s3://b/pipelines/a\0b", "\ud800", "x" * 3000])
+async def test_the_door_refuses_names_that_no_bucket_takes(place: Bench, uri: str) -> None:
+    order = place.desk.order = ordered(["true"])
+    given = place.environment(order)
+    body = json.dumps({"uris": [uri]})
+    key = token_for(namespace_key(SECRET, order.namespace), order.uid, order.attempt)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{given['MILLSTREAM_STEP_URL']}/uploads", content=body, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
