@@ -23,7 +23,7 @@ from services.gateway.ports import Pairs
 
 CONNECT_S = 3.0
 DOCUMENT_S = 5.0
-CONNECT_TRIES, CONNECT_PAUSE_S = 4, 0.15
+CONNECT_TRIES, CONNECT_PAUSE_S = 7, 0.15
 """A refused connection has delivered nothing; during a rolling restart the next one finds the new process."""
 _RETRYABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 _CUT = (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError, aiohttp.ClientOSError)
