@@ -8,7 +8,7 @@ from typing import Any
 from libs.base.errors import BadRequest, Forbidden
 from libs.blobs import BlobError, Blobs
 from services.pipelines.adapters.making import Making
-from services.pipelines.domain.steps.places import local_path
+from services.pipelines.domain.steps.places import IN_WORKSPACE, path_of
 from services.pipelines.domain.steps.results import LOG, is_foreign
 from services.pipelines.domain.steps.values import StepOrder
 
@@ -86,15 +86,16 @@ class SignedFiles:
         return await self._making.ask(key, f"{order.uid}/{order.attempt}")
 
     async def _input(self, order: StepOrder, name: str, artifact: dict[str, Any]) -> dict[str, Any]:
-        uri = artifact["uri"]
+        uri, metadata = artifact["uri"], artifact["metadata"]
         return {
             "name": name,
             "uri": uri,
-            "objects": await self._objects(order, name, uri),
+            "objects": await self._objects(order, name, uri, path_of(uri, metadata)),
+            "kept": metadata.get(IN_WORKSPACE) is True,
             "digest": order.digests.get(uri, ""),
         }
 
-    async def _objects(self, order: StepOrder, name: str, uri: str) -> list[dict[str, str]]:
+    async def _objects(self, order: StepOrder, name: str, uri: str, path: str) -> list[dict[str, str]]:
         """What lies at the URI now: one object, or all below it. A store elsewhere is none of ours."""
         if not uri.startswith(f"s3://{self._bucket}/"):
             return []
@@ -102,12 +103,12 @@ class SignedFiles:
             raise Forbidden(f"input {name!r} at {uri} is not of namespace {order.namespace}")
         key = self._key(uri)
         if uri in order.digests or await self._blobs.stat(key) is not None:
-            return [{"path": local_path(uri), "url": self._blobs.presign(key)}]
+            return [{"path": path, "url": self._blobs.presign(key)}]
         below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX + 1)
         if len(below) > FILES_MAX:
             raise BadRequest(f"input {name!r} at {uri} has more than {FILES_MAX} files: pack them into one")
         return [
-            {"path": f"{local_path(uri).rstrip('/')}/{each.key[len(key.rstrip('/')) + 1 :]}",
+            {"path": f"{path.rstrip('/')}/{each.key[len(key.rstrip('/')) + 1 :]}",
              "url": self._blobs.presign(each.key)}
             for each in below
         ]  # fmt: skip

@@ -8,6 +8,7 @@ from services.pipelines.domain.engine.records import Artifact, Error, Outputs, T
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.ir.model import ImporterExecutor, Pipeline
 from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
+from services.pipelines.domain.steps.places import IN_WORKSPACE
 
 URI_MAX = 2000
 OWNED = ("pipelines", "models", "checkpoints")
@@ -31,6 +32,8 @@ def imported(pipeline: Pipeline, record: TaskRecord, namespace: str, bucket: str
         metadata = _resolved(dict(executor.metadata), Scope(record.inputs))
     except PlaceholderError as error:
         return Failed(Error(f"{record.name}: metadata: {error}", INVALID_ARGUMENT, "BadMetadata"), final=True)
+    if executor.to_workspace and pipeline.config.get("workspace"):
+        metadata[IN_WORKSPACE] = True  # the first step that reads it brings it there
     made = {name: (Artifact(name, uri, executor.schema_title, executor.schema_version, metadata),) for name in outputs}
     return Succeeded(Outputs({}, made))
 

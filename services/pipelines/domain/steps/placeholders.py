@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.pipelines.domain.engine.records import Artifact, Values
-from services.pipelines.domain.steps.places import local_path
+from services.pipelines.domain.steps.places import path_of
 
 _PLACEHOLDER = re.compile(r"\{\{\s*\$(?P<path>[^{}]*)\}\}")
 _NAMED = re.compile(
@@ -114,7 +114,7 @@ def _artifact(whole: str, artifacts: tuple[Artifact, ...], rest: str) -> str:
         raise PlaceholderError(f"{whole}: there are {len(artifacts)} artifacts of this name")
     one = artifacts[0]
     if rest in (".uri", ".path"):
-        return one.uri if rest == ".uri" else local_path(one.uri)
+        return one.uri if rest == ".uri" else path_of(one.uri, one.metadata)
     if rest == ".metadata":
         return json.dumps(dict(one.metadata))
     if found := _KEY.match(rest):

@@ -1,7 +1,9 @@
 """Where a step's files lie inside its pod, and its artifacts in the bucket; as kfp's own executor expects them."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 MOUNT = "/s3"
 """kfp's executor reads and writes `s3://bucket/key` at /s3/bucket/key; an emptyDir is mounted there."""
@@ -9,6 +11,8 @@ OWN = f"{MOUNT}/.millstream"
 """The launcher's own corner: no bucket's name begins with a dot."""
 WORKSPACE = "/kfp-workspace"
 """Where the volume that the steps of a run share is mounted, if the pipeline asks for one."""
+IN_WORKSPACE = "_kfp_workspace"
+"""By this word in its metadata kfp's executor knows an artifact that is kept in the workspace for all steps."""
 SHARED = ".shared"
 """Below it lies, in each namespace's part of the bucket, what results from other platforms brought along."""
 SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
@@ -22,6 +26,12 @@ def local_path(uri: str) -> str:
         if uri.startswith(scheme):
             return folder + uri.removeprefix(scheme)
     return uri
+
+
+def path_of(uri: str, metadata: Mapping[str, Any]) -> str:
+    """The path at which kfp's executor expects an artifact: in the workspace, if it is said to lie there."""
+    path = local_path(uri)
+    return f"{WORKSPACE}/.artifacts/{path.lstrip('/')}" if metadata.get(IN_WORKSPACE) is True else path
 
 
 def parameter_file(name: str) -> str:

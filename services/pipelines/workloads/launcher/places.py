@@ -6,6 +6,8 @@ import os
 from typing import Any
 
 MOUNT = "/s3"
+KEPT = "/kfp-workspace/.artifacts"
+"""Where what is kept for all steps of a run lies; not where no folder can be mounted."""
 
 
 class Places:
@@ -29,12 +31,15 @@ class Places:
 
     def file(self, path: str) -> str:
         """A path that the service told, as it is here."""
+        if self.moved and path.startswith(f"{KEPT}{MOUNT}/"):
+            path = path[len(KEPT) :]
         return self.root + path[len(MOUNT) :] if path.startswith(f"{MOUNT}/") else path
 
     def word(self, text: str) -> str:
         """A word of the command as it must read here."""
         if not self.moved:
             return text
+        text = text.replace(f"{KEPT}{MOUNT}/", f"{MOUNT}/").replace('"_kfp_workspace": true', '"_kfp_workspace": false')
         for told in (f"{MOUNT}/.millstream/", f"{MOUNT}/{self._bucket}/"):
             text = text.replace(told, self.file(told))
         return text.replace(f"s3://{self._bucket}/", f"{self.root}/{self._bucket}/")

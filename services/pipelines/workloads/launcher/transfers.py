@@ -26,15 +26,26 @@ class Damaged(Exception):
 
 
 def fetch(wire: Wire, places: Places, inputs: list[dict[str, Any]]) -> None:
-    """Every input's objects at the paths where the step looks for them."""
+    """Every input's objects at the paths where the step looks for them. What is kept for all steps of the run is
+    brought by the first that wants it, and nobody sees half of it."""
     for given in inputs:
         for each in given["objects"]:
             path = parent_of(places.file(each["path"]))
-            with open(path, "w+b") as sink:
-                wire.ask("GET", each["url"], sink=sink)
+            if given.get("kept"):
+                if not os.path.exists(path):
+                    own = f"{path}.{os.urandom(6).hex()}"
+                    _bring(wire, each["url"], own)
+                    os.replace(own, path)
+            else:
+                _bring(wire, each["url"], path)
             wanted = given.get("digest") or ""
             if wanted.startswith("sha256:") and digest_of(path)[0] != wanted[len("sha256:") :]:
                 raise Damaged(f"input {given['name']!r} at {given['uri']} is not what was stored: its digest differs")
+
+
+def _bring(wire: Wire, url: str, path: str) -> None:
+    with open(path, "w+b") as sink:
+        wire.ask("GET", url, sink=sink)
 
 
 def digest_of(path: str) -> tuple[str, int]:

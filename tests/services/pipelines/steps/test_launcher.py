@@ -16,6 +16,10 @@ from services.pipelines.adapters.stepfiles import SignedFiles
 from services.pipelines.domain.engine.records import Artifact, Values
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.ir.model import ArtifactSpec, Interface, ParamSpec, ParamType
+from services.pipelines.domain.steps import places
+from services.pipelines.workloads.launcher.door import Wire
+from services.pipelines.workloads.launcher.places import Places
+from services.pipelines.workloads.launcher.transfers import fetch
 from tests.services.pipelines.steps.places import BUCKET, Bench, bench, moved, ordered
 
 ROOT = f"s3://{BUCKET}/pipelines/team/r1/step/1"
@@ -53,6 +57,24 @@ async def test_inputs_are_there_before_the_program_begins_files_and_folders_alik
                "{{$.inputs.artifacts['tree'].path}}"]  # fmt: skip
     ended = await place.run(ordered(command, given))
     assert (ended.code, ended.output) == (0, "rowsonetwo")
+
+
+async def test_an_import_into_the_workspace_is_read_where_no_workspace_can_be_mounted_too(place: Bench) -> None:
+    await place.blobs.put("pipelines/team/words", b"kept")
+    words = Artifact("words", f"s3://{BUCKET}/pipelines/team/words", metadata={places.IN_WORKSPACE: True})
+    path = ordered(["cat", "{{$.inputs.artifacts['words'].path}}"], Values({}, {"words": (words,)}))
+    assert path.command == ("cat", f"/kfp-workspace/.artifacts/s3/{BUCKET}/pipelines/team/words")
+    assert (await place.run(path)).output == "kept"
+
+
+async def test_an_import_into_the_workspace_is_brought_once(place: Bench, tmp_path: Path) -> None:
+    key, there = "pipelines/team/once", tmp_path / "workspace" / "once"
+    given = {"name": "words", "objects": [{"path": str(there), "url": place.blobs.presign(key)}], "kept": True}
+    for text in (b"first", b"second"):
+        await place.blobs.put(key, text)
+        await asyncio.to_thread(fetch, Wire(), Places("/s3", BUCKET), [given])
+        assert there.read_bytes() == b"first"
+    assert [path.name for path in there.parent.iterdir()] == ["once"]
 
 
 async def test_an_input_whose_bytes_changed_fails_the_step_before_it_begins(place: Bench) -> None:
