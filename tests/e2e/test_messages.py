@@ -27,9 +27,9 @@ ADMITTED = "millstream.scheduling.workload.admitted.v1.default"
 REGISTERED = "millstream.registry.modelversion.created.v1.default"
 HEARERS = {
     APPLY: {"trainer"},
-    ADMITTED: {"trainer", "serving"},
+    ADMITTED: {"trainer", "serving", "pipelines"},
     SUCCEEDED: {"scheduler", "registry"},
-    REGISTERED: {"serving", "trainer"},
+    REGISTERED: {"serving", "trainer", "pipelines"},
 }
 MIB = 1 << 20
 CLOUDEVENT = {"content-type": "application/cloudevents+json"}
@@ -115,7 +115,7 @@ async def rain(platform: Platform) -> Counter[tuple[str, str]]:
 
 async def _settled(connection: Nats, timeout_s: float = 60) -> None:
     end = time.monotonic() + timeout_s
-    while any((left := await broker.pending(connection, ("trainer", "scheduler", "registry", "serving"))).values()):
+    while any((left := await broker.pending(connection, tuple(set().union(*HEARERS.values())))).values()):
         assert time.monotonic() < end, f"consumers are stuck: {left}"
         await asyncio.sleep(0.2)
 
