@@ -30,12 +30,12 @@ given = json.loads(sys.argv[1])
 config.load_kube_config()
 core, custom = kube.CoreV1Api(), kube.CustomObjectsApi()
 client = TrainerClient()
-core.create_namespaced_secret("default", {"metadata": {"name": "keys"}, "stringData": {"word": "sesame"}})
+core.create_namespaced_secret("default", {"metadata": {"name": "patch-keys"}, "stringData": {"word": "sesame"}})
 core.create_namespaced_config_map("default", {"metadata": {"name": "notes"}, "data": {"note.txt": "mind the gap"}})
 
-SECRET = {"name": "keys", "secret": {"secretName": "keys"}}
+SECRET = {"name": "keys", "secret": {"secretName": "patch-keys"}}
 NOTES = {"name": "notes", "configMap": {"name": "notes"}}
-WORD = {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "word"}}}
+WORD = {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "patch-keys", "key": "word"}}}
 SPOT = {"key": "spot", "operator": "Equal", "value": "true", "effect": "NoSchedule"}
 LINUX = {"kubernetes.io/os": "linux"}
 
