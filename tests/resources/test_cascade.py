@@ -25,6 +25,18 @@ async def test_background_takes_the_children_along(resources: Resources) -> None
     assert (await resources.list(GADGET)).items == []
 
 
+async def test_events_are_not_looked_through_for_children_however_many_there_are(resources: Resources) -> None:
+    owner, _ = await family(resources)
+    news = {
+        "metadata": {"name": "news", "namespace": "default", "uid": "1", "ownerReferences": [owner_reference(owner)]}
+    }
+    async with resources.store.write() as uow:
+        await uow.insert("events", news)
+    await resources.delete(WIDGET, "default", "owner")
+    async with resources.store.read() as reader:
+        assert await reader.get("events", "default", "news") is not None, "it goes by its age"
+
+
 async def test_orphans_stay_and_forget_their_owner(resources: Resources) -> None:
     await family(resources)
     await resources.delete(WIDGET, "default", "owner", propagation="Orphan")
