@@ -27,7 +27,7 @@ from services.pipelines.adapters.admission import NotedAnswers
 from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
-from services.pipelines.adapters.conductor import Conductor, Told
+from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.housekeeping import Housekeeping, Limits
 from services.pipelines.adapters.launcher import launcher
@@ -46,6 +46,7 @@ from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.sharing import SharedCache
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.stepfiles import SignedFiles
+from services.pipelines.adapters.told import Told
 from services.pipelines.adapters.tracking.calling import Caller
 from services.pipelines.adapters.tracking.following import Following
 from services.pipelines.adapters.tracking.sinks import MLflow, OpenLineage

@@ -20,12 +20,10 @@ from services.pipelines.adapters.admission import ANSWER, Seats, noted
 from services.pipelines.adapters.ledger import Ledger
 from services.pipelines.adapters.live import LiveRun, artifact_id, load
 from services.pipelines.adapters.pods import Pods, PodStart
-from services.pipelines.adapters.presence import Presence
+from services.pipelines.adapters.presence import Away, Presence
 from services.pipelines.adapters.settling import Settled, settle
 from services.pipelines.adapters.specs import Specs
-from services.pipelines.adapters.told import RESULT as RESULT
-from services.pipelines.adapters.told import Told as Told
-from services.pipelines.adapters.told import handed_in
+from services.pipelines.adapters.told import RESULT, Told, handed_in
 from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.ended import vanished
@@ -69,6 +67,7 @@ class Conductor:
         self.seats = Seats(ports, self.waits)
         self._live: dict[str, LiveRun] = {}
         self._suspects = Suspects()
+        self._away = Away()
         self._steps: dict[str, tuple[str, str]] = {}
         """Of each step that was started: its run and its path."""
         self._told: deque[Told] = deque()
@@ -236,6 +235,9 @@ class Conductor:
             if wish == wishes.RETRY:
                 self._suspects.forgive(id)
             if self._suspects.is_spoilt(id) and wish != wishes.FORGET:
+                if not id:  # an answer of the scheduler's, which is of no run: the next turn sees the others
+                    self._suspects.forgive(id)
+                    break
                 continue
             if wish == ANSWER:
                 await self._answer(uow, body)
@@ -285,7 +287,7 @@ class Conductor:
         if live is not None and not live.run.is_over:
             self._live[id] = live
             if self._ports.blobs is not None:
-                live.presence = Presence(self._ports.blobs, self._bucket, self._clock)
+                live.presence = Presence(self._ports.blobs, self._bucket, self._clock, self._away)
             self._steps.update((record.uid, (id, record.path)) for record in live.machine.active())
         return self._live.get(id)
 

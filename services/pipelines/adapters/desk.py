@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 
 from libs.store import Reader, Store, brief
-from services.pipelines.adapters.conductor import RESULT, Conductor
+from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.live import facts_of
 from services.pipelines.adapters.runs import WISH, ReadRuns
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.adapters.told import RESULT
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.steps.order import order
 from services.pipelines.domain.steps.values import StepOrder, StepResult

@@ -51,14 +51,13 @@ class Ledger:
     """One transaction's pen. Everything goes past SQLAlchemy's session, and is sent with the commit."""
 
     def __init__(self, uow: UnitOfWork, ports: Ports, now: datetime) -> None:
-        self.uow = self._uow = uow
-        self._ports, self._now = ports, now
+        self.uow, self._ports, self._now = uow, ports, now
         self._ms = int(now.timestamp() * 1000)
 
     async def begin(self, run: Run) -> Run:
         """A run that waited to be looked at is RUNNING from now on."""
         self._say(RunStarted(**about(run)))
-        return await set_state(self._uow, run, words.RUNNING, self._ms)
+        return await set_state(self.uow, run, words.RUNNING, self._ms)
 
     async def started(self, live: LiveRun, record: TaskRecord) -> None:
         self._say(announce.started(live.run, record))
@@ -69,7 +68,7 @@ class Ledger:
         body = json.dumps(record.to_json(), separators=(",", ":"))
         number = live.number(record.path)
         values = (record.uid, live.run.id, record.path, number, str(record.state), record.attempt, cache, body)
-        await self._uow.later(PUT_TASK, *values)
+        await self.uow.later(PUT_TASK, *values)
         for news in announce.of_task(live.run, before, record, cache):
             self._say(news)
         if record.state == State.SUCCEEDED and (before is None or before.state != State.SUCCEEDED):
@@ -85,7 +84,7 @@ class Ledger:
         message = end.error.message if end.error else ""
         created_at = datetime.fromtimestamp(run.created_ms / 1000, UTC)
         self._say(announce.of_end(run, end.state, message, created_at, self._now))
-        return await set_state(self._uow, run, str(end.state), self._ms, message)
+        return await set_state(self.uow, run, str(end.state), self._ms, message)
 
     async def _made(self, live: LiveRun, record: TaskRecord) -> None:
         if record.kind not in (Kind.STEP, Kind.IMPORTER):
@@ -103,18 +102,18 @@ class Ledger:
         for name, many in values.artifacts.items():
             for one in many:
                 if one.id:
-                    await self._uow.later(PUT_LINEAGE, record.uid, way, name, one.id, live.run.id)
+                    await self.uow.later(PUT_LINEAGE, record.uid, way, name, one.id, live.run.id)
 
     async def _artifact(self, live: LiveRun, record: TaskRecord, made: Artifact) -> None:
         run, metadata = live.run, json.dumps(dict(made.metadata))
         where = (made.id, run.namespace, run.id, record.uid, made.name, made.schema_title)
-        await self._uow.later(PUT_ARTIFACT, *where, made.uri, made.digest, made.size, metadata, self._ms)
+        await self.uow.later(PUT_ARTIFACT, *where, made.uri, made.digest, made.size, metadata, self._ms)
 
     async def _keep(self, live: LiveRun, record: TaskRecord, made: Fingerprint) -> None:
         run = live.run
         outputs, parts = json.dumps(record.outputs.to_json()), json.dumps(dict(made.parts))
         told = (run.namespace, made.key, run.pipeline_name, record.name, run.id, record.uid, outputs, parts, self._ms)
-        await self._uow.later(PUT_CACHE, *told)
+        await self.uow.later(PUT_CACHE, *told)
 
     def _say(self, fact: Event) -> None:
-        say(self._uow, fact, self._ports, source=SOURCE)
+        say(self.uow, fact, self._ports, source=SOURCE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass
 
 from libs.base import Clock
 from libs.blobs import Blob, BlobError, Blobs
@@ -26,17 +27,25 @@ AWAY_S = 30.0
 AWAY = "miss: the bucket does not say whether its outputs are still there"
 
 
+@dataclass
+class Away:
+    """Until when nobody asks a bucket that did not answer, in seconds of the monotonic clock. All runs of a conductor
+    share one: else each of them would wait for itself."""
+
+    until: float = 0.0
+
+
 class Presence:
     """Of one run: what it has once seen in the bucket is not asked for again. `blobs` reads `bucket`."""
 
-    def __init__(self, blobs: Blobs, bucket: str, clock: Clock) -> None:
+    def __init__(self, blobs: Blobs, bucket: str, clock: Clock, away: Away | None = None) -> None:
         self._blobs, self._home, self._clock = blobs, f"s3://{bucket}/", clock
+        self._away = away or Away()
         self._sizes: dict[str, int] = {}
         self._listed: dict[str, bool] = {}
         """Of each prefix: whether all below it is known."""
         self._asked: Counter[str] = Counter()
         self._whole: dict[str, asyncio.Task[None]] = {}
-        self._away_until = 0.0
 
     async def lost(self, outputs: Outputs) -> str:
         """Why these outputs cannot be given out again; "" where they can."""
@@ -48,13 +57,13 @@ class Presence:
         return ""
 
     async def _lost(self, name: str, artifact: Artifact) -> str:
-        if self._clock.monotonic() < self._away_until:
+        if self._clock.monotonic() < self._away.until:
             return AWAY
         try:
             async with asyncio.timeout(PATIENCE_S):
                 found = await self._size(artifact.uri.removeprefix(self._home), artifact.digest)
         except (BlobError, TimeoutError):
-            self._away_until = self._clock.monotonic() + AWAY_S
+            self._away.until = self._clock.monotonic() + AWAY_S
             return AWAY
         if found is None:
             return f"miss: its output `{name}` is gone from the bucket"

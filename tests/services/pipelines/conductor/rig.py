@@ -19,11 +19,12 @@ from libs.testing.cluster import Address, Happening, MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
-from services.pipelines.adapters.conductor import Conductor, Told
+from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.pods import Pods
 from services.pipelines.adapters.runs import ReadRuns, SqlRuns
 from services.pipelines.adapters.specs import Specs
+from services.pipelines.adapters.told import Told
 from services.pipelines.domain.catalog.documents import from_yaml
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.ir.values import run_parameters

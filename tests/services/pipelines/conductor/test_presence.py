@@ -155,9 +155,10 @@ async def test_a_fork_and_a_dry_run_see_what_is_gone(here: Rig):
 async def test_a_bucket_that_does_not_answer_holds_up_nothing_and_is_asked_once(here: Rig):
     await here.over(await here.submit(files(3)))
     here.ports.blobs.away, here.ports.blobs.asked = True, 0
-    async with asyncio.timeout(5):
-        found = await reasons(here, files(3))
-    assert set(found.values()) == {"miss: the bucket does not say whether its outputs are still there"}
+    for _ in range(2):  # another run does not ask again: it would wait for itself
+        async with asyncio.timeout(5):
+            found = await reasons(here, files(3))
+        assert set(found.values()) == {"miss: the bucket does not say whether its outputs are still there"}
     assert here.ports.blobs.asked == 1
 
 

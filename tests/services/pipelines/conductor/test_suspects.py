@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 
+from contracts.events.scheduling.v1 import Assignment, WorkloadAdmitted
 from services.pipelines.adapters import conductor
+from services.pipelines.adapters.admission import ANSWER, NotedAnswers
 from services.pipelines.adapters.ledger import Ledger
-from tests.services.pipelines.conductor.rig import added, chain, rig
+from services.pipelines.adapters.runs import WISH
+from services.pipelines.domain.queued import KIND
+from services.pipelines.handlers.admission import when_workload_answered
+from tests.services.pipelines.conductor.rig import added, chain, rig, until
 
 
 @pytest.fixture
@@ -45,6 +50,23 @@ async def test_a_run_that_cannot_be_stored_is_ended_and_the_others_go_on(tmp_pat
                 assert (lost.state, "cannot be stored" in lost.error) == ("FAILED", True)
             last = await here.submit(chain(1, cached=False))
             assert (await here.over(last)).state == "SUCCEEDED"
+
+
+async def test_answers_of_the_scheduler_after_one_that_nobody_can_read_are_heard(tmp_path: Path):
+    async with rig(tmp_path, added) as here:
+        async with here.ports.store.write() as uow:
+            for body in ("no answer", "no answer either"):
+                await uow.later(WISH, "", ANSWER, body)
+        async with here.leading(anew=True):
+            run = await here.submit(chain(1, cached=False), queue="team")
+            await until(lambda: len(here.conductor.seats) == 1)
+            [seat] = here.conductor.seats._all.values()
+            given = Assignment(name="step", count=1)
+            about = {"namespace": seat.namespace, "name": seat.name, "uid": seat.uid, "kind": KIND}
+            fact = WorkloadAdmitted(**about, generation=1, admission="1", pod_sets=[given])
+            async with here.ports.store.write() as uow:
+                await when_workload_answered(fact, NotedAnswers(uow, here.conductor.ring))
+            assert (await here.over(run)).state == "SUCCEEDED"
 
 
 async def test_a_store_that_takes_nothing_spoils_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
