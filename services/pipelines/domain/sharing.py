@@ -15,10 +15,13 @@ from uuid import NAMESPACE_URL, uuid5
 
 from libs.base.errors import BadRequest
 from services.pipelines.domain.cache import FORM, key_of
+from services.pipelines.domain.catalog.documents import check_json
 from services.pipelines.domain.engine.records import Artifact
 from services.pipelines.domain.importing import foreign
 from services.pipelines.domain.steps.places import SHARED, artifact_uri
 from services.pipelines.domain.steps.results import LOG, typed
+from services.pipelines.domain.steps.storable import BadOutput, check_parameter, checked
+from services.pipelines.domain.steps.values import StoredArtifact
 
 FILES_MAX = 10_000
 PARTS_MAX = 5_000
@@ -76,6 +79,7 @@ class Brought:
 
 def brought(told: Mapping[str, Any], namespace: str, bucket: str) -> Brought:
     """Raises BadRequest naming the field, its value and what to do."""
+    check_json(told, "the result")
     if told.get("form") != FORM:
         raise BadRequest(f"form: {told.get('form')!r} is not {FORM!r}: both platforms must be of the same release")
     parts = _parts(told.get("parts"))
@@ -83,6 +87,7 @@ def brought(told: Mapping[str, Any], namespace: str, bucket: str) -> Brought:
         raise BadRequest(f"key: {str(told.get('key'))[:80]!r} is not the fingerprint of its parts: send it as it was")
     outputs = _object(told.get("outputs"), "outputs")
     artifacts = _object(outputs.get("artifacts") or {}, "outputs.artifacts")
+    origin = _object(told.get("origin") or {}, "origin")
     return Brought(
         key=key_of(parts),
         parts=parts,
@@ -90,7 +95,7 @@ def brought(told: Mapping[str, Any], namespace: str, bucket: str) -> Brought:
         task=_word(told.get("task"), "task"),
         parameters=_parameters(_object(outputs.get("parameters") or {}, "outputs.parameters"), parts),
         artifacts={name: _carried(name, many, parts, namespace, bucket) for name, many in artifacts.items()},
-        origin={name: _word((told.get("origin") or {}).get(name), f"origin.{name}", empty=True) for name in ORIGIN},
+        origin={name: _word(origin.get(name), f"origin.{name}", empty=True) for name in ORIGIN},
     )
 
 
@@ -118,6 +123,10 @@ def _parameters(told: Mapping[str, Any], parts: Mapping[str, str]) -> dict[str, 
         kind = parts.get(f"{PREFIX}{name}", "")
         if not kind or "." in kind or typed(kind, value) is None:
             raise BadRequest(f"outputs.parameters.{name}: {str(value)[:80]!r} is not the {kind or 'nothing'} promised")
+        try:
+            check_parameter(name, value)
+        except BadOutput as error:
+            raise BadRequest(f"outputs.parameters.{name}: {error}") from None
     return dict(told)
 
 
@@ -127,10 +136,11 @@ def _carried(name: str, told: Any, parts: Mapping[str, str], namespace: str, buc
         raise BadRequest(f"{where}: no such artifact is promised by the parts")
     if not isinstance(told, list):
         raise BadRequest(f"{where}: must be a list")
-    return tuple(_one(_object(each, where), where, namespace, bucket) for each in told)
+    return tuple(_one(name, _object(each, where), namespace, bucket) for each in told)
 
 
-def _one(told: Mapping[str, Any], where: str, namespace: str, bucket: str) -> Carried:
+def _one(name: str, told: Mapping[str, Any], namespace: str, bucket: str) -> Carried:
+    where = f"outputs.artifacts.{name}"
     try:
         artifact = Artifact.from_json({**told, "name": _word(told.get("name"), f"{where}.name"), "id": ""})
         metadata, size = dict(artifact.metadata), int(artifact.size)
@@ -138,8 +148,13 @@ def _one(told: Mapping[str, Any], where: str, namespace: str, bucket: str) -> Ca
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadRequest(f"{where}: {error!r}: send what the other platform told") from None
     uri, digest = "" if files else str(artifact.uri), str(artifact.digest)
-    kind = str(artifact.schema_title), str(artifact.schema_version)
-    artifact = Artifact(artifact.name, uri, *kind, metadata, digest, size)
+    title = _word(artifact.schema_title, f"{where}.type.schemaTitle", empty=True)
+    version = _word(artifact.schema_version, f"{where}.type.schemaVersion", empty=True)
+    artifact = Artifact(artifact.name, uri, title, version, metadata, digest, size)
+    try:
+        checked(name, StoredArtifact(artifact.name, uri or "its own place here", digest, size, len(files), metadata))
+    except BadOutput as error:
+        raise BadRequest(f"{where}: {error}") from None
     _check_files(artifact, files, where)
     if not files and (artifact.digest or (why := foreign(artifact.uri, namespace, bucket))):
         raise BadRequest(f"{where}.uri: {why if not artifact.digest else 'its files are missing: send them first'}")

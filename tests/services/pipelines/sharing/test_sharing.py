@@ -15,6 +15,7 @@ import pytest
 from millstream.errors import ClientError
 from millstream.pipelines import sharing
 
+from libs.base.errors import BadRequest
 from services.pipelines.domain.cache import key_of
 from tests.services.pipelines.sharing.conftest import BODIES, LARGE, Platform
 
@@ -212,11 +213,32 @@ async def test_what_cannot_be_believed_is_refused_with_its_field(two: Two):
             files=[], digest="", uri=f"s3://{cluster.rig.bucket}/pipelines/other/x"
         ),
         "pipeline: ": lambda other, _: other.update(pipeline="a\nb"),
+        "origin: must be an object": lambda other, _: other.update(origin="a laptop"),
     }
     for words, change in bad.items():
         assert words in await asyncio.to_thread(keeps, cluster, changed(change)), words
     assert "0 bytes have come" in await asyncio.to_thread(keeps, cluster, told), "and its bytes are not there"
     assert not list(cluster.root.rglob(".shared"))
+
+
+async def test_what_could_not_be_told_again_is_refused_as_it_would_be_of_a_step(two: Two):
+    """A run that got it from the cache could not be shown any more."""
+    laptop, cluster = two
+    await laptop.run(steps("file-0"))
+    told = await first(laptop)
+    for words, change in {
+        "inf is no number": lambda outputs, one: outputs["parameters"].update(rows=float("inf")),
+        "nan is no number": lambda outputs, one: one["metadata"].update(loss=float("nan")),
+        "half of a character": lambda outputs, one: one["metadata"].update(note="\ud800"),
+        "holds NUL": lambda outputs, one: one["metadata"].update(note="\0"),
+        "its metadata is larger": lambda outputs, one: one["metadata"].update(note="x" * 2**20),
+        "schemaTitle: ": lambda outputs, one: one["type"].update(schemaTitle="x" * 300),
+        "is no number of bytes": lambda outputs, one: one.update(size=2**63, files=[], digest="", uri="s3://else/x"),
+    }.items():
+        other = copy.deepcopy(told)
+        change(other["outputs"], other["outputs"]["artifacts"]["data"][0])
+        with pytest.raises(BadRequest, match=words):
+            await cluster.shared.keep(cluster.namespace, other)
 
 
 async def test_other_bytes_than_the_digest_tells_never_get_a_place(two: Two):
