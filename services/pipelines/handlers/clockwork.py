@@ -5,6 +5,7 @@ A recurring run whose pipeline can no longer be run is disabled with the reason,
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,8 @@ from services.pipelines.handlers import lending, recurring, runs, sources
 from services.pipelines.handlers.desk import Means, Say
 from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
+
+log = logging.getLogger(__name__)
 
 BATCH = 100
 LOOK_S = 1.0
@@ -55,6 +58,9 @@ class Clockwork:
                 now = await needs.catalog.recurring.get(found.id)
                 if now is not None and now.due_ms == found.due_ms:
                     await recurring.disable(needs, say, now, f"its next run could not be started: {error.message}")
+            return False
+        except Exception:  # what nobody thought of: the others' runs are started all the same
+            log.exception("the next run of the recurring run %s could not be started", found.id)
             return False
 
     async def _lend(self, found: RecurringRun, source: Chosen) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from contracts.events.pipelines import v1 as events
-from services.pipelines.domain.catalog import forms, macros, schedules
+from services.pipelines.domain.catalog import documents, forms, macros, schedules
 from services.pipelines.domain.catalog.items import DISABLED, ENABLED, RecurringRun
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.catalog.schedules import Schedule
@@ -40,6 +40,7 @@ class Recurring:
         await lending.check(self.means, user, space, source.compiled, form.service_account)
         config = form.runtime_config or forms.RuntimeConfig()
         sources.options(source.compiled, config)
+        documents.check_json(config.parameters or {}, "runtime_config.parameters")
         sample = macros.Moment(NEVER, NEVER, 1, SOME_RUN)
         sources.parameters(self.means, source.compiled, expanded(config, sample), space)
         async with self.means.begin() as (needs, say):

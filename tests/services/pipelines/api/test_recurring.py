@@ -1,6 +1,7 @@
 """Recurring runs: one run for each moment of a schedule, caught up with or not, never more at a time than wanted."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -169,6 +170,15 @@ async def test_a_pipeline_that_is_gone_disables_it_with_the_reason(server: Serve
     assert found["status"] == "DISABLED" and "could not be started" in found["error"]["message"]
 
 
+async def test_one_that_nobody_can_read_any_more_holds_up_no_other(server: Server):
+    id = (await server.post("/recurringruns", asked()))["recurring_run_id"]
+    await server.post("/recurringruns", asked())
+    async with server.ports.store.write() as uow:
+        await uow.later("UPDATE recurring_runs SET trigger = ?2 WHERE id = ?1", id, '{"cron_schedule": 5}')
+    await server.clock.advance(60)
+    assert await Clockwork(server.means).tick() == 1
+
+
 async def test_an_experiment_with_recurring_runs_is_not_deleted_and_archiving_stops_them(server: Server):
     experiment = (await server.post("/experiments", {"display_name": "e"}))["experiment_id"]
     id = (await server.post("/recurringruns", asked(experiment_id=experiment)))["recurring_run_id"]
@@ -196,9 +206,15 @@ async def test_a_schedule_that_cannot_be_kept_is_refused(server: Server):
         ({"max_concurrency": "11"}, "max_concurrency: 11 is not a number from 1 to 10"),
         ({"mode": "SOMETIMES"}, "'SOMETIMES' is neither ENABLE nor DISABLE"),
         ({"runtime_config": {}}, "runtime_config.parameters.name"),
+        (
+            {"runtime_config": {"parameters": {"name": "{{$.scheduledTime.strftime('\ud800')}}"}}},
+            "runtime_config.parameters: a text holds half of a character",
+        ),
     ]
     for more, told in cases:
-        status, code, message = refused(await server.http.post("/recurringruns", json=asked(**more)))
+        body = json.dumps(asked(**more))
+        answer = await server.http.post("/recurringruns", content=body, headers={"Content-Type": "application/json"})
+        status, code, message = refused(answer)
         assert (status, code) == (400, 3) and told in message, more
 
 
