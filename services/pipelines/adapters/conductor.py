@@ -19,6 +19,7 @@ from services.pipelines.adapters import runs as wishes
 from services.pipelines.adapters.admission import ANSWER, Seats, noted
 from services.pipelines.adapters.ledger import Ledger
 from services.pipelines.adapters.live import LiveRun, artifact_id, load
+from services.pipelines.adapters.looking import Looking
 from services.pipelines.adapters.pods import Pods, PodStart
 from services.pipelines.adapters.presence import Away, Presence
 from services.pipelines.adapters.settling import Settled, settle
@@ -68,6 +69,7 @@ class Conductor:
         self._live: dict[str, LiveRun] = {}
         self._suspects = Suspects()
         self._away = Away()
+        self._looking = Looking(lambda uid, attempt: self.hear(Told(uid, attempt, looked=True)))
         self._steps: dict[str, tuple[str, str]] = {}
         """Of each step that was started: its run and its path."""
         self._told: deque[Told] = deque()
@@ -87,7 +89,7 @@ class Conductor:
         if not self._is_news(told):
             return
         self._told.append(told)
-        if told.result is None and told.ended is None:
+        if told.result is None and told.ended is None and not told.looked:
             self._lazy_at = self._lazy_at or self._clock.monotonic() + LAZY_S
         else:
             self._bell.set()
@@ -316,7 +318,9 @@ class Conductor:
             else:
                 await self.waits.clear(ledger.uow, told.uid)
             return True
-        if told.result is not None:
+        if told.looked:
+            live.later.append((path, told.attempt))
+        elif told.result is not None:
             said = await self._outcome(ledger, live, path, told.result)
             if isinstance(said, Failed):  # being told to go, its program may have called that a failure
                 said = self.seats.evicted(told.uid, told.attempt) or said
@@ -391,6 +395,10 @@ class Conductor:
             self.pods.stop(record.uid, record.attempt)
         if settled.broken:
             self.pods.stop_run(live.run.id)
+        if live.presence is not None and settled.looks:
+            self._looking.start(live.run.id, live.presence, settled.looks)
+        if live.later:
+            self._bell.set()
         if settled.end is not None:
             if settled.end.state == State.SUCCEEDED and live.pipeline.config.get("workspace"):
                 self.pods.clear(live.run.namespace, live.run.id)  # a failed run may be taken up again with it
@@ -430,12 +438,14 @@ class Conductor:
 
     def _forget(self, id: str) -> None:
         live = self._live.pop(id, None)
+        self._looking.forget(id)
         for record in live.stored.values() if live else ():
             self._steps.pop(record.uid, None)
 
     def _forget_all(self) -> None:
         self._live.clear()
         self._steps.clear()
+        self._looking.forget_all()
         self.seats.forget()
         self.pods.forget()
         told = [self._told.popleft() for _ in range(len(self._told))]

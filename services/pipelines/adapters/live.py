@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ class LiveRun:
     """When programs began that ended before anybody had noted it, by their own word."""
     gates: dict[str, datetime] = field(default_factory=dict)
     """Until when somebody may decide about a task that waits for it."""
+    later: deque[tuple[str, int]] = field(default_factory=deque)
+    """Attempts that were begun, and are still to be answered for: a turn takes some at a time."""
     fresh: bool = True
     """It was loaded and not yet advanced: what was started before may have no pod."""
 
@@ -62,7 +65,7 @@ class LiveRun:
     def is_ripe(self, now: datetime) -> bool:
         """Whether it is to be looked at though nothing was told."""
         due = self.due()
-        return self.fresh or (due is not None and due <= now)
+        return self.fresh or bool(self.later) or (due is not None and due <= now)
 
     def number(self, path: str) -> int:
         return self.numbers.setdefault(path, len(self.numbers))

@@ -1,13 +1,14 @@
-"""Whether the bytes of a kept result still lie in the bucket, asked with few requests; what steps printed may be gone.
+"""Whether the bytes of a kept result still lie in the bucket: some is known, the rest is asked with few requests.
 
 It must not assume that the bucket is only written by runs: people clear it, rules expire it, backups bring it back.
+Nobody may ask it from inside a transaction that writes: others would wait for the bucket then.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from libs.base import Clock
@@ -22,7 +23,7 @@ SINGLY = 8
 """After so many artifacts of a run with more objects than that were asked for one by one, all of it is listed."""
 LISTED_MAX = 200_000
 PATIENCE_S = 3.0
-"""The run's other decisions wait meanwhile."""
+"""The step waits meanwhile, nobody else."""
 AWAY_S = 30.0
 AWAY = "miss: the bucket does not say whether its outputs are still there"
 
@@ -36,75 +37,132 @@ class Away:
 
 
 class Presence:
-    """Of one run: what it has once seen in the bucket is not asked for again. `blobs` reads `bucket`."""
+    """Of one run: what it has once learnt of the bucket is not asked for again. `blobs` reads `bucket`."""
 
     def __init__(self, blobs: Blobs, bucket: str, clock: Clock, away: Away | None = None) -> None:
         self._blobs, self._home, self._clock = blobs, f"s3://{bucket}/", clock
         self._away = away or Away()
         self._sizes: dict[str, int] = {}
-        self._listed: dict[str, bool] = {}
-        """Of each prefix: whether all below it is known."""
+        self._below: Counter[str] = Counter()
+        """Of each folder: the sizes of all objects that are known in it, together."""
+        self._told: dict[str, int | None] = {}
+        """What was asked for by itself."""
+        self._pages: dict[str, asyncio.Task[bool | None]] = {}
+        """Of each run that was asked about: its first page of objects."""
         self._asked: Counter[str] = Counter()
-        self._whole: dict[str, asyncio.Task[None]] = {}
+        self._whole: dict[str, asyncio.Task[bool | None]] = {}
+        """All of them, listed beside the single questions: of ten thousand steps that takes seconds."""
 
     async def lost(self, outputs: Outputs) -> str:
         """Why these outputs cannot be given out again; "" where they can."""
-        for name, many in outputs.artifacts.items():
-            for one in many:
-                ours = name != LOG and one.digest and one.uri.startswith(self._home)
-                if ours and (why := await self._lost(name, one)):
-                    return why
+        await self.look(outputs)
+        return self.known(outputs) or ""
+
+    def known(self, outputs: Outputs) -> str | None:
+        """The same, without asking; None where the bucket has to be asked first."""
+        for name, one in self._ours(outputs):
+            if why := self._why(name, one):
+                return why
+            if not self._is_told(one):
+                return AWAY if self._is_away() else None
         return ""
 
-    async def _lost(self, name: str, artifact: Artifact) -> str:
-        if self._clock.monotonic() < self._away.until:
-            return AWAY
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                found = await self._size(artifact.uri.removeprefix(self._home), artifact.digest)
-        except (BlobError, TimeoutError):
-            self._away.until = self._clock.monotonic() + AWAY_S
-            return AWAY
+    async def look(self, outputs: Outputs) -> None:
+        """Asks for what is not known yet. A bucket that does not answer is left alone for a while."""
+        for _, one in self._ours(outputs):
+            if self._is_told(one) or self._is_away():
+                continue
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._find(self._key(one), one.digest)
+            except (BlobError, TimeoutError):
+                self._away.until = self._clock.monotonic() + AWAY_S
+
+    def _ours(self, outputs: Outputs) -> Iterator[tuple[str, Artifact]]:
+        """What steps printed may be gone."""
+        for name, many in outputs.artifacts.items():
+            for one in many:
+                if name != LOG and one.digest and one.uri.startswith(self._home):
+                    yield name, one
+
+    def _key(self, artifact: Artifact) -> str:
+        return artifact.uri.removeprefix(self._home)
+
+    def _is_away(self) -> bool:
+        return self._clock.monotonic() < self._away.until
+
+    def _is_told(self, artifact: Artifact) -> bool:
+        key = self._key(artifact)
+        if key in self._told:
+            return True
+        return self._is_whole(_run_of(key)) and key in self._below if _is_tree(artifact.digest) else key in self._sizes
+
+    def _why(self, name: str, artifact: Artifact) -> str:
+        if not self._is_told(artifact):
+            return ""
+        key = self._key(artifact)
+        found = self._told[key] if key in self._told else self._sizes.get(key, self._below[key])
         if found is None:
             return f"miss: its output `{name}` is gone from the bucket"
         if found != artifact.size:
             return f"miss: its output `{name}` changed in the bucket ({artifact.size} bytes were kept, now {found})"
         return ""
 
-    async def _size(self, key: str, digest: str) -> int | None:
-        """Of the object, or of all below it if it is a folder; None where nothing is."""
+    async def _find(self, key: str, digest: str) -> None:
         run = _run_of(key)
-        if run and run not in self._listed:
-            await self._list(run, PAGE)
-        if run and not self._listed[run] and self._asked[run] == SINGLY:
-            self._whole[run] = asyncio.ensure_future(self._list_all(run))
+        if run:
+            await self._begin(run)
+        if key in self._sizes or (_is_tree(digest) and self._is_whole(run) and key in self._below):
+            return
         self._asked[run] += 1
-        if _is_tree(digest):
-            below = [size for each, size in self._sizes.items() if each.startswith(f"{key}/")]
-            return sum(below) if below and self._listed.get(run) else await self._ask(key, digest)
-        return self._sizes[key] if key in self._sizes else await self._ask(key, digest)
+        if run and self._asked[run] > SINGLY and not self._is_whole(run) and run not in self._whole:
+            self._whole[run] = asyncio.ensure_future(self._list(run, LISTED_MAX))
+        self._told[key] = await self._ask(key, digest)
 
-    async def _list(self, run: str, most: int) -> None:
-        found = await self._blobs.list(run, limit=most)
-        self._listed[run] = len(found) < most
-        self._note(found)
+    async def _begin(self, run: str) -> None:
+        """Its first page, asked for once however many want it; anew where it did not come, or not in time."""
+        page = self._pages.get(run)
+        if page is None or (page.done() and page.result() is None):
+            page = self._pages[run] = asyncio.ensure_future(self._list(run, PAGE))
+        try:
+            found = await asyncio.shield(page)
+        except asyncio.CancelledError:
+            self._pages.pop(run, None)
+            raise
+        if found is None:
+            raise BlobError(f"{run} could not be listed")
 
-    async def _list_all(self, run: str) -> None:
-        """Beside the single questions, which go on until it is there: of ten thousand steps it takes seconds."""
-        with suppress(BlobError):
-            await self._list(run, LISTED_MAX)
+    def _is_whole(self, run: str) -> bool:
+        """Whether all below it was seen."""
+        told = (self._pages.get(run), self._whole.get(run))
+        return any(one is not None and one.done() and one.result() is True for one in told)
+
+    async def _list(self, run: str, most: int) -> bool | None:
+        """Whether that is all; None where nobody answered."""
+        try:
+            found = await self._blobs.list(run, limit=most)
+        except BlobError:
+            return None
+        for each in found:
+            self._note(each)
+        return len(found) < most
 
     async def _ask(self, key: str, digest: str) -> int | None:
-        """For itself: also what came after the listing, as of another step of the same run."""
+        """For itself, the object or all below it if it is a folder: also what came after the listing, as of another
+        step of the same run."""
         if _is_tree(digest):
             below = await self._blobs.list(f"{key}/", limit=LISTED_MAX)
             return sum(each.size for each in below) if below else None
         found = await self._blobs.stat(key)
-        self._note([found] if found else [])
         return found.size if found else None
 
-    def _note(self, found: list[Blob]) -> None:
-        self._sizes.update((each.key, each.size) for each in found)
+    def _note(self, found: Blob) -> None:
+        grown = found.size - self._sizes.get(found.key, 0)
+        self._sizes[found.key] = found.size
+        folder = found.key.rpartition("/")[0]
+        while folder:
+            self._below[folder] += grown
+            folder = folder.rpartition("/")[0]
 
 
 def _is_tree(digest: str) -> bool:

@@ -9,7 +9,7 @@ from libs.blobs import Blobs
 from libs.store import Reader, Store
 from services.pipelines.adapters.live import LiveRun, earlier_of, facts_of
 from services.pipelines.adapters.presence import Presence
-from services.pipelines.adapters.settling import Settled, answer
+from services.pipelines.adapters.settling import Look, Settled, answer
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.words import Put, Start, StepEnded
@@ -54,6 +54,10 @@ class SqlRehearsal:
     async def _ask(self, reader: Reader, settled: Settled, start: Start) -> None:
         record = start.record
         found = await answer(reader, settled, record, self._bucket)
+        while isinstance(found, Look):
+            assert settled.live.presence is not None
+            await settled.live.presence.look(found.outputs)
+            found = await answer(reader, settled, record, self._bucket)
         if isinstance(found, StepOrder):
             why = APPROVAL if is_gate(found.image) else NOT_CACHED
             settled.live.caches.setdefault(record.path, why)

@@ -19,6 +19,10 @@ from services.pipelines.domain.queued import Ask, wanted
 from services.pipelines.domain.steps.results import outcome
 from services.pipelines.domain.steps.values import StepOrder
 
+LATER = "it is being looked for what is kept of it"
+"""Of a step that was begun and not yet answered: nobody was told that it has started."""
+ANSWERS_MAX = 256
+"""How many steps are answered for in one transaction, each with a query or two: others write between."""
 ANEW = "off: it is to run anew"
 OFF = "off: the run asks for no caching"
 INVALID_ARGUMENT = 3
@@ -35,25 +39,37 @@ class StartNow:
     ask: Ask | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """The bucket is to be asked, outside of any transaction, whether these outputs are still there; then what the step
+    comes to can be said."""
+
+    record: TaskRecord
+    outputs: Outputs
+
+
 @dataclass
 class Settled:
     """What is to be written and done. `kept` are the fingerprints, by path, under which outputs are kept; `broken` that
-    nothing could be decided."""
+    nothing could be decided; `answers` how many steps were answered for."""
 
     live: LiveRun
     changed: dict[str, TaskRecord] = field(default_factory=dict)
     starts: list[StartNow] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
     stops: list[TaskRecord] = field(default_factory=list)
     kept: dict[str, Fingerprint] = field(default_factory=dict)
     end: End | None = None
     broken: bool = False
+    answers: int = 0
 
 
 async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> Settled:
     settled = Settled(live)
-    again = live.machine.active() if live.fresh else []
+    if live.fresh:
+        live.later.extend((record.path, record.attempt) for record in live.machine.active())
     round_ = [*_too_late(live, now)]
-    round_ += await _round(uow, settled, [Start(record) for record in again], bucket, again=True)
+    round_ += await _round(uow, settled, [*_put_off(settled)], bucket, again=True)
     while True:
         round_ += await _round(uow, settled, live.machine.advance(now), bucket, again=False)
         if not round_:
@@ -62,6 +78,7 @@ async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> 
             live.machine.tell(ended)
         round_ = []
     settled.starts = [start for start in settled.starts if _is_wanted(start, settled)]
+    settled.looks = [look for look in settled.looks if _is_wanted(look, settled)]
     for record in settled.changed.values():
         if _ran_well(record) and (made := _fingerprint(settled, record)) is not None:
             settled.kept[record.path] = made
@@ -75,7 +92,17 @@ def _too_late(live: LiveRun, now: datetime) -> Iterator[StepEnded]:
         yield StepEnded(record.path, record.attempt, outcome(order, expired(order)))
 
 
-def _is_wanted(start: StartNow, settled: Settled) -> bool:
+def _put_off(settled: Settled) -> Iterator[Start]:
+    """The steps that were begun before and are to be answered for now."""
+    live = settled.live
+    for _ in range(min(len(live.later), ANSWERS_MAX)):
+        path, attempt = live.later.popleft()
+        record = live.machine.record(path)
+        if record is not None and live.machine.expects(path, attempt):
+            yield Start(record)
+
+
+def _is_wanted(start: StartNow | Look, settled: Settled) -> bool:
     """Not if its result came before somebody took the run over, who starts again what was started."""
     now = settled.changed.get(start.record.path)
     return now is None or (now.active and now.attempt == start.record.attempt)
@@ -96,23 +123,47 @@ async def _round(
                 settled.changed[record.path] = record
             case Stop(record):
                 settled.starts = [one for one in settled.starts if one.record.path != record.path]
+                settled.looks = [one for one in settled.looks if one.record.path != record.path]
                 settled.stops.append(record)
             case End():
                 settled.end = decision
             case Start(record):
-                found = await answer(uow, settled, record, bucket)
-                if isinstance(found, StepOrder) and is_gate(found.image):
-                    ended.append(StepPaused(record.path, record.attempt))
-                elif isinstance(found, StepOrder):
-                    ask = wanted(found, settled.live.run.options)
-                    settled.starts.append(StartNow(record, found, again, ask))
-                else:
-                    ended.append(StepEnded(record.path, record.attempt, found))
+                ended += await _begin(uow, settled, record, bucket, again)
     return ended
 
 
-async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: str) -> StepOrder | Succeeded | Failed:
-    """What its pod is to do, or what it comes to without one."""
+async def _begin(
+    uow: UnitOfWork, settled: Settled, record: TaskRecord, bucket: str, again: bool
+) -> list[StepEnded | StepPaused]:
+    """What the step comes to at once; nothing where it gets a pod, or has to be answered for later."""
+    live = settled.live
+    if settled.answers >= ANSWERS_MAX:
+        live.caches[record.path] = LATER
+        live.later.append((record.path, record.attempt))
+        return []
+    settled.answers += 1
+    was_put_off = again and live.caches.get(record.path) == LATER
+    if was_put_off:
+        del live.caches[record.path]
+    found = await answer(uow, settled, record, bucket)
+    if isinstance(found, Look):
+        live.caches[record.path] = LATER
+        settled.looks.append(found)
+        return []
+    if not isinstance(found, StepOrder):
+        return [StepEnded(record.path, record.attempt, found)]
+    if is_gate(found.image):
+        return [StepPaused(record.path, record.attempt)]
+    if was_put_off:
+        settled.changed.setdefault(record.path, record)  # for what is said of its cache
+    settled.starts.append(StartNow(record, found, again and not was_put_off, wanted(found, live.run.options)))
+    return []
+
+
+async def answer(
+    reader: Reader, settled: Settled, record: TaskRecord, bucket: str
+) -> StepOrder | Succeeded | Failed | Look:
+    """What its pod is to do, what it comes to without one, or what has to be known first."""
     live = settled.live
     if record.kind == Kind.IMPORTER:
         found = imported(live.pipeline, record, live.run.namespace, bucket)
@@ -124,27 +175,27 @@ async def answer(reader: Reader, settled: Settled, record: TaskRecord, bucket: s
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
     if not is_repeatable(order):
         return order
-    return await _as_before(live, record) or await _kept(reader, settled, record, order) or order
+    return _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
 
-async def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | None:
+def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | Look | None:
     """What a fork keeps of the run that it is a fork of."""
     found = live.earlier.kept(live.pipeline, record) if live.earlier else None
-    if found is None or await _lost(live, record, found.outputs):
+    if found is None:
         return None
-    live.caches[record.path] = f"kept: as the run {live.run.options.fork_of} left it"
-    return found
+    return _if_there(live, record, found, f"kept: as the run {live.run.options.fork_of} left it")
 
 
-async def _lost(live: LiveRun, record: TaskRecord, outputs: Outputs) -> str:
-    """Why these outputs cannot be given out again, which is noted as well; "" where they can."""
-    why = await live.presence.lost(outputs) if live.presence else ""
-    if why:
-        live.caches[record.path] = why
-    return why
+def _if_there(live: LiveRun, record: TaskRecord, found: Succeeded, why: str) -> Succeeded | Look | None:
+    """Nothing where these outputs cannot be given out again. Why, or `why` they can, is noted."""
+    lost = live.presence.known(found.outputs) if live.presence else ""
+    if lost is None:
+        return Look(record, found.outputs)
+    live.caches[record.path] = lost or why
+    return None if lost else found
 
 
-async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | None:
+async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | Look | None:
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
     task = live.cacheable(record, settled.changed)
@@ -160,11 +211,8 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
     found = await reader.rows(FIND_CACHE, live.run.namespace, made.key)
     if found:
         uid, told = str(found[0][0]), json.loads(found[0][1])
-        outputs = Outputs.from_json(told)
-        if await _lost(live, record, outputs):
-            return None
-        live.caches[record.path] = hit(told.get("origin"))
-        return Succeeded(outputs, cached_from=uid)
+        kept = Succeeded(Outputs.from_json(told), cached_from=uid)
+        return _if_there(live, record, kept, hit(told.get("origin")))
     newest = await reader.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
     live.caches[record.path] = explain(made.parts, json.loads(newest[0][0]) if newest else None)
     return None

@@ -16,13 +16,15 @@ RESULT = "result"
 @dataclass
 class Told:
     """What is known of an attempt: its result, that its pod ended without one, why it does not run yet ("": no more
-    known), or (none of these) that it runs. `heard` is told whether it counts, once that is committed."""
+    known), that the bucket was asked about what is kept of it, or (none of these) that it runs. `heard` is told whether
+    it counts, once that is committed."""
 
     uid: str
     attempt: int
     result: StepResult | None = None
     ended: Ended | None = None
     waits: str | None = None
+    looked: bool = False
     heard: asyncio.Future[bool] | None = None
 
 

@@ -10,6 +10,7 @@ import pytest
 from libs.base import SystemClock
 from libs.blobs import Blob, BlobError
 from libs.testing.blobs import FolderBlobs
+from services.pipelines.adapters import settling
 from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.presence import PAGE, Presence
 from services.pipelines.adapters.rehearsal import SqlRehearsal
@@ -162,6 +163,68 @@ async def test_a_bucket_that_does_not_answer_holds_up_nothing_and_is_asked_once(
     assert here.ports.blobs.asked == 1
 
 
+async def test_while_the_bucket_is_asked_nobody_waits_for_it_but_the_step_itself(here: Rig):
+    await here.over(await here.submit(files(2)))
+    answers, asked, list_ = asyncio.Event(), asyncio.Event(), here.ports.blobs.list
+
+    async def slowly(prefix: str, *, limit: int = 10_000) -> list[Blob]:
+        asked.set()
+        await answers.wait()
+        return await list_(prefix, limit=limit)
+
+    here.ports.blobs.list = slowly
+    waits = await here.submit(files(2))
+    await asked.wait()
+    async with asyncio.timeout(1), here.ports.store.write():
+        pass
+    assert await here.reasons(waits) == {settling.LATER}
+    other = await here.over(await here.submit(files(2).replace('"enableCache": true', '"enableCache": false')), 2)
+    assert (other.state, (await here.run(waits.id)).state) == ("SUCCEEDED", "RUNNING")
+    answers.set()
+    assert (await here.over(waits)).state == "SUCCEEDED"
+    assert await here.reasons(waits) == {HIT}
+    assert "task.started" not in await here.said(waits)
+
+
+async def test_who_takes_over_asks_the_bucket_again_and_tells_once_that_the_step_starts(tmp_path: Path):
+    async with rig(tmp_path, writing(tmp_path / "blobs")) as here:
+        here.ports.blobs = Counted(tmp_path / "blobs")
+        async with here.leading():
+            await here.over(await here.submit(files(1)))
+            lying(here, "write-0").unlink()
+            here.ports.blobs.list = never
+            run = await here.submit(files(1))
+            async with asyncio.timeout(2):
+                while await here.reasons(run) != {settling.LATER}:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        del here.ports.blobs.list
+        async with here.leading():
+            assert (await here.over(run)).state == "SUCCEEDED"
+        assert (await here.said(run)).count("task.started") == 1
+        assert await here.reasons(run) == {"miss: its output `data` is gone from the bucket"}
+
+
+async def never(prefix: str, *, limit: int = 10_000) -> list[Blob]:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_many_kept_steps_are_decided_in_turns_between_which_others_write(
+    here: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(settling, "ANSWERS_MAX", 5)
+    for _ in range(2):
+        run = await here.over(await here.submit(files(12)))
+        assert run.state == "SUCCEEDED"
+    assert await here.reasons(run) == {HIT} and len(here.orders) == 12
+    async with here.ports.store.read() as reader:
+        rows = await reader.rows(
+            "SELECT count(DISTINCT ended) FROM (SELECT json_extract(body, '$.ended_at') AS ended "
+            "FROM pipeline_tasks WHERE run_id = ?1 AND path <> 'root')", run.id,
+        )  # fmt: skip
+    assert rows[0][0] >= 2, "in one transaction each would end at the same moment"
+
+
 async def test_a_run_of_many_objects_is_listed_beside_the_questions_and_they_do_not_wait_for_it(tmp_path: Path):
     blobs, slow = Counted(tmp_path / "blobs"), asyncio.Event()
 
@@ -179,8 +242,10 @@ async def test_a_run_of_many_objects_is_listed_beside_the_questions_and_they_do_
         uri = f"s3://millstream/pipelines/team/r/t{number:05}/1/data"
         return await presence.lost(Outputs({}, {"data": (Artifact("data", uri, digest="sha256:0", size=1),)}))
 
-    await blobs.put("pipelines/team/r/z-late/1/data", b"x")
-    assert {await lost(PAGE) for _ in range(20)} == {""}, "behind the first page, while the listing hangs"
+    for number in range(PAGE + 1, PAGE + 20):
+        await blobs.put(f"pipelines/team/r/t{number:05}/1/data", b"x")
+    late = {await lost(number) for number in range(PAGE, PAGE + 20)}
+    assert late == {""}, "behind the first page, while the listing hangs"
     slow.set()
     await asyncio.sleep(0)
     await asyncio.wait_for(presence._whole["pipelines/team/r/"], 5)
