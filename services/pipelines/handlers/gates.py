@@ -51,10 +51,10 @@ class Gates:
         for _ in range(LOOKS):
             async with self.means.look() as needs:
                 found = await needs.lineage.task(record.uid)
-                after: TaskRecord = there(found, "task", record.uid)[1]
-                if after.state is not State.PAUSED or after.attempt != record.attempt:
-                    return after
-                await needs.clock.sleep(LOOK_S)
+            after: TaskRecord = there(found, "task", record.uid)[1]
+            if after.state is not State.PAUSED or after.attempt != record.attempt:
+                return after
+            await needs.clock.sleep(LOOK_S)
         raise Unavailable("the decision is kept, and nobody has carried it out yet; look at the task again")
 
 

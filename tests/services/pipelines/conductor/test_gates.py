@@ -1,5 +1,7 @@
 """Steps that wait for a person."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from libs.base.errors import Conflict, Forbidden
+from libs.base.errors import Conflict, Forbidden, Unavailable
 from services.pipelines.adapters.lineage import SqlLineage
 from services.pipelines.adapters.runs import ReadRuns
 from services.pipelines.domain.gates import IMAGE
@@ -51,17 +53,14 @@ async def paused(here: Rig, run: Run) -> None:
         await here.ports.clock.sleep(0.01)
 
 
-def gates(here: Rig, allowed: bool = True) -> Gates:
-    @dataclass
-    class Look:
-        async def __aenter__(self) -> Any:
-            self.reader = here.ports.store.read()
-            reader = await self.reader.__aenter__()
-            seen = {"runs": ReadRuns(reader), "lineage": SqlLineage(reader), "clock": here.ports.clock}
-            return type("Needs", (), seen)
+def gates(here: Rig, allowed: bool = True, clock: Any = None) -> Gates:
+    """A `clock` hears of views that begin and end."""
 
-        async def __aexit__(self, *error: Any) -> None:
-            await self.reader.__aexit__(*error)
+    @asynccontextmanager
+    async def look() -> AsyncIterator[Any]:
+        async with here.ports.store.read() as reader, clock or nullcontext():
+            seen = {"runs": ReadRuns(reader), "lineage": SqlLineage(reader), "clock": clock or here.ports.clock}
+            yield type("Needs", (), seen)
 
     async def allow(user: Any, verb: str, plural: str, namespace: str, name: str) -> None:
         assert (verb, plural, namespace) == ("approve", "runs", "team")
@@ -69,7 +68,7 @@ def gates(here: Rig, allowed: bool = True) -> Gates:
             raise Forbidden("no")
 
     nothing: Any = None
-    return Gates(Means(nothing, Look, allow, nothing, nothing, ""), here.desk)
+    return Gates(Means(nothing, look, allow, nothing, nothing, ""), here.desk)
 
 
 async def test_a_gate_holds_the_run_until_somebody_approves_and_tells_who_did(tmp_path: Path) -> None:
@@ -128,3 +127,31 @@ async def test_whoever_takes_over_knows_what_waits(tmp_path: Path) -> None:
             assert (await here.over(run)).state == "SUCCEEDED"
         assert [order.name for order in here.orders] == ["add-0", "add-1"]
         assert (await here.said(run)).count("task.paused") == 1
+
+
+@dataclass
+class Waiting:
+    """A clock that passes no time, and counts the views of the store that are open meanwhile."""
+
+    views: int = 0
+    most: int = -1
+
+    async def __aenter__(self) -> None:
+        self.views += 1
+
+    async def __aexit__(self, *error: object) -> None:
+        self.views -= 1
+
+    async def sleep(self, seconds: float) -> None:
+        self.most = max(self.most, self.views)
+
+
+async def test_a_decision_that_nobody_carries_out_yet_waits_without_a_view_of_the_store(tmp_path: Path) -> None:
+    async with rig(tmp_path, added) as here:
+        async with here.leading():
+            run = await here.submit(gated())
+            await paused(here, run)
+        clock = Waiting()
+        with pytest.raises(Unavailable, match="the decision is kept"):
+            await gates(here, clock=clock).decide(Person("ann"), run.id, "gate", True, "")
+        assert clock.most == 0
