@@ -92,7 +92,7 @@ class RunList(Protocol):
 
 
 class Lineage(Protocol):
-    """Which task read and gave which artifact."""
+    """Which task read and gave which artifact, as steps and people told."""
 
     async def artifact(self, id: str) -> Artifact | None: ...
 
@@ -108,6 +108,14 @@ class Lineage(Protocol):
 
     async def of_task(self, uid: str) -> Sequence[Edge]: ...
 
+
+    async def of_run(self, run_id: str) -> Sequence[Edge]: ...
+
+    async def record(self, artifact: Artifact) -> None:
+        """One that somebody told of; only in a transaction that writes, as `link`."""
+        ...
+
+    async def link(self, edge: Edge) -> None: ...
 
 class Releases(Protocol):
     """Versions and endpoints that others told of, inside one transaction."""

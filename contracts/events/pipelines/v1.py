@@ -166,6 +166,27 @@ class ArtifactCreated(Event):
     inputs: tuple[ArtifactRef, ...] = ()
 
 
+class ArtifactRecorded(ObjectEvent):
+    """Somebody recorded an artifact that no step told of. `kind` is its schema title; `run` and `task` are empty where
+    none of the platform's made it, `uri` where nothing is stored, as of a metric."""
+
+    type: ClassVar[str] = "pipelines.artifact.recorded.v1"
+    kind: Name = Field(examples=["system.Model"])
+    uri: str = Field(default="", examples=["s3://elsewhere/model"])
+    run: str = ""
+    task: str = ""
+
+
+class ArtifactLinked(ObjectEvent):
+    """Somebody recorded that a task read the artifact (`way` is in) or gave it (out), under the name `key`."""
+
+    type: ClassVar[str] = "pipelines.artifact.linked.v1"
+    run: Uid
+    task: Uid
+    way: str = Field(examples=["in"])
+    key: Name = Field(examples=["dataset"])
+
+
 class ResultImported(Event):
     """What a step of another platform came to is kept here as well, for steps with the same `key`. `platform` and
     `run` say where it comes from, by the word of who brought it."""

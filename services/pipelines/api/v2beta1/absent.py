@@ -13,11 +13,8 @@ INSTEAD = {
     r"POST visualizations/": "what a viewer draws of an artifact is at GET /pipelines/v1/artifacts/{id}/view",
     r"POST (workflows|scheduledworkflows)$": "nobody reports: runs and recurring runs are recorded by who runs them",
     r"GET filters$": "KFP has it to document `filter`, which every list takes",
-    r"POST artifact(s|_tasks)\b": "artifacts are recorded with the results of steps: import what lies "
-    "elsewhere with an importer",
-    r"(POST|PATCH) tasks\b": "tasks are recorded by who runs them",
-    r"GET (tasks|artifact_tasks)\b": "the tasks of a run are at GET /pipelines/v1/runs/{id}/tasks, what they read and "
-    "gave at GET /pipelines/v1/artifacts/{id}/lineage",
+    r"(POST|PATCH|PUT) tasks\b": "tasks are recorded by who runs them: to link an artifact to one "
+    "there is POST artifact_tasks",
 }
 """By the method and the path of the call."""
 

@@ -141,3 +141,43 @@ class RecurringRunForm(RunForm):
     mode: StrictStr | int | None = None
     no_catchup: StrictBool | None = None
     namespace: Name | None = None
+
+
+class ArtifactForm(Form):
+    name: Name | None = None
+    description: Text | None = None
+    type: StrictStr | StrictInt | None = None
+    uri: Text | None = None
+    metadata: dict[Text, Any] | None = None
+    number_value: float | None = None
+    namespace: Name | None = None
+
+
+class NewArtifactForm(Form):
+    """Without a run it is of nobody's making here; without a task it is the run's alone."""
+
+    artifact: ArtifactForm
+    run_id: Name | None = None
+    task_id: Name | None = None
+    producer_key: Name | None = None
+    type: StrictStr | StrictInt | None = None
+
+
+class NewArtifactsForm(Form):
+    artifacts: Annotated[list[NewArtifactForm], Field(min_length=1, max_length=1000)]
+
+
+class LinkForm(Form):
+    artifact_id: Name
+    run_id: Name | None = None
+    task_id: Name
+    type: StrictStr | StrictInt | None = None
+    key: Name | None = None
+
+
+class NewLinkForm(Form):
+    artifact_task: LinkForm
+
+
+class NewLinksForm(Form):
+    artifact_tasks: Annotated[list[LinkForm], Field(min_length=1, max_length=1000)]

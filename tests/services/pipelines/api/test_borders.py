@@ -37,7 +37,10 @@ def body_of(path: str, known: dict[str, str]) -> Any:
     both = {"pipeline": {"display_name": "q"}, "pipeline_version": {"display_name": "v", "pipeline_spec": simple()}}
     run = asked(experiment_id=known["experiments"])
     version = {"display_name": "w", "pipeline_spec": simple()}
+    artifact = {"artifact": {"name": "a", "type": "Model"}}
     bodies = {
+        "/artifacts": artifact,
+        "/artifacts:batchCreate": {"artifacts": [artifact]},
         "/pipelines/create": both,
         "/runs": run,
         "/recurringruns": {**run, **TRIGGER},
@@ -54,7 +57,7 @@ async def test_every_route_is_closed_to_who_has_rights_in_another_namespace_alon
     opened, asked_for = [], 0
     for route in routes:
         path = route.path.removeprefix("/apis/v2beta1")
-        if path in OPEN or "/artifacts/{id}" in path:  # artifacts have a test of their own
+        if path in OPEN or "/artifacts/{id}" in path or "task" in path:  # they have tests of their own
             continue
         for method in route.methods:
             package = {"files": {"uploadfile": b"x"}} if "/upload" in path else {"json": body_of(path, known)}
