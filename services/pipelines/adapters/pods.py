@@ -21,7 +21,7 @@ from libs.cluster import POD, Cluster
 from libs.cluster.obstacles import Obstacle, pod_obstacle, refusal
 from services.pipelines.adapters.claims import carry_out, clear_workspace, make_workspace
 from services.pipelines.domain.claims import is_claim
-from services.pipelines.domain.ended import Ended, ended, hopeless, is_running, key_of, refused
+from services.pipelines.domain.ended import Ended, ended, hopeless, indescribable, is_running, key_of, refused
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
 from services.pipelines.domain.turns import Turns
@@ -185,6 +185,12 @@ class Pods:
         self._making.add(wanted.key)
         try:
             await self._made(wanted)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            log.exception("no pod can be made of what %s asks for", wanted.order.path)
+            self._tell(wanted.key, indescribable(error))
+        except Exception:  # it would hold its place among those that run for ever
+            log.exception("the pod of %s cannot be made yet", wanted.order.path)
+            self._later(wanted)
         finally:
             self._making.discard(wanted.key)
 

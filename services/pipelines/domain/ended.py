@@ -54,6 +54,12 @@ def refused(message: str) -> Ended:
     )
 
 
+def indescribable(error: Exception) -> Ended:
+    """What the step asks for makes no pod."""
+    why = Error(f"no pod can be made of what the step asks for: {error!r}", INVALID_ARGUMENT, "BadStep")
+    return Ended(Failed(why, final=True))
+
+
 def hopeless(reason: str, message: str) -> Ended:
     """The pod is there and will never run, whatever one waits for."""
     why = Error(f"the step's pod cannot start: {message}", INVALID_ARGUMENT, reason)

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from services.pipelines.adapters.runs import ReadRuns
 from services.pipelines.domain.catalog import run_view
 from services.pipelines.domain.runs import Run
@@ -49,3 +51,14 @@ async def test_a_pod_that_finds_no_node_or_no_image_says_so_in_its_task_until_it
             assert "error" not in await detail(here, run)
         async with here.ports.store.read() as reader:
             assert await reader.rows("SELECT * FROM pipeline_waits") == []
+
+
+async def test_a_step_whose_pod_cannot_even_be_described_fails_instead_of_waiting_for_ever(tmp_path: Path):
+    """That a parameter holds a toleration is known when it is sent, what it says is not."""
+    late = {"runtimeValue": {"constant": {"key": "gpu", "tolerationSeconds": "soon"}}}
+    executor = {"exec-add": {"tolerations": [{"tolerationJson": late}]}}
+    platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executor}}}}
+    async with rig(tmp_path, added) as here, here.leading():
+        run = await here.submit(yaml.safe_dump_all([yaml.safe_load(chain(1)), platform]))
+        assert "'soon'" in (await here.over(run)).error
+        assert here.conductor.pods.counts == {"waiting": 0, "running": 0}
