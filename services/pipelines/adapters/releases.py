@@ -16,9 +16,10 @@ PUT = brief(
 )
 GONE = "gone"
 """The kind of a row that says that an endpoint is no more: also to what is heard of it afterwards."""
-NAMED = f"SELECT {COLUMNS} FROM pipeline_releases WHERE kind = ?1 AND namespace = ?2 AND name = ?3"
-VERSIONS = f"SELECT {COLUMNS} FROM pipeline_releases WHERE kind = ?1 AND name = ?2"
-IS_GONE = brief("SELECT id FROM pipeline_releases WHERE kind = ?1 AND id = ?2 AND revision = ''")
+IS_GONE = f"EXISTS (SELECT 1 FROM pipeline_releases gone WHERE gone.kind = '{GONE}' AND gone.id = told.id)"
+SELECT = f"SELECT {COLUMNS}, {IS_GONE} FROM pipeline_releases told WHERE"
+NAMED = f"{SELECT} kind = ?1 AND namespace = ?2 AND name = ?3"
+VERSIONS = f"{SELECT} kind = ?1 AND name = ?2"
 AT_ONCE = 500
 
 
@@ -38,21 +39,21 @@ class SqlReleases:
         await self._reader.later(PUT, GONE, id, "", namespace, name, "", "{}")
 
     async def versions(self, name: str) -> Sequence[Release]:
-        return [await self._release(row) for row in await self._reader.rows(VERSIONS, VERSION, name)]
+        return [_release(row) for row in await self._reader.rows(VERSIONS, VERSION, name)]
 
     async def endpoints(self, namespace: str, name: str) -> Sequence[Release]:
-        return [await self._release(row) for row in await self._reader.rows(NAMED, ENDPOINT, namespace, name)]
+        return [_release(row) for row in await self._reader.rows(NAMED, ENDPOINT, namespace, name)]
 
     async def at(self, uris: Iterable[str]) -> Sequence[Release]:
         wanted, found = sorted({*uris}), []
         for begin in range(0, len(wanted), AT_ONCE):
             some = wanted[begin : begin + AT_ONCE]
             marks = ", ".join(f"?{number}" for number in range(1, len(some) + 1))
-            query = f"SELECT {COLUMNS} FROM pipeline_releases WHERE uri IN ({marks}) AND uri <> ''"
-            found += [await self._release(row) for row in await self._reader.rows(query, *some)]
+            query = f"{SELECT} uri IN ({marks}) AND uri <> ''"
+            found += [_release(row) for row in await self._reader.rows(query, *some)]
         return found
 
-    async def _release(self, row: Sequence[Any]) -> Release:
-        kind, id, revision, namespace, name, uri, body = row
-        gone = kind == ENDPOINT and bool(await self._reader.rows(IS_GONE, GONE, id))
-        return Release(kind, id, revision, namespace, name, uri, json.loads(body), gone)
+
+def _release(row: Sequence[Any]) -> Release:
+    kind, id, revision, namespace, name, uri, body, gone = row
+    return Release(kind, id, revision, namespace, name, uri, json.loads(body), kind == ENDPOINT and bool(gone))
