@@ -15,6 +15,18 @@ from contracts.commands.pipelines.v1 import ApplyPipelineRun, DeletePipelineRun
 from contracts.events.registry.v1 import ModelVersionCreated
 from contracts.events.scheduling.v1 import WorkloadAdmitted, WorkloadEvicted, WorkloadQueued
 from contracts.events.serving.v1 import InferenceServiceDeleted, InferenceServiceReady
+from contracts.events.training.v1 import (
+    LegacyJobCreated,
+    LegacyJobDeleted,
+    LegacyJobFailed,
+    LegacyJobStarted,
+    LegacyJobSucceeded,
+    TrainJobCreated,
+    TrainJobDeleted,
+    TrainJobFailed,
+    TrainJobStarted,
+    TrainJobSucceeded,
+)
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
@@ -30,6 +42,7 @@ from services.pipelines.adapters.compiling import compiled
 from services.pipelines.adapters.conductor import Conductor
 from services.pipelines.adapters.desk import Desk
 from services.pipelines.adapters.housekeeping import Housekeeping, Limits
+from services.pipelines.adapters.jobs import SqlJobs
 from services.pipelines.adapters.launcher import launcher
 from services.pipelines.adapters.ledger import SOURCE
 from services.pipelines.adapters.lineage import SqlLineage
@@ -57,6 +70,14 @@ from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.clockwork import Clockwork
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.gates import Gates
+from services.pipelines.handlers.jobs import (
+    when_job_created,
+    when_job_deleted,
+    when_job_failed,
+    when_job_started,
+    when_legacy_job_succeeded,
+    when_train_job_succeeded,
+)
 from services.pipelines.handlers.pictures import Pictures
 from services.pipelines.handlers.releases import (
     when_inference_service_deleted,
@@ -136,6 +157,16 @@ def build() -> App:
             ModelVersionCreated: when_model_version_created,
             InferenceServiceReady: when_inference_service_ready,
             InferenceServiceDeleted: when_inference_service_deleted,
+            TrainJobCreated: when_job_created,
+            TrainJobStarted: when_job_started,
+            TrainJobSucceeded: when_train_job_succeeded,
+            TrainJobFailed: when_job_failed,
+            TrainJobDeleted: when_job_deleted,
+            LegacyJobCreated: when_job_created,
+            LegacyJobStarted: when_job_started,
+            LegacyJobSucceeded: when_legacy_job_succeeded,
+            LegacyJobFailed: when_job_failed,
+            LegacyJobDeleted: when_job_deleted,
         },
         needs=lambda ports, uow: Heard(uow, parts_of(ports).conductor.ring),
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
@@ -152,7 +183,7 @@ class Heard(NotedAnswers):
 
     def __init__(self, uow: UnitOfWork, ring: Callable[[], None]) -> None:
         super().__init__(uow, ring)
-        self.releases = SqlReleases(uow)
+        self.releases, self.jobs = SqlReleases(uow), SqlJobs(uow)
 
 
 def home(ports: Ports) -> str:
@@ -291,5 +322,5 @@ def means(ports: Ports) -> Means:
 
 
 def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
-    lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader), SqlReleases(reader)
+    lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader), SqlReleases(reader), SqlJobs(reader)
     return Needs(SqlCatalog(reader), runs, *lists, ports.clock, ports.ids)

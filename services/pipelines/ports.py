@@ -14,6 +14,7 @@ from services.pipelines.domain.catalog.items import Experiment, Pipeline, Recurr
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.ir.model import Pipeline as Compiled
+from services.pipelines.domain.jobs import Job
 from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.planned import Planned
 from services.pipelines.domain.releases import Release
@@ -108,7 +109,6 @@ class Lineage(Protocol):
 
     async def of_task(self, uid: str) -> Sequence[Edge]: ...
 
-
     async def of_run(self, run_id: str) -> Sequence[Edge]: ...
 
     async def record(self, artifact: Artifact) -> None:
@@ -116,6 +116,7 @@ class Lineage(Protocol):
         ...
 
     async def link(self, edge: Edge) -> None: ...
+
 
 class Releases(Protocol):
     """Versions and endpoints that others told of, inside one transaction."""
@@ -139,8 +140,27 @@ class Releases(Protocol):
         ...
 
 
+class Jobs(Protocol):
+    """Jobs that the trainer told of, inside one transaction; those that read or made something, in one namespace."""
+
+    async def note(self, job: Job) -> None:
+        """Twice is as once; what this tells nothing of is left as it was."""
+        ...
+
+    async def named(self, uids: Iterable[str]) -> Sequence[Job]: ...
+
+    async def of_task(self, namespace: str, uid: str) -> Sequence[Job]: ...
+
+    async def reading(self, namespace: str, uri: str) -> Sequence[Job]: ...
+
+    async def making(self, namespace: str, uri: str) -> Sequence[Job]: ...
+
+
 class Hears(Protocol):
     """What handlers of others' facts get beside the message."""
+
+    @property
+    def jobs(self) -> Jobs: ...
 
     @property
     def releases(self) -> Releases: ...
@@ -304,6 +324,7 @@ class Needs:
     lineage: Lineage
     artifacts: ArtifactList
     releases: Releases
+    jobs: Jobs
     clock: Clock
     ids: Ids
 

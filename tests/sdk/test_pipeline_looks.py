@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from millstream.cli import pipelineshow
+from millstream.cli import lineagetext, pipelineshow
 from millstream.cli.show import plain_table
 from millstream.client import Client
 from millstream.errors import NotThere
@@ -110,3 +111,35 @@ def test_an_id_is_never_folded_however_narrow_the_terminal() -> None:
 def test_an_age_is_one_figure(now: str, age: str) -> None:
     at = datetime.fromisoformat(f"2026-11-23T{now}").replace(tzinfo=UTC)
     assert pipelineshow.age({"created_at": AT}, at) == age
+
+
+def artifact(name: str) -> dict[str, str]:
+    return {"artifact_id": name, "name": name, "type": "Model", "uri": f"s3://b/{name}"}
+
+
+def drawn(told: dict[str, Any], of: str) -> str:
+    console = Console(record=True, width=120, file=io.StringIO())
+    for tree in lineagetext.trees(told, of):
+        console.print(tree)
+    return console.export_text()
+
+
+def test_a_lineage_names_jobs_beside_their_steps_and_those_that_no_step_started_by_themselves() -> None:
+    edge = {"task_id": "t", "artifact_id": "model", "kind": "out", "name": "model"}
+    links = [("t", "job/1", "started"), ("job/1", "model", "made"), ("model", "job/2", "read")]
+    links += [("job/2", "tuned", "made"), ("job/2", "version/7", "registered")]
+    jobs = [{"id": f"job/{n}", "kind": "TrainJob", "name": f"fit-{n}", "state": "SUCCEEDED"} for n in (1, 2)]
+    told = {
+        "artifacts": [artifact("model"), artifact("tuned")],
+        "tasks": [{"task_id": "t", "path": "root/train", "parameters": {}}],
+        "edges": [edge],
+        "jobs": jobs,
+        "model_versions": [{"id": "version/7", "model": "digits", "version": "7"}],
+        "endpoints": [],
+        "links": [{"from": a, "to": b, "kind": kind} for a, b, kind in links],
+    }
+    before, after = drawn(told, "model").split("gone into")
+    assert "train ()" in before and "started TrainJob fit-1 succeeded" in before
+    assert "TrainJob fit-2 succeeded" in after and "tuned Model" in after
+    assert "model-registry://digits/7" in after.split("released as")[1]
+    assert drawn({**told, "artifacts": [], "edges": []}, "model-registry://digits/7").startswith("released as")

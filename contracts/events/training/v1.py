@@ -30,6 +30,7 @@ class TrainJobCreated(ObjectEvent):
     suspended: bool = False
     generation: int = 0
     """The object's `metadata.generation` when this was true: the higher one holds."""
+    dataset_uri: str | None = None
 
 
 class TrainJobSuspended(ObjectEvent):
@@ -75,6 +76,8 @@ class TrainJobSucceeded(ObjectEvent):
     runtime: str | None = None
     started_at: AwareDatetime | None = None
     finished_at: AwareDatetime | None = None
+    model_uri: str | None = None
+    """Where the job was to keep its model, also where that has no name by which it is registered."""
     register_model: bool = Field(default=False, alias="register")  # ABCMeta has a `register`
     serve_as: str | None = None
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import typer
 from rich.markup import escape
-from rich.tree import Tree
 
+from millstream.cli import lineagetext
+from millstream.cli.lineagetext import REGISTRY
 from millstream.cli.options import Home, Namespace, connect
 from millstream.cli.show import BAD, GOOD, out, plain_table
 
 API = "/pipelines/v1"
-REGISTRY, SERVICE = "model-registry://", "inferenceservice/"
+SERVICE = "inferenceservice/"
 RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
 
@@ -73,13 +74,8 @@ def lineage(
     if output == "json":
         out.print_json(json.dumps(told))
         return
-    made = {one["artifact_id"]: one for one in told["artifacts"]}
-    for artifact in [next(iter(made))] if of not in made else [of]:
-        out.print(_branch(told, made, artifact, "out", "made from"))
-        if any(edge["kind"] == "in" and edge["artifact_id"] == artifact for edge in told["edges"]):
-            out.print(_branch(told, made, artifact, "in", "gone into"))
-    if told["links"]:
-        out.print(_releases(told, made))
+    for tree in lineagetext.trees(told, of):
+        out.print(tree)
     if not told["is_whole"]:
         out.print("there is more of it: -o json says where it was cut", style="dim")
 
@@ -92,58 +88,6 @@ def _place(word: str, namespace: str) -> str:
     if word.startswith(SERVICE):
         return f"endpoints/{namespace}/{quote(word.removeprefix(SERVICE), safe='')}"
     return f"artifacts/{quote(word, safe='')}"
-
-
-def _releases(told: dict[str, Any], made: dict[str, Any]) -> Tree:
-    """From artifacts to versions to endpoints."""
-    names = {
-        one["id"]: f"[bold]{REGISTRY}{escape(one['model'])}/{escape(one['version'])}[/]"
-        for one in told["model_versions"]
-    }
-    for one in told["endpoints"]:
-        state = "gone" if one["gone"] else one["url"]
-        names[one["id"]] = (
-            f"[bold]inferenceservice/{escape(one['name'])}[/] {escape(one['revision'])} [dim]{escape(state)}[/]"
-        )
-    whole, trees = Tree("released as"), {}
-    for link in told["links"]:
-        if link["from"] not in trees:
-            trees[link["from"]] = whole.add(names.get(link["from"]) or _artifact(made, link["from"]))
-        trees.setdefault(link["to"], trees[link["from"]].add(names[link["to"]]))
-    return whole
-
-
-def _branch(told: dict[str, Any], made: dict[str, Any], root: str, towards: str, title: str) -> Tree:
-    """The tasks beside an artifact and the artifacts beyond them, each once; `towards` is the edge from the artifact to
-    the task: `out` for who made it, `in` for who took it."""
-    beyond = "in" if towards == "out" else "out"
-    tasks = {task["task_id"]: task for task in told["tasks"]}
-    seen: set[str] = set()
-
-    def add(tree: Tree, id: str) -> None:
-        if id in seen:
-            return
-        seen.add(id)
-        for edge in (one for one in told["edges"] if one["artifact_id"] == id and one["kind"] == towards):
-            task = tasks[edge["task_id"]]
-            branch = tree.add(f"{escape(task['path'].removeprefix('root/'))} {escape(_short(task['parameters']))}")
-            for other in told["edges"]:
-                if other["task_id"] == edge["task_id"] and other["kind"] == beyond:
-                    add(branch.add(_artifact(made, other["artifact_id"])), other["artifact_id"])
-
-    whole = Tree(f"{_artifact(made, root)} [dim]{title}[/]")
-    add(whole, root)
-    return whole
-
-
-def _artifact(made: dict[str, Any], id: str) -> str:
-    one = made.get(id)
-    return f"[bold]{escape(one['name'])}[/] {escape(one['type'])} [dim]{escape(one['uri'])}[/]" if one else id
-
-
-def _short(parameters: dict[str, Any]) -> str:
-    text = ", ".join(f"{name}={json.dumps(value)}" for name, value in parameters.items())
-    return f"({text})" if len(text) <= 100 else f"({text[:97]}...)"
 
 
 def _coloured(why: str) -> str:

@@ -215,6 +215,14 @@ def ask(method: str, path: str, body: Any = None, gateway: str = "", patient_s: 
         time.sleep(1)
 
 
+def maker() -> dict[str, str]:
+    """Labels for what this step makes: the lineage then knows whose it is. Empty outside of a platform's pod."""
+    import os
+
+    told = {"millstream.dev/run": "KFP_RUN_ID", "millstream.dev/task": "MILLSTREAM_TASK_ID"}
+    return {label: os.environ[name] for label, name in told.items() if os.environ.get(name)}
+
+
 def my_namespace(namespace: str = "") -> str:
     """The namespace that was named, else this pod's own."""
     from pathlib import Path

@@ -3,7 +3,7 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
-from millstream.components.helpers import answers_of, ask, columns_but, matrix_of, my_namespace, read_any
+from millstream.components.helpers import answers_of, ask, columns_but, maker, matrix_of, my_namespace, read_any
 from millstream.components.packages import ARROW, IMAGE, SKLEARN, XGBOOST
 
 USING = [read_any, columns_but, answers_of, matrix_of]
@@ -167,7 +167,9 @@ def train_xgboost(
     return score
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[ask, my_namespace, read_any, columns_but])
+@dsl.component(
+    base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[ask, maker, my_namespace, read_any, columns_but]
+)
 def train_torch(
     train: Input[Dataset],
     model: Output[Model],
@@ -224,11 +226,11 @@ def train_torch(
     job = {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
-        "metadata": {"name": name, "annotations": notes},
+        "metadata": {"name": name, "annotations": notes, "labels": maker()},
         "spec": {"runtimeRef": {"name": runtime}, "trainer": trainer},
     }
     if queue:
-        job["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": queue}
+        job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = queue
     try:
         ask("GET", f"{path}/{name}", gateway=gateway)
     except LookupError:

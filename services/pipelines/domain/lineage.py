@@ -8,6 +8,7 @@ from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_time
 from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.jobs import Job
 from services.pipelines.domain.releases import ENDPOINT, VERSION, Release
 from services.pipelines.domain.runs import Artifact, Run
 
@@ -39,14 +40,16 @@ class Graph:
     tasks: dict[str, tuple[str, TaskRecord]] = field(default_factory=dict)
     edges: dict[tuple[str, str, str, str], Edge] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    """By uid."""
     releases: Sequence[Release] = ()
     links: Sequence[Mapping[str, str]] = ()
-    """From artifacts to versions and endpoints, and between those, by their ids."""
+    """To jobs, versions and endpoints, and on from those, by their ids."""
     is_whole: bool = True
 
     @property
     def is_full(self) -> bool:
-        return len(self.artifacts) + len(self.tasks) >= NODES_MAX
+        return len(self.artifacts) + len(self.tasks) + len(self.jobs) >= NODES_MAX
 
     def shown(self) -> Object:
         return {
@@ -54,6 +57,7 @@ class Graph:
             "tasks": [_task(run_id, task) for run_id, task in self.tasks.values()],
             "runs": [_run(run) for run in self.runs.values()],
             "edges": [edge.shown() for edge in self.edges.values()],
+            "jobs": [job.shown() for job in self.jobs.values()],
             "model_versions": [one.shown() for one in self.releases if one.kind == VERSION],
             "endpoints": [one.shown() for one in self.releases if one.kind == ENDPOINT],
             "links": list(self.links),

@@ -4,13 +4,13 @@ and from those back; reading alone."""
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from libs.base.errors import BadRequest, Forbidden, NotFound
-from services.pipelines.domain.lineage import BOTH, DOWN, READ, UP, Edge, Graph
+from services.pipelines.domain.jobs import Job, job_links
+from services.pipelines.domain.lineage import BOTH, DOWN, UP, Graph
 from services.pipelines.domain.picture.layout import picture
 from services.pipelines.domain.picture.lineage import lineage_nodes
 from services.pipelines.domain.picture.nodes import TooManyPlaces
@@ -19,7 +19,8 @@ from services.pipelines.domain.releases import VERSION, Release, links, plain
 from services.pipelines.domain.runs import Artifact
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.runs import PLURAL
-from services.pipelines.ports import Lineage, Needs
+from services.pipelines.handlers.walking import Walk
+from services.pipelines.ports import Needs
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class Lineages:
         if direction not in (UP, DOWN, BOTH):
             raise BadRequest(f"direction: {direction!r} is not one of up, down, both")
         graph = await self._walked([start], (UP, DOWN) if direction == BOTH else (direction,))
-        if direction != UP:
-            await self._released(user, graph, start.namespace)
+        await self._linked(user, graph, start.namespace, on=direction != UP)
         return graph
 
     async def of_version(self, user: Any, model: str, version: str) -> Graph:
@@ -64,39 +64,52 @@ class Lineages:
         if not releases:
             raise NotFound(f"{what} is not known here: neither the registry nor serving has told of it")
         starts: list[Artifact] = []
+        jobs = await self._makers(user, releases)
         for release in releases:
             space = self._space(release)
             await self.means.allow(user, "get", PLURAL, space, "")
             async with self.means.look() as needs:
                 starts += (await needs.lineage.at(space, release.uri))[:1]
-        if not starts:
+        if not starts and not jobs:
             places = ", ".join(sorted({one.uri for one in releases}))
             raise NotFound(f"no run here made what {what} stands for: {places}")
-        graph = await self._walked(starts, (UP, DOWN))
-        await self._released(user, graph, starts[0].namespace)
+        graph = await self._walked(starts, (UP, DOWN), jobs)
+        await self._linked(user, graph, starts[0].namespace if starts else jobs[0].namespace, on=True)
         return graph
 
-    async def _walked(self, starts: Sequence[Artifact], ways: Sequence[str]) -> Graph:
-        graph = Graph({start.id: start for start in starts})
+    async def _makers(self, user: Any, versions: Sequence[Release]) -> Sequence[Job]:
+        """The jobs for which the registry recorded them, in namespaces where the user may look."""
         async with self.means.look() as needs:
-            for start in starts:
-                for way in ways:
-                    await _walk(needs.lineage, graph, start, way)
+            found = await needs.jobs.named(str(one.body.get("job_uid", "")) for one in versions if one.kind == VERSION)
+        return [job for job in found if await self._may(user, job.namespace)]
+
+    async def _walked(self, starts: Sequence[Artifact], ways: Sequence[str], jobs: Sequence[Job] = ()) -> Graph:
+        graph = Graph()
+        async with self.means.look() as needs:
+            for way in ways:
+                await Walk(needs, graph, way).go(starts, jobs)
             for run_id in {run_id for run_id, _ in graph.tasks.values()}:
                 if run := await needs.runs.get(run_id):
                     graph.runs[run_id] = run
         return graph
 
-    async def _released(self, user: Any, graph: Graph, namespace: str) -> None:
-        """Versions and endpoints of all artifacts in the graph; those in other namespaces for who may look there."""
+    async def _linked(self, user: Any, graph: Graph, namespace: str, *, on: bool) -> None:
+        """What leads from tasks and artifacts to jobs; with `on` to versions and endpoints, too, those in other
+        namespaces for who may look there."""
         places = [(one.id, one.uri) for one in graph.artifacts.values() if one.uri]
+        if on:
+            await self._released(user, graph, namespace, [plain(uri) for _, uri in places])
+        jobs = job_links(graph.jobs.values(), graph.tasks, places, graph.releases)
+        graph.links = [*jobs, *links(places, graph.releases)]
+
+    async def _released(self, user: Any, graph: Graph, namespace: str, uris: Sequence[str]) -> None:
+        made = [job.model_uri for job in graph.jobs.values() if job.model_uri]
         async with self.means.look() as needs:
-            found = await _hearsay(needs, [plain(uri) for _, uri in places])
+            found = await _hearsay(needs, [*uris, *made])
         may = {"": True, namespace: True}
         for space in {one.namespace for one in found} - set(may):
             may[space] = await self._may(user, space)
         graph.releases = [one for one in found if may[one.namespace]]
-        graph.links = links(places, graph.releases)
 
     async def _may(self, user: Any, namespace: str) -> bool:
         try:
@@ -120,40 +133,3 @@ async def _hearsay(needs: Needs, uris: Sequence[str]) -> Sequence[Release]:
 
 def _asked(endpoint: Release) -> str:
     return str(endpoint.body.get("model_uri", "")).partition("://")[2]
-
-
-async def _walk(kept: Lineage, graph: Graph, start: Artifact, way: str) -> None:
-    """Upwards: the tasks that gave the artifact, and what those read. Downwards: those that read it, and what they
-    gave. Never leaves the namespace, since artifacts of others are not read."""
-    seen, waiting = {start.id}, deque([start.id])
-    while waiting:
-        for edge in await kept.of_artifact(waiting.popleft()):
-            if (edge.way == READ) == (way == UP):
-                continue
-            for other in await _beyond(kept, graph, edge, way):
-                if other not in seen:
-                    seen.add(other)
-                    waiting.append(other)
-        if graph.is_full:
-            graph.is_whole = False
-            return
-
-
-async def _beyond(kept: Lineage, graph: Graph, edge: Edge, way: str) -> list[str]:
-    """The ids of the artifacts on the other side of the edge's task, which is noted with all that lies between."""
-    task = await kept.task(edge.task_uid)
-    if task is None:
-        return []
-    graph.tasks[edge.task_uid] = task
-    _note(graph, edge)
-    found = []
-    for other in await kept.of_task(edge.task_uid):
-        if (other.way == READ) == (way == UP) and (artifact := await kept.artifact(other.artifact_id)):
-            graph.artifacts[artifact.id] = artifact
-            _note(graph, other)
-            found.append(artifact.id)
-    return found
-
-
-def _note(graph: Graph, edge: Edge) -> None:
-    graph.edges[edge.task_uid, edge.way, edge.name, edge.artifact_id] = edge

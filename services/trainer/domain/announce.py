@@ -41,7 +41,7 @@ def facts_of(op: str, job: dict[str, Any], old: dict[str, Any] | None) -> Sequen
 def created(job: dict[str, Any]) -> TrainJobCreated:
     """The runtime is not known yet: the whole demand follows with `submit`."""
     nodes = (job["spec"].get("trainer") or {}).get("numNodes") or 1
-    return TrainJobCreated(**_about(job), **_wish(job), num_nodes=nodes)
+    return TrainJobCreated(**_about(job), **_wish(job), num_nodes=nodes, dataset_uri=dataset_uri(job))
 
 
 def submit(job: dict[str, Any], plan: Blueprint, *, after: str | None = None) -> SubmitWorkload:
@@ -94,6 +94,7 @@ def succeeded(job: dict[str, Any], plan: Blueprint, runtime: dict[str, Any], buc
     return TrainJobSucceeded(
         **_about(job),
         model=artifact,
+        model_uri=model_uri(job, bucket),
         metrics=_metrics(status.get("trainerStatus") or {}),
         dataset_uri=dataset_uri(job),
         code_digest=code_digest(plan.node),

@@ -21,10 +21,14 @@ from tests.services.trainer.paper import PaperCluster
 
 API = "/apis/trainer.kubeflow.org/v1alpha1"
 JOBS = f"{API}/namespaces/team/trainjobs"
+DATA = "s3://millstream/data/digits"
 SENT = {
     "apiVersion": "trainer.kubeflow.org/v1alpha1",
     "kind": "TrainJob",
-    "metadata": {"name": "digits", "annotations": {"millstream.dev/model-name": "digits"}},
+    "metadata": {
+        "name": "digits",
+        "annotations": {"millstream.dev/model-name": "digits", "millstream.dev/dataset-uri": DATA},
+    },
     "spec": {
         "runtimeRef": {"kind": "ClusterTrainingRuntime", "name": "torch-distributed"},
         "trainer": {
@@ -238,6 +242,9 @@ async def test_a_job_runs_reports_and_completes_with_its_last_metrics_said_once(
         letters = [change.letter for change in await reader.changes_since(0) if change.letter]
     (said,) = [letter["data"] for letter in letters if letter["type"] == "training.trainjob.succeeded.v1"]
     assert (said["metrics"], said["environment"]["torch"], said["register"]) == ({"accuracy": 0.97}, "2.13.0", True)
+    (born,) = [letter["data"] for letter in letters if letter["type"] == "training.trainjob.created.v1"]
+    assert born["dataset_uri"] == said["dataset_uri"] == DATA
+    assert said["model_uri"].endswith("/models/team/digits/")
     assert not await rig.has("secrets")
     assert _unread_by_the_sdk("train_job", await rig.job()) is None
     assert (await rig.report(body)).status_code in (401, 409)

@@ -159,10 +159,10 @@ def _own(order: StepOrder, site: Site) -> list[Json]:
 
 
 def _told(order: StepOrder, site: Site) -> list[Json]:
-    """KFP's variables, and the platform's address."""
+    """KFP's variables, the platform's address, and which task this is: what the step makes may say so in a label."""
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid", "NAMESPACE": "metadata.namespace"}
     named = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
-    told = {"KFP_RUN_ID": order.run_id, "MILLSTREAM_URL": site.gateway}
+    told = {"KFP_RUN_ID": order.run_id, "MILLSTREAM_URL": site.gateway, "MILLSTREAM_TASK_ID": order.uid}
     return [*named, *({"name": name, "value": value} for name, value in told.items())]
 
 
