@@ -1,4 +1,7 @@
-"""`pods/log`: text/plain, as `kubectl logs` and the SDKs read it."""
+"""`pods/log`: text/plain, as `kubectl logs` and the SDKs read it.
+
+A pod that came from a backup has no folder here: its log is not found, so that whoever asks turns to the archive.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -9,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from libs.base.clock import Clock, parse_rfc3339, span
-from libs.base.errors import BadRequest
+from libs.base.errors import BadRequest, NotFound
 from services.node.api.loglines import LogWish, read_log
 
 Object = dict[str, Any]
@@ -36,6 +39,8 @@ class PodLogs:
             number = max(0, number)
         attempt = number - 1 if previous else number
         path = self._log_path(pod["metadata"]["uid"], name, attempt)
+        if _is_over(status) and not path.parents[2].exists():
+            raise NotFound(f'pod "{pod["metadata"]["name"]}" left no log here: it ended before this home was restored')
         wish = self._wish(asked, previous)
         lines = read_log(path, wish, lambda: self._ended(pod, name, attempt), self._clock.sleep)
         return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
@@ -90,6 +95,10 @@ def _status(pod: Object, name: str) -> Object | None:
 def _began(status: Object | None) -> bool:
     state = (status or {}).get("state") or {}
     return "running" in state or "terminated" in state or bool((status or {}).get("lastState"))
+
+
+def _is_over(status: Object | None) -> bool:
+    return "terminated" in ((status or {}).get("state") or {})
 
 
 def _not_yet(pod: Object, name: str, status: Object | None) -> str:

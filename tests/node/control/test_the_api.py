@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import urllib.error
 import urllib.request
 
@@ -182,6 +183,17 @@ async def test_logs_come_as_text_whole_by_tail_with_times_followed_and_of_the_at
     again = lambda p: p["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 1  # noqa: E731
     await desk.until("Pod", "again", again)
     assert (await client.ask("GET", base.replace("/p/", "/again/") + "?previous=true"))[2] == "run\n"
+
+
+async def test_the_log_of_a_pod_that_only_a_backup_knows_is_not_found_rather_than_empty(desk, client):
+    """So the gateway answers from the archive, as for a pod that is gone."""
+    await desk.make(pod("p", "echo one"))
+    uid = (await desk.until("Pod", "p", phase("Succeeded")))["metadata"]["uid"]
+    shutil.rmtree(desk.runtime.pod_path(uid))
+    code, _, text = await client.ask("GET", "/api/v1/namespaces/default/pods/p/log")
+    assert (code, json.loads(text)["message"]) == (
+        404, 'pod "p" left no log here: it ended before this home was restored',
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
