@@ -110,6 +110,7 @@ def _sleep(machine: Machine) -> None:
 
 
 def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Caller) -> Succeeded | Failed:
+    from services.pipelines.domain.codes import INVALID_ARGUMENT
     from services.pipelines.domain.engine.records import Error, Kind
     from services.pipelines.domain.engine.words import Failed
     from services.pipelines.domain.gates import is_gate
@@ -122,7 +123,7 @@ def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Ca
     try:
         made = order(pipeline, record, facts)
     except ValueError as error:
-        return Failed(Error(str(error), 3, "BadTask"), final=True)
+        return Failed(Error(str(error), INVALID_ARGUMENT, "BadTask"), final=True)
     return results.outcome(made, asked(made) if is_gate(made.image) else caller.call(made))
 
 

@@ -8,13 +8,12 @@ from libs.base.errors import AlreadyExists
 from libs.cluster import Cluster
 from libs.cluster.resource import PERSISTENTVOLUMECLAIM
 from services.pipelines.domain.claims import CREATE, BadClaim, claim, is_made_by, is_removable, unwanted
+from services.pipelines.domain.codes import ALREADY_EXISTS, INVALID_ARGUMENT, PERMISSION_DENIED
 from services.pipelines.domain.engine.records import Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN
 from services.pipelines.domain.steps.values import StepOrder
 from services.pipelines.domain.steps.workspace import claim_name
-
-INVALID_ARGUMENT, ALREADY_EXISTS, PERMISSION_DENIED = 3, 6, 7
 
 
 async def carry_out(cluster: Cluster, order: StepOrder) -> Succeeded | Failed:

@@ -27,6 +27,7 @@ from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.told import RESULT, Told, handed_in
 from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
+from services.pipelines.domain.codes import INTERNAL
 from services.pipelines.domain.ended import vanished
 from services.pipelines.domain.engine.records import Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
@@ -48,7 +49,6 @@ LOOK_S = 1.0
 """How long it sleeps at most: results that another replica's door took lie in the store without a sound."""
 LAZY_S = 0.5
 """How long that a step runs may wait to be recorded: most that are short have ended by then."""
-INTERNAL = 13
 GONE_S = 2.0
 """How often it looks whether pods are gone of whose end nobody told, as when it was not there."""
 

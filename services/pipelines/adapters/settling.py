@@ -11,6 +11,7 @@ from libs.store import Reader, UnitOfWork
 from services.pipelines.adapters.ledger import FIND_CACHE, NEWEST_CACHE
 from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.cache import Fingerprint, explain, fingerprint, hit, is_repeatable
+from services.pipelines.domain.codes import INVALID_ARGUMENT
 from services.pipelines.domain.engine.records import Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import End, Failed, Put, Start, StepEnded, StepPaused, Stop, Succeeded
 from services.pipelines.domain.gates import expired, is_gate
@@ -25,7 +26,6 @@ ANSWERS_MAX = 256
 """How many steps are answered for in one transaction, each with a query or two: others write between."""
 ANEW = "off: it is to run anew"
 OFF = "off: the run asks for no caching"
-INVALID_ARGUMENT = 3
 
 
 @dataclass(frozen=True)

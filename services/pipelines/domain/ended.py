@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from services.pipelines.domain.codes import DEADLINE_EXCEEDED, INVALID_ARGUMENT, UNAVAILABLE
 from services.pipelines.domain.engine.records import Error
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.steps.pod import ATTEMPT, TASK
 
 Object = Mapping[str, Any]
-INVALID_ARGUMENT, DEADLINE_EXCEEDED, UNAVAILABLE = 3, 4, 14
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from services.pipelines.domain.codes import INVALID_ARGUMENT, PERMISSION_DENIED
 from services.pipelines.domain.engine.records import Artifact, Error, Outputs, TaskRecord
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.ir.model import ImporterExecutor, Pipeline
@@ -14,7 +15,6 @@ URI_MAX = 2000
 OWNED = ("pipelines", "models", "checkpoints")
 """First segments of the platform's bucket below which each namespace has a folder of its own: what runs made, what
 TrainJobs trained and kept. Steps read nothing else of it, since they read with the service's key."""
-INVALID_ARGUMENT, PERMISSION_DENIED = 3, 7
 
 
 def imported(pipeline: Pipeline, record: TaskRecord, namespace: str, bucket: str) -> Succeeded | Failed:

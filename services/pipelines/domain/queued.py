@@ -19,6 +19,7 @@ from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, ReportWorkl
 from contracts.events.scheduling.v1 import Assignment
 from libs.base import parse_rfc3339, rfc3339_micro
 from services.pipelines.domain.claims import is_claim
+from services.pipelines.domain.codes import DEADLINE_EXCEEDED, UNAVAILABLE
 from services.pipelines.domain.engine.records import Error, State
 from services.pipelines.domain.engine.words import Failed
 from services.pipelines.domain.runs import RunOptions
@@ -32,7 +33,6 @@ KIND, API_VERSION = "PipelineTask", "millstream.dev/v1alpha1"
 """What the scheduler's Workload says that it stands for."""
 PODS = "step"
 TOO_LONG = "MaximumExecutionTimeExceeded"
-DEADLINE_EXCEEDED, UNAVAILABLE = 4, 14
 ASK_AGAIN_S = 15.0
 ASKS_A_S = 20
 """However many wait, they ask again no faster than this all together."""

@@ -7,8 +7,9 @@ import re
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from services.pipelines.domain.codes import NOT_FOUND, UNIMPLEMENTED
+
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-NOT_FOUND, UNIMPLEMENTED = 5, 12
 INSTEAD = {
     r"POST visualizations/": "what a viewer draws of an artifact is at GET /pipelines/v1/artifacts/{id}/view",
     r"POST (workflows|scheduledworkflows)$": "nobody reports: runs and recurring runs are recorded by who runs them",

@@ -19,17 +19,32 @@ from starlette.exceptions import HTTPException
 from libs.base.errors import AlreadyExists, ApiError, Cause, Conflict, Invalid, error_from_status
 from services.pipelines.domain.catalog.keys import Keys, types
 from services.pipelines.domain.catalog.paging import Page, page
+from services.pipelines.domain.codes import (
+    ALREADY_EXISTS,
+    FAILED_PRECONDITION,
+    INTERNAL,
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    PERMISSION_DENIED,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+)
 
 PREFIX = "/apis/v2beta1"
-INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION = 3, 5, 6, 7, 9
-_GRPC = {400: 3, 401: 16, 403: 7, 404: 5, 405: 12, 409: 9, 413: 3, 415: 3, 422: 3, 429: 8, 501: 12, 503: 14}
+_GRPC = {
+    **dict.fromkeys((400, 413, 415, 422), INVALID_ARGUMENT), **dict.fromkeys((405, 501), UNIMPLEMENTED),
+    401: UNAUTHENTICATED, 403: PERMISSION_DENIED, 404: NOT_FOUND, 409: FAILED_PRECONDITION, 429: RESOURCE_EXHAUSTED,
+    503: UNAVAILABLE,
+}  # fmt: skip
 _HTTP = {422: 400}
 """What KFP answers otherwise than HTTP would have it."""
 
 
 def refusal(error: ApiError) -> Response:
     """`{"error", "code", "message", "details"}`."""
-    code = ALREADY_EXISTS if isinstance(error, AlreadyExists) else _GRPC.get(error.code, 13)
+    code = ALREADY_EXISTS if isinstance(error, AlreadyExists) else _GRPC.get(error.code, INTERNAL)
     status = 400 if isinstance(error, Conflict) else _HTTP.get(error.code, error.code)
     violations = [{"field": cause.field, "description": cause.message} for cause in error.causes if cause.field]
     details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "field_violations": violations}]

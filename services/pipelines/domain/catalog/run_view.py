@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_moment, shown_time
+from services.pipelines.domain.codes import CANCELLED, INTERNAL, UNAVAILABLE
 from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
 from services.pipelines.domain.runs import FAILED, Run
 from services.pipelines.domain.steps.naming import pod_name
@@ -14,7 +15,6 @@ from services.pipelines.domain.steps.naming import pod_name
 Object = dict[str, Any]
 Waits = Mapping[str, tuple[int, str]]
 """By a task's uid: of which attempt it is said, and why it waits."""
-_INTERNAL, _CANCELED, _UNAVAILABLE = 13, 1, 14
 
 
 def shown(
@@ -85,7 +85,7 @@ def _obstacle(task: TaskRecord, waits: Waits) -> Object:
     attempt, why = waits.get(task.uid, (0, ""))
     if task.state is not State.PENDING or attempt != task.attempt:
         return {}
-    return {"error": {"code": _UNAVAILABLE, "message": why, "details": []}}
+    return {"error": {"code": UNAVAILABLE, "message": why, "details": []}}
 
 
 def _history(task: TaskRecord, obstacle: Object) -> list[Object]:
@@ -119,7 +119,7 @@ def _source(run: Run, document: Object | None) -> Object:
 
 
 def _error(run: Run) -> Object:
-    return {"code": _INTERNAL if run.state == FAILED else _CANCELED, "message": run.error, "details": []}
+    return {"code": INTERNAL if run.state == FAILED else CANCELLED, "message": run.error, "details": []}
 
 
 def _time(at: datetime | None) -> str:

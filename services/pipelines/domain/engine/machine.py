@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Self
 
 from libs.base.clock import span
+from services.pipelines.domain.codes import CANCELLED, DEADLINE_EXCEEDED
 from services.pipelines.domain.engine.again import take_up
 from services.pipelines.domain.engine.book import Book
 from services.pipelines.domain.engine.halting import give_up, halt, halting, since
@@ -33,8 +34,6 @@ from services.pipelines.domain.engine.words import (
     Terminate,
 )
 from services.pipelines.domain.ir.model import ROOT, Pipeline
-
-CANCELLED, DEADLINE_EXCEEDED = 1, 4
 
 
 class Machine:

@@ -5,6 +5,7 @@ from collections import deque
 from dataclasses import replace
 from datetime import datetime
 
+from services.pipelines.domain.codes import INVALID_ARGUMENT
 from services.pipelines.domain.engine import outputs
 from services.pipelines.domain.engine.book import Book, Within
 from services.pipelines.domain.engine.halting import outcome
@@ -17,8 +18,6 @@ from services.pipelines.domain.engine.words import End, Start
 from services.pipelines.domain.ir.conditions import ConditionError
 from services.pipelines.domain.ir.model import ROOT, Task
 from services.pipelines.domain.steps.order import facts
-
-INVALID_ARGUMENT = 3
 
 
 class Progress:

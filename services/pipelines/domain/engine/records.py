@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from libs.base import parse_rfc3339, rfc3339_micro
+from services.pipelines.domain.codes import INTERNAL
 
 
 class State(StrEnum):
@@ -48,7 +49,7 @@ class Error:
     error that a graph or a loop has from inside."""
 
     message: str
-    code: int = 13
+    code: int = INTERNAL
     reason: str = ""
     path: str = ""
 
@@ -57,7 +58,7 @@ class Error:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        return cls(said["message"], said.get("code", 13), said.get("reason", ""), said.get("path", ""))
+        return cls(said["message"], said.get("code", INTERNAL), said.get("reason", ""), said.get("path", ""))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from services.pipelines.domain.codes import INTERNAL, INVALID_ARGUMENT
 from services.pipelines.domain.engine.records import Artifact, Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.importing import foreign
@@ -15,7 +16,6 @@ from services.pipelines.domain.steps.values import ArtifactSlot, StepOrder, Step
 
 LOG = "executor-logs"
 """The output under which the kept end of a step's output is found, as in KFP."""
-INTERNAL, INVALID = 13, 3
 
 
 def outcome(order: StepOrder, result: StepResult) -> Succeeded | Failed:
@@ -27,7 +27,7 @@ def outcome(order: StepOrder, result: StepResult) -> Succeeded | Failed:
     try:
         return Succeeded(Outputs(_parameters(order, result), artifacts(order, result)))
     except BadOutput as error:
-        return Failed(Error(f"the step ran, but {error}", INVALID, "BadOutput"))
+        return Failed(Error(f"the step ran, but {error}", INVALID_ARGUMENT, "BadOutput"))
 
 
 def _parameters(order: StepOrder, result: StepResult) -> dict[str, Any]:
