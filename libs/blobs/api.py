@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from libs.blobs.reading import BlobError, NoSuchBlob
+
+CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Blobs(ABC):
     async def part(self, key: str, offset: int, length: int) -> bytes:
         """At most `length` bytes of the object from `offset` on, for readers that never hold all of it; `offset` lies
         inside of the object."""
+
+    async def chunks(self, key: str, size: int) -> AsyncIterator[bytes]:
+        """All `size` bytes of the object, piece by piece, each asked for when it is wanted."""
+        for offset in range(0, size, CHUNK_BYTES):
+            yield await self.part(key, offset, CHUNK_BYTES)
 
     @abstractmethod
     async def download(self, key: str, target: Path) -> None:

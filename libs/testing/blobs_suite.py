@@ -54,6 +54,7 @@ class BlobsSuite:
     async def test_an_object_is_read_in_parts(self, blobs: Blobs) -> None:
         await blobs.put("letters", b"abcdefgh")
         assert [await blobs.part("letters", at, 3) for at in (0, 3, 6)] == [b"abc", b"def", b"gh"]
+        assert [chunk async for chunk in blobs.chunks("letters", 8)] == [b"abcdefgh"]
         with pytest.raises(NoSuchBlob):
             await blobs.part("nothing", 0, 3)
 

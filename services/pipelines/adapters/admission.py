@@ -19,6 +19,7 @@ from contracts.messages import Message
 from libs.service.app import Ports
 from libs.service.pipeline import say
 from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.adapters.ledger import SOURCE
 from services.pipelines.adapters.runs import WISH
 from services.pipelines.adapters.settling import Settled, StartNow
 from services.pipelines.adapters.waits import Waits
@@ -27,7 +28,6 @@ from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.engine.words import Failed
 from services.pipelines.domain.queued import Seat
 
-SOURCE = "millstream/pipelines"
 ANSWER = "answer"
 """A wish whose body is what the scheduler said."""
 ALL = "SELECT body FROM pipeline_seats"

@@ -11,7 +11,6 @@ from libs.cluster import Cluster
 from services.pipelines.domain.catalog.borders import foreign
 
 LINES_MAX, FILES_MAX = 10_000, 10_000
-CHUNK_BYTES = 4 * 2**20
 
 
 class StoredBytes:
@@ -24,7 +23,7 @@ class StoredBytes:
         key = self._key(namespace, uri)
         name = key.rpartition("/")[2]
         if key and (found := await self._blobs.stat(key)) is not None:
-            return name, found.size, self._chunks(key, found.size)
+            return name, found.size, self._blobs.chunks(key, found.size)
         below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX) if key else []
         return (f"{name}.tar", None, self._packed(key.rstrip("/"), below)) if below else None
 
@@ -63,17 +62,13 @@ class StoredBytes:
             return ""
         return uri.removeprefix(f"s3://{self._bucket}/")
 
-    async def _chunks(self, key: str, size: int) -> AsyncIterator[bytes]:
-        for offset in range(0, size, CHUNK_BYTES):
-            yield await self._blobs.part(key, offset, CHUNK_BYTES)
-
     async def _packed(self, key: str, below: Sequence[Blob]) -> AsyncIterator[bytes]:
         """A tar archive of what lies below a key, made while it is read."""
         for each in below:
             member = tarfile.TarInfo(f"{key.rpartition('/')[2]}/{each.key[len(key) + 1 :]}")
             member.size = each.size
             yield member.tobuf()
-            async for chunk in self._chunks(each.key, each.size):
+            async for chunk in self._blobs.chunks(each.key, each.size):
                 yield chunk
             yield b"\0" * (-each.size % tarfile.BLOCKSIZE)
         yield b"\0" * (2 * tarfile.BLOCKSIZE)

@@ -17,6 +17,7 @@ from services.pipelines.domain import runs as words
 from services.pipelines.domain.cache import Fingerprint
 from services.pipelines.domain.engine.records import Artifact, Kind, State, TaskRecord, Values
 from services.pipelines.domain.engine.words import End
+from services.pipelines.domain.lineage import READ, REUSED, WROTE
 from services.pipelines.domain.runs import Run
 
 SOURCE = "millstream/pipelines"
@@ -44,7 +45,6 @@ NEWEST_CACHE = brief(
     "SELECT parts FROM pipeline_cache WHERE namespace = ?1 AND pipeline = ?2 AND task = ?3 "
     "ORDER BY created_ms DESC LIMIT 1"
 )
-READ, WROTE, REUSED = "in", "out", "reused"
 
 
 class Ledger:

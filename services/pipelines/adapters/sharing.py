@@ -31,7 +31,6 @@ COLUMNS = "key, pipeline, task, run_id, task_uid, outputs, parts, created_ms"
 PAGE = f"SELECT {COLUMNS} FROM pipeline_cache WHERE namespace = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
 ONE = brief("SELECT outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
 ENTRIES_MAX = 200
-CHUNK_BYTES = 4 * 2**20
 INCOMING = ".incoming"
 """Below it, in each namespace's part of the bucket, lie parts of what is being brought."""
 
@@ -65,7 +64,7 @@ class SharedCache:
         blob = await self._blobs.stat(whole) if whole and ".." not in path.split("/") else None
         if blob is None:
             raise NotFound(f"nothing lies at {path!r} of output {output!r} of {key}")
-        return self._chunks(whole, blob.size)
+        return self._blobs.chunks(whole, blob.size)
 
     async def wanted(self, namespace: str, keys: Sequence[str]) -> list[str]:
         """Those that are not kept here yet, or whose bytes are lost."""
@@ -125,10 +124,6 @@ class SharedCache:
                 {"path": path, "size": size} for path, size in sorted(below, key=lambda one: walked(one[0]))
             ]
         return told
-
-    async def _chunks(self, key: str, size: int) -> AsyncIterator[bytes]:
-        for offset in range(0, size, CHUNK_BYTES):
-            yield await self._blobs.part(key, offset, CHUNK_BYTES)
 
     async def _place(self, namespace: str, found: Brought, carried: Carried, file: File) -> None:
         """One object at its place, once its bytes are seen to be those that were told of."""
