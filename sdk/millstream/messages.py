@@ -6,9 +6,21 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
-from contracts.envelope import ApplyCommand, DeleteCommand, Letter, letter_for, registry, structured, subject_of
+from pydantic import ValidationError
+
+from contracts.envelope import (
+    ApplyCommand,
+    DeleteCommand,
+    Letter,
+    letter_for,
+    registry,
+    structured,
+    subject_for,
+    subject_of,
+)
 from libs.base.clock import SystemClock
 from libs.base.ids import SystemIds
 from libs.bus import Bus, NoAnswer, Tuning
@@ -25,27 +37,45 @@ async def connect(url: str, ca_file: str | None = None) -> Bus:
 
 def is_answered(type: str) -> bool:
     """Whether whoever hears a message of this type answers the one who said it."""
-    return issubclass(known(type), (ApplyCommand, DeleteCommand))
+    contract = known(type)
+    return contract is not None and issubclass(contract, (ApplyCommand, DeleteCommand))
 
 
 def known(type: str) -> Any:
-    """The contract of a message type. Raises ClientError naming what there is."""
+    """The contract of a message type, None for another system's. Raises ClientError for one that should be ours."""
     found = registry().get(type)
-    if found is None:
-        domain = type.split(".", 1)[0]
-        near = [name for name in sorted(registry()) if name.startswith(domain)] or sorted(registry())
-        raise ClientError(f"no message type {type!r}; known: {', '.join(near)}")
-    return found
-
-
-def compose(type: str, data: dict[str, Any], namespace: str) -> Letter:
-    """A letter with `data`, checked against its contract. Raises ClientError naming the field."""
-    contract = known(type)
+    if found is not None:
+        return found
+    domain = type.split(".", 1)[0]
+    near = get_close_matches(type, registry(), n=3, cutoff=0.85)
+    if near or domain in {name.split(".", 1)[0] for name in registry()}:
+        there = f"did you mean {' or '.join(near)}?" if near else f"there are {_spoken_of(domain)}"
+        raise ClientError(f"no message type {type!r}; {there}")
     try:
-        message = contract(**({"namespace": namespace} | data))
+        subject_for(type, None)
     except ValueError as error:
-        raise ClientError(f"data does not fit {type}: {error}") from error
-    return letter_for(message, id=SystemIds().event(), source=SOURCE, now=SystemClock().now())
+        raise ClientError(f"{error}, such as training.trainjob.apply.v1 or shop.order.paid.v1") from None
+    return None
+
+
+def _spoken_of(domain: str) -> str:
+    return ", ".join(name for name in registry() if name.startswith(f"{domain}."))
+
+
+def compose(type: str, data: Any, namespace: str) -> Letter:
+    """A letter with `data`, checked against its contract if it has one. Raises ClientError naming the field."""
+    if not isinstance(data, dict):
+        raise ClientError(f"data must be a JSON object, such as {{}}; got {json.dumps(data)[:40]}")
+    contract, id, now = known(type), SystemIds().event(), SystemClock().now()
+    try:
+        if contract is None:
+            return Letter(id=id, source=SOURCE, type=type, time=now, data=data, namespace=namespace, correlationid=id)
+        message = contract(**({"namespace": namespace} | data))
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'data'}: {one['msg']}" for one in told)
+        raise ClientError(f"data does not fit {type}: {wrong}") from error
+    return letter_for(message, id=id, source=SOURCE, now=now)
 
 
 async def publish(bus: Bus, letter: Letter) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from millstream.archive import Job
+from millstream.cli.joblogs import LogChoice, print_job_logs
 from millstream.client import Client
 from millstream.discovery import ServedResource, find, find_kind, parse_aggregated
 from millstream.errors import ClientError, NotThere
@@ -205,3 +207,12 @@ def test_waiting_ends_when_its_time_is_over(client: Client, server: Server) -> N
     server.say(PREFIX, {"type": "ADDED", "object": _job()})
     with pytest.raises(ClientError, match="Complete was not met within"):
         client.wait("tj", "mnist", "Complete", namespace="team", timeout_s=0.3)
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_logs_of_a_job_that_never_was_are_an_error_and_no_silence(
+    client: Client, server: Server, follow: bool
+) -> None:
+    server.say("/api/v1/namespaces/team/pods", {"items": []})
+    with pytest.raises(ClientError, match="there is no trainjobs/nope in team, and nothing is kept of one"):
+        print_job_logs(Job.find(client, "trainjob", "nope", "team"), LogChoice(), follow)

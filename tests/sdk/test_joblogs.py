@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from millstream.archive import JobPod
-from millstream.cli.figures import sparkline
+from millstream.cli.figures import _row, sparkline
 from millstream.cli.joblogs import LogChoice, bare, in_order, since_time
 from millstream.errors import ClientError
 
@@ -86,3 +86,13 @@ def test_a_course_is_drawn_from_least_to_most() -> None:
     assert sparkline([1.0, math.nan, 0.0]) == "█ ▁"
     assert sparkline([math.nan]) == ""
     assert len(sparkline([float(value) for value in range(1000)])) == 40
+
+
+def test_figures_are_shown_in_as_many_digits_as_one_looks_at() -> None:
+    assert _row("loss", ["1.7241483926773071", "0.039263032376766205"])[1:5] == [
+        "1.72415",
+        "0.039263",
+        "0.039263",
+        "1.72415",
+    ]
+    assert _row("loss", ["0.5", "nan"])[1:5] == ["0.5", "nan", "0.5", "0.5"]

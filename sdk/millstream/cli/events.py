@@ -84,7 +84,9 @@ def _line(letter: dict[str, Any]) -> str:
 
 @app.command()
 def publish(
-    type: Annotated[str, typer.Argument(help="The type of a command or event: training.trainjob.apply.v1")],
+    type: Annotated[
+        str, typer.Argument(help="The type of a command or event: training.trainjob.apply.v1; or of your own system's")
+    ],
     data: Annotated[str, typer.Argument(help="Its data as JSON; @FILE reads a file, - standard input")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="The namespace")] = "default",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer to an apply or a delete")] = True,
@@ -103,7 +105,8 @@ def publish(
     async def say(bus: Any) -> None:
         if not (wait and messages.is_answered(type)):
             await messages.publish(bus, letter)
-            out.print(f"published {letter.id}")
+            unknown = "" if messages.known(type) else " (an event of another system: its data is not checked)"
+            out.print(f"published {letter.id}{unknown}")
             return
         answer = await messages.ask(bus, letter)
         out.print_json(json.dumps(answer))

@@ -89,7 +89,14 @@ def _row(name: str, texts: Sequence[str]) -> list[str]:
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
         return [name, texts[0], texts[-1], "", "", ""]
-    return [name, texts[0], texts[-1], f"{min(finite):.6g}", f"{max(finite):.6g}", sparkline(values)]
+    ends = [_short(text) for text in (texts[0], texts[-1])]
+    return [name, *ends, _short(str(min(finite))), _short(str(max(finite))), sparkline(values)]
+
+
+def _short(text: str) -> str:
+    """As many digits as one looks at; `-o csv` and `-o json` have them all."""
+    value = _number(text)
+    return f"{value:.6g}" if math.isfinite(value) else text
 
 
 def _number(text: str) -> float:

@@ -57,9 +57,11 @@ def since_time(text: str) -> str:
 
 def print_job_logs(job: Job, choice: LogChoice, follow: bool) -> None:
     """Print `node-<rank> | line` for every chosen pod, in order of time; with follow until the job is over."""
+    pods = choice.of(job.pods())
+    if not pods and job.live() is None and job.story() is None:
+        raise ClientError(f"there is no {job.plural}/{job.name} in {job.namespace}, and nothing is kept of one")
     if follow:
         return _follow(job, choice)
-    pods = choice.of(job.pods())
     if not pods:
         look = f"millstream describe {job.plural} {job.name} -n {job.namespace}"
         raise ClientError(f"{job.plural}/{job.name} has had no pods in {job.namespace} yet; see `{look}`")

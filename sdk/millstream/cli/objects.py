@@ -9,7 +9,7 @@ import typer
 
 from millstream.cli.options import AllNamespaces, Home, Namespace, connect, connect_for, read_source
 from millstream.cli.show import out, server_table
-from millstream.errors import ClientError
+from millstream.errors import ClientError, NotThere
 
 Kind = Annotated[str, typer.Argument(help="A kind as discovery knows it: trainjobs, tj, isvc, pods, ...")]
 Name = Annotated[str, typer.Argument(help="The object's name")]
@@ -123,5 +123,12 @@ def logs(
             return
         params |= {"previous": "true"} if previous else {}
         params |= {"timestamps": "true"} if timestamps else {}
-        for line in client.logs(target, namespace, follow, **params):
-            print(line, flush=follow)
+        try:
+            for line in client.logs(target, namespace, follow, **params):
+                print(line, flush=follow)
+        except NotThere:
+            if is_pod:
+                raise
+            raise ClientError(
+                f"no pod and no TrainJob is called {target!r} in {namespace}; other jobs: pytorchjob/{target}, ..."
+            ) from None
