@@ -4,7 +4,7 @@ particular kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from contracts.envelope import Event
     from libs.resources.protobuf import Table
+    from libs.resources.transaction import Transaction
 
 Object = dict[str, Any]
 Operation = Literal["CREATE", "UPDATE", "DELETE"]
@@ -102,7 +103,9 @@ class Kind:
     `model` validates the whole object; `schema` (an OpenAPI v3 dict) is used where there is no model. `admit` is pure:
     it gets the new object and the old one (None on create), returns the object to store and raises `Invalid`. `events`
     names the domain events of a change; they are said in the same transaction. `finalizer` is put on every new object.
-    `rights` tells from the new object and the old one what else the asker must be allowed.
+    `rights` tells from the new object and the old one what else the asker must be allowed. `keep` is awaited in the
+    transaction of each change, before it is stored, where a service keeps more than the object: it returns what to
+    store, may raise ApiErrors, and writes nothing where `tx.dry_run` says that it is a rehearsal.
     """
 
     group: str
@@ -122,6 +125,7 @@ class Kind:
     admit: Callable[[Object, Object | None, Admission], Object] = unchanged
     events: Callable[[Op, Object, Object | None], Sequence[Event]] = silent
     rights: Callable[[Object, Object | None], frozenset[Right]] = no_more
+    keep: Callable[[Transaction, Op, Object, Object | None], Awaitable[Object]] | None = None
     scale: Scale | None = None
     name_is_label: bool = False  # DNS label (63 characters, no dots) instead of a DNS subdomain
     description: str = ""

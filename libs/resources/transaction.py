@@ -62,17 +62,21 @@ class Transaction:
         ]
 
     async def insert(self, kind: Kind, obj: Object) -> Object:
+        obj = await kind.keep(self, "ADDED", obj, None) if kind.keep else obj
         stored = obj if self.dry_run else await self._unit.insert(kind.resource, obj)
         self._tell(kind, "ADDED", stored, None)
         return stored
 
     async def update(self, kind: Kind, obj: Object, old: Object) -> Object:
+        obj = await kind.keep(self, "MODIFIED", obj, old) if kind.keep else obj
         stored = obj if self.dry_run else await self._unit.update(kind.resource, obj)
         self._tell(kind, "MODIFIED", stored, old)
         return stored
 
     async def remove(self, kind: Kind, obj: Object) -> None:
         metadata = obj["metadata"]
+        if kind.keep:
+            await kind.keep(self, "DELETED", obj, obj)
         if not self.dry_run:
             await self._unit.delete(kind.resource, metadata.get("namespace", ""), metadata["name"], final=obj)
         self._tell(kind, "DELETED", obj, obj)

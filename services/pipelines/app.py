@@ -48,6 +48,8 @@ from services.pipelines.adapters.ledger import SOURCE
 from services.pipelines.adapters.lineage import SqlLineage
 from services.pipelines.adapters.making import Making
 from services.pipelines.adapters.measures import run_measure
+from services.pipelines.adapters.mirror import MirroredCatalog, mirrored
+from services.pipelines.adapters.pipelineobjects import PIPELINE, PIPELINE_VERSION
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.adapters.pods import Pods
@@ -149,7 +151,7 @@ def build() -> App:
     return App(
         manifest=load(HERE / "service.yaml"),
         settings=PipelinesSettings,
-        kinds=(PIPELINERUN,),
+        kinds=(PIPELINERUN, PIPELINE, PIPELINE_VERSION),
         handlers={
             WorkloadAdmitted: when_workload_answered,
             WorkloadEvicted: when_workload_answered,
@@ -216,7 +218,12 @@ class Parts:
 
     def loops(self) -> Sequence[Work]:
         recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
-        return [self.conductor.run, recurring.run, self._housekeeping().run, *(one.run for one in self._tracking())]
+        ours = [self.conductor.run, recurring.run, self._housekeeping().run, self._mirror]
+        return [*ours, *(one.run for one in self._tracking())]
+
+    async def _mirror(self) -> None:
+        await mirrored(self._ports.store, self._ports.clock, self._ports.ids)
+        await asyncio.Event().wait()
 
     def _housekeeping(self) -> Housekeeping:
         ports, told = self._ports, self._ports.settings
@@ -299,13 +306,14 @@ def means(ports: Ports) -> Means:
     async def begin() -> AsyncIterator[tuple[Needs, Say]]:
         async with ports.store.write() as uow:
             tell = saying(ports, uow)
-            yield _needs(ports, uow, SqlRuns(uow, ports.clock, ports.ids, tell, home(ports))), tell
+            catalog = MirroredCatalog(uow, ports.clock, ports.ids)
+            yield _needs(ports, uow, catalog, SqlRuns(uow, ports.clock, ports.ids, tell, home(ports))), tell
 
     @asynccontextmanager
     async def look() -> AsyncIterator[Needs]:
         async with ports.store.read() as reader:
             await reader.last_seq()  # takes the snapshot before the session's first query
-            yield _needs(ports, reader, ReadRuns(reader))
+            yield _needs(ports, reader, SqlCatalog(reader), ReadRuns(reader))
 
     async def allow(user: Any, verb: str, plural: str, namespace: str, name: str) -> None:
         kind = Kind(group=RIGHTS, version="v1beta1", kind=plural, plural=plural, singular=plural)
@@ -321,6 +329,6 @@ def means(ports: Ports) -> Means:
     return Means(begin, look, allow, may, read, home(ports), ports.settings.default_namespace)
 
 
-def _needs(ports: Ports, reader: Reader, runs: Any) -> Needs:
+def _needs(ports: Ports, reader: Reader, catalog: SqlCatalog, runs: Any) -> Needs:
     lists = SqlRunList(reader), SqlLineage(reader), SqlArtifactList(reader), SqlReleases(reader), SqlJobs(reader)
-    return Needs(SqlCatalog(reader), runs, *lists, ports.clock, ports.ids)
+    return Needs(catalog, runs, *lists, ports.clock, ports.ids)
