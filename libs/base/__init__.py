@@ -1,6 +1,6 @@
 """What every room stands on: time, ids, errors and settings; it knows no client library and does no I/O on import."""
 
-from libs.base.clock import Clock, SystemClock, parse_rfc3339, rfc3339, rfc3339_micro
+from libs.base.clock import Clock, SystemClock, from_milliseconds, milliseconds, parse_rfc3339, rfc3339, rfc3339_micro
 from libs.base.errors import (
     AlreadyExists,
     ApiError,
@@ -51,6 +51,8 @@ __all__ = [
     "UnsupportedMediaType",
     "chance",
     "error_from_status",
+    "from_milliseconds",
+    "milliseconds",
     "parse_rfc3339",
     "rfc3339",
     "rfc3339_micro",

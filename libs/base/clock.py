@@ -53,6 +53,16 @@ def parse_rfc3339(text: str) -> datetime:
     return t.astimezone(UTC)
 
 
+def milliseconds(t: datetime) -> int:
+    """Since the epoch, as rows of the stores have times."""
+    return int(t.timestamp() * 1000)
+
+
+def from_milliseconds(ms: int) -> datetime:
+    """In UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
 LONGEST_S = 10**9
 
 

@@ -5,7 +5,7 @@ import random
 import threading
 from typing import Protocol
 
-from libs.base.clock import Clock, SystemClock
+from libs.base.clock import Clock, SystemClock, milliseconds
 
 # Kubernetes' generateName alphabet: no vowels (no accidental words), none of 0, 1 and 3 (k8s.io/apimachinery rand.go).
 SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -100,7 +100,7 @@ class SystemIds(_Ids):
         self._clock = clock or SystemClock()
 
     def _millis(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return milliseconds(self._clock.now())
 
 
 class SeededIds(_Ids):
@@ -111,7 +111,7 @@ class SeededIds(_Ids):
         self._clock = clock
 
     def _millis(self) -> int:
-        return int(self._clock.now().timestamp() * 1000) if self._clock else 0
+        return milliseconds(self._clock.now()) if self._clock else 0
 
 
 def _uuid7(tick: int, tail: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from contracts.admission import Answer
+from libs.base import milliseconds
 from libs.base.clock import Clock
 from libs.base.ids import Ids
 from services.pipelines.domain.catalog.documents import Document
@@ -329,4 +330,4 @@ class Needs:
     ids: Ids
 
     def now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return milliseconds(self.clock.now())

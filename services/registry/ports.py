@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from libs.base import milliseconds
 from libs.base.clock import Clock
 from libs.base.ids import Ids
 from services.registry.domain.paging import Page
@@ -51,4 +52,4 @@ class Needs:
     ids: Ids
 
     def now_ms(self) -> int:
-        return int(self.clock.now().timestamp() * 1000)
+        return milliseconds(self.clock.now())

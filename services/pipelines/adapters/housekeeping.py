@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from libs.base import Clock
+from libs.base import Clock, milliseconds
 from libs.base.errors import ApiError
 from libs.blobs import BlobError, Blobs
 from libs.cluster import Cluster
@@ -115,4 +115,4 @@ class Housekeeping:
                 await clear_workspace(self._cluster, meta["namespace"], run_id)
 
     def _now_ms(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return milliseconds(self._clock.now())

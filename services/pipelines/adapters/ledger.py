@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 from contracts.events.pipelines.v1 import RunStarted
 from contracts.messages import Event
+from libs.base import from_milliseconds, milliseconds
 from libs.service.app import Ports
 from libs.service.pipeline import say
 from libs.store import UnitOfWork, brief
@@ -52,7 +53,7 @@ class Ledger:
 
     def __init__(self, uow: UnitOfWork, ports: Ports, now: datetime) -> None:
         self.uow, self._ports, self._now = uow, ports, now
-        self._ms = int(now.timestamp() * 1000)
+        self._ms = milliseconds(now)
 
     async def begin(self, run: Run) -> Run:
         """A run that waited to be looked at is RUNNING from now on."""
@@ -82,7 +83,7 @@ class Ledger:
 
     async def end(self, run: Run, end: End) -> Run:
         message = end.error.message if end.error else ""
-        created_at = datetime.fromtimestamp(run.created_ms / 1000, UTC)
+        created_at = from_milliseconds(run.created_ms)
         self._say(announce.of_end(run, end.state, message, created_at, self._now))
         return await set_state(self.uow, run, str(end.state), self._ms, message)
 

@@ -6,9 +6,10 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID, uuid5
 
+from libs.base import from_milliseconds
 from libs.store import Reader
 from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.runs import TASKS, ReadRuns
@@ -163,11 +164,11 @@ def facts_of(run: Run) -> RunFacts:
         name=run.name,
         root=run.root,
         parameters=run.parameters,
-        created_at=datetime.fromtimestamp(run.created_ms / 1000, UTC),
+        created_at=from_milliseconds(run.created_ms),
         options=RunOptions(
             deadline_s=run.options.timeout_s or None,
             fail_fast=run.options.fail_fast,
             only=frozenset(run.options.anew) if run.options.only else frozenset(),
         ),
-        scheduled_at=datetime.fromtimestamp(run.scheduled_ms / 1000, UTC),
+        scheduled_at=from_milliseconds(run.scheduled_ms),
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.base import Clock
+from libs.base import Clock, milliseconds
 from libs.blobs import Blobs
 from libs.store import Reader, Store, brief
 
@@ -61,7 +61,7 @@ class Making:
                 await uow.later(PUT, key, "", 0, now, size)
 
     def _now_ms(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return milliseconds(self._clock.now())
 
 
 async def _goes_on(reader: Reader, maker: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from libs.base import Clock
+from libs.base import Clock, milliseconds
 from libs.blobs import Blobs
 from libs.store import Reader, Store
 from services.pipelines.adapters.live import LiveRun, earlier_of, facts_of
@@ -37,7 +37,7 @@ class SqlRehearsal:
 
     async def _rehearse(self, reader: Reader, new: NewRun, pipeline: Pipeline) -> Sequence[Planned]:
         now = self._clock.now()
-        run = drafted(new, NOBODY, int(now.timestamp() * 1000), f"s3://{self._bucket}/pipelines")
+        run = drafted(new, NOBODY, milliseconds(now), f"s3://{self._bucket}/pipelines")
         facts = facts_of(run)
         live = LiveRun(run, pipeline, facts, Machine.load(pipeline, facts), {}, {})
         live.presence = Presence(self._blobs, self._bucket, self._clock) if self._blobs else None

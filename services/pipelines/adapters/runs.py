@@ -19,7 +19,7 @@ from contracts.events.pipelines.v1 import (
     RunUnarchived,
 )
 from contracts.messages import Event
-from libs.base import Clock, Conflict, Ids, NotFound
+from libs.base import Clock, Conflict, Ids, NotFound, milliseconds
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters.waits import of_run
 from services.pipelines.domain import runs as words
@@ -139,7 +139,7 @@ class SqlRuns(ReadRuns):
         await self._uow.later(WISH, id, wish, "")
 
     def _now(self) -> int:
-        return int(self._clock.now().timestamp() * 1000)
+        return milliseconds(self._clock.now())
 
 
 async def set_state(uow: UnitOfWork, run: Run, state: str, now_ms: int, error: str = "") -> Run:

@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.events.pipelines.v1 import ResultImported
 from contracts.messages import Event
-from libs.base import Clock
+from libs.base import Clock, milliseconds
 from libs.base.errors import BadRequest, NotFound
 from libs.blobs import BlobError, Blobs, NoSuchBlob
 from libs.store import Store, UnitOfWork, brief
@@ -163,7 +163,7 @@ class SharedCache:
             return
 
     async def _write(self, uow: UnitOfWork, namespace: str, found: Brought) -> None:
-        now, uid = int(self._clock.now().timestamp() * 1000), found.uid(namespace)
+        now, uid = milliseconds(self._clock.now()), found.uid(namespace)
         kept: dict[str, list[dict[str, Any]]] = {}
         for name, many in found.artifacts.items():
             for place, carried in enumerate(many):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from contracts.events.pipelines.v1 import (
@@ -14,7 +14,7 @@ from contracts.events.pipelines.v1 import (
 )
 from contracts.kinds.pipelinerun import GROUP
 from contracts.messages import Event
-from libs.base import Cause, Invalid, rfc3339
+from libs.base import Cause, Invalid, from_milliseconds, rfc3339
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.runs import Run
 
@@ -132,4 +132,4 @@ def dated(after: Object, now: datetime) -> Object:
 
 
 def _time(ms: int) -> str:
-    return rfc3339(datetime.fromtimestamp(ms / 1000, UTC))
+    return rfc3339(from_milliseconds(ms))

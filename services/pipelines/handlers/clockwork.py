@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from libs.base import from_milliseconds
 from libs.base.errors import ApiError, Forbidden, Unavailable
 from services.pipelines.domain.catalog import forms, macros
 from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
@@ -88,11 +88,12 @@ class Clockwork:
             if now is None or now.status != ENABLED or now.due_ms is None or now.due_ms != found.due_ms:
                 return False
             moment, id = _advance(now, needs.now_ms()), needs.ids.uid()
-            said = macros.Moment(_at(moment), _at(needs.now_ms()), await needs.catalog.number(now.id), id)
+            at = from_milliseconds(moment)
+            said = macros.Moment(at, needs.clock.now(), await needs.catalog.number(now.id), id)
             values = sources.parameters(self.means, source.compiled, recurring.expanded(config, said), now.namespace)
             new = NewRun(
                 namespace=now.namespace,
-                name=f"{now.name} {_at(moment):%Y-%m-%d %H-%M-%S}",
+                name=f"{now.name} {at:%Y-%m-%d %H-%M-%S}",
                 spec=await needs.catalog.keep(source.document),
                 pipeline_name=source.compiled.name,
                 parameters=values,
@@ -109,10 +110,6 @@ class Clockwork:
             await needs.catalog.recurring.put(now)
             await needs.runs.create(new)
         return True
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _advance(found: RecurringRun, now: int) -> int:

@@ -6,6 +6,7 @@ Who only waited then asks again by itself, and is not looked for here.
 from typing import Any
 
 from contracts.commands.scheduling.v1 import PodSet, SubmitWorkload
+from libs.base import milliseconds
 from libs.base.clock import Clock
 from libs.base.ids import Ids
 from libs.store import Store, UnitOfWork
@@ -46,7 +47,7 @@ async def _take(uow: UnitOfWork, row: Any, clock: Clock, ids: Ids) -> None:
     if await uow.get(WORKLOAD.resource, namespace, name_of(wish)) is not None:
         return
     now = clock.now()
-    at = asking.milliseconds(now)
+    at = milliseconds(now)
     asked = asking.asked(made(wish, uid=ids.uid(), now=now, arrival=arrival), wish, 0, now)
     given = Assignment("node", 1, dict.fromkeys(amounts, FLAVOR_NAME), amounts)
     admission = Admission("1", QUEUE_NAME, (given,), reserved_at=at, admitted_at=at)

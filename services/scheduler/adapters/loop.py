@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from libs.base import milliseconds
 from libs.base.errors import Conflict, MillstreamError
 from libs.cluster import Resource
 from libs.service.app import Ports
@@ -24,7 +25,6 @@ from services.scheduler.domain.cycle import cycle
 from services.scheduler.domain.model import Admit, Decision, Inadmissible, Queue, Reserve, Rules
 from services.scheduler.domain.moves import apply
 from services.scheduler.domain.objects import deciding
-from services.scheduler.domain.objects.asking import milliseconds
 from services.scheduler.domain.objects.workloads import memory, owner
 
 log = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from libs import telemetry
+from libs.base import milliseconds
 from libs.base.clock import Clock
 from services.scheduler.adapters.loop import Loop
 from services.scheduler.domain.book import Book
 from services.scheduler.domain.objects import counting
-from services.scheduler.domain.objects.asking import milliseconds
 
 WAITED = telemetry.histogram(
     "admission_wait_seconds", "Time from a workload's first word, or its resumption, to its admission"

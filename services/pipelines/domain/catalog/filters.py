@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from libs.base import milliseconds
 from libs.base.clock import parse_rfc3339
 from libs.base.errors import BadRequest
 
@@ -103,7 +104,7 @@ def _one(fields: Mapping[str, Any], name: str, kind: type, where: str) -> Value:
 def _read(sent: Any, name: str, where: str) -> Value:
     try:
         if name == "timestamp_value":
-            return int(parse_rfc3339(sent).timestamp() * 1000)
+            return milliseconds(parse_rfc3339(sent))
         if name == "string_value":
             return _text(sent)
         if isinstance(sent, bool | float):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from libs.base import from_milliseconds
+
 Object = dict[str, Any]
 AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 ENABLED, DISABLED = "ENABLED", "DISABLED"
@@ -13,7 +15,7 @@ ENABLED, DISABLED = "ENABLED", "DISABLED"
 
 def shown_time(ms: int | None) -> str:
     """RFC 3339 with milliseconds; the epoch for what has not happened, as with KFP."""
-    return shown_moment(datetime.fromtimestamp((ms or 0) / 1000, UTC))
+    return shown_moment(from_milliseconds(ms or 0))
 
 
 def shown_moment(at: datetime) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from libs.base import milliseconds
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.engine.records import Kind, State, TaskRecord
 from services.pipelines.domain.runs import Run
@@ -68,8 +69,8 @@ def _step(run: Run, task: TaskRecord) -> Tracked:
         id=task.uid,
         name=task.path.removeprefix("root/"),
         status="FINISHED" if task.state is State.SUCCEEDED else "FAILED",
-        began_ms=int(began.timestamp() * 1000) if began else run.created_ms,
-        ended_ms=int(ended.timestamp() * 1000) if ended else run.finished_ms or run.created_ms,
+        began_ms=milliseconds(began) if began else run.created_ms,
+        ended_ms=milliseconds(ended) if ended else run.finished_ms or run.created_ms,
         params=_params(task.inputs.parameters),
         metrics=dict(_metrics(task)),
         tags={TAG: task.uid, "millstream.component": task.component},

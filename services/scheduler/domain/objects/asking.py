@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.commands.scheduling.v1 import FinishWorkload, ReportWorkload, SubmitWorkload
+from libs.base import milliseconds
 from services.scheduler.domain import moves
 from services.scheduler.domain.objects.conditions import with_condition
 from services.scheduler.domain.objects.workloads import FINISHED, memory, pod_set, workload
@@ -15,10 +16,6 @@ FINALIZER = "kueue.x-k8s.io/resource-in-use"
 """While pods may be there: a Workload that is deleted by hand stays until they are gone."""
 BY_USER, BY_SCHEDULER = "user", "scheduler"
 """Who set a workload aside: `aside` in its memory, from the eviction until it is taken up again."""
-
-
-def milliseconds(now: datetime) -> int:
-    return int(now.timestamp() * 1000)
 
 
 def asked(obj: Object, wish: SubmitWorkload, priority: int | None, now: datetime) -> Object:
