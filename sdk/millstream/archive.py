@@ -118,7 +118,14 @@ def job_named(client: Client, target: str, namespace: str) -> Job | None:
 
 def _kept(pod: dict[str, Any]) -> JobPod:
     place = (pod["name"], pod["uid"], pod["role"], int(pod["rank"]), int(pod["attempt"]))
-    return JobPod(*place, _main(pod["containers"]), bool(pod["goneAt"]))
+    return JobPod(*place, _telling(pod), bool(pod["goneAt"]))
+
+
+def _telling(pod: dict[str, Any]) -> str:
+    """The container of the program; of a pod that failed before it began, the one that failed (an initializer)."""
+    main = _main(pod["containers"])
+    printed = [log["container"] for log in pod.get("logs") or []]
+    return printed[-1] if printed and main not in printed and pod.get("phase") == "Failed" else main
 
 
 def _living(pod: dict[str, Any], attempt: int) -> JobPod:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from millstream.archive import JobPod
+from millstream.archive import JobPod, _kept
 from millstream.cli.figures import _row, sparkline
 from millstream.cli.joblogs import LogChoice, bare, in_order, since_time
 from millstream.errors import ClientError
@@ -96,3 +96,20 @@ def test_figures_are_shown_in_as_many_digits_as_one_looks_at() -> None:
         "1.72415",
     ]
     assert _row("loss", ["0.5", "nan"])[1:5] == ["0.5", "nan", "0.5", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "printed", "shown"),
+    [
+        ("Failed", ["dataset-initializer"], "dataset-initializer"),
+        ("Failed", ["dataset-initializer", "node"], "node"),
+        ("Running", ["dataset-initializer"], "node"),
+        ("Failed", [], "node"),
+    ],
+)
+def test_of_a_node_that_failed_before_its_program_began_the_initializer_is_shown(
+    phase: str, printed: list[str], shown: str
+) -> None:
+    place = {"name": "p", "uid": "u", "role": "node", "rank": 0, "attempt": 0, "goneAt": None}
+    logs = [{"container": each} for each in printed]
+    assert _kept({**place, "containers": ["node"], "phase": phase, "logs": logs}).container == shown
