@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,7 +32,8 @@ def dataset(uri: str | None = None, into: str | Path = ".millstream/data") -> st
     """The local path of a dataset, downloaded once: a file for an object, a folder for a prefix.
 
     Without `uri` it is the one that the job names (annotation `millstream.dev/dataset-uri`). Local paths come back as
-    they are. Raises ValueError without any URI and for schemes other than s3 and file, FileNotFoundError for nothing.
+    they are. Raises ValueError without any URI and for schemes other than s3 and file, FileNotFoundError for nothing,
+    ConnectionError where no object store answers.
     """
     uri = uri or os.environ.get("MILLSTREAM_DATASET_URI") or ""
     where = urlsplit(uri)
@@ -40,7 +42,8 @@ def dataset(uri: str | None = None, into: str | Path = ".millstream/data") -> st
     if where.scheme != "s3":
         raise ValueError(f"cannot fetch {uri!r}: a dataset is s3://bucket/path or a local path")
     key = where.path.lstrip("/")
-    return str(_download(s3_client(), where.netloc, key, Path(into) / where.netloc / (key.rstrip("/") or "all")))
+    with _answering(uri):
+        return str(_download(s3_client(), where.netloc, key, Path(into) / where.netloc / (key.rstrip("/") or "all")))
 
 
 def save_model(source: str | Path | bytes, uri: str | None = None, name: str | None = None) -> str:
@@ -53,17 +56,8 @@ def save_model(source: str | Path | bytes, uri: str | None = None, name: str | N
     where = urlsplit(uri)
     if where.scheme != "s3":
         raise ValueError(f"cannot store a model at {uri!r}: give an s3:// URI, or run inside a TrainJob")
-    client, key = s3_client(), where.path.lstrip("/")
-    if not client.bucket_exists(where.netloc):
-        client.make_bucket(where.netloc)
-    if isinstance(source, bytes):
-        return _put_bytes(client, where.netloc, _file_key(key, name or "model.bin"), source)
-    path = Path(source)
-    if path.is_dir():
-        return _put_folder(client, where.netloc, key, path)
-    target = _file_key(key, name or path.name)
-    client.fput_object(where.netloc, target, str(path))
-    return f"s3://{where.netloc}/{target}"
+    with _answering(uri):
+        return _store(s3_client(), where.netloc, where.path.lstrip("/"), source, name)
 
 
 def report(
@@ -93,6 +87,17 @@ def flush() -> None:
     reporting.reporter.flush()
 
 
+@contextmanager
+def _answering(uri: str) -> Iterator[None]:
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except HTTPError as error:
+        told = f"{uri}: no object store answers: {error}; outside of a job, `source ~/.millstream/env` says where it is"
+        raise ConnectionError(told) from None
+
+
 def _download(client: Any, bucket: str, key: str, target: Path) -> Path:
     if target.exists():
         return target
@@ -116,6 +121,19 @@ def _fetch(client: Any, bucket: str, key: str, target: Path) -> Path:
         client.fget_object(bucket, key, str(part))
         part.replace(target)
     return target
+
+
+def _store(client: Any, bucket: str, key: str, source: str | Path | bytes, name: str | None) -> str:
+    if not client.bucket_exists(bucket):
+        client.make_bucket(bucket)
+    if isinstance(source, bytes):
+        return _put_bytes(client, bucket, _file_key(key, name or "model.bin"), source)
+    path = Path(source)
+    if path.is_dir():
+        return _put_folder(client, bucket, key, path)
+    target = _file_key(key, name or path.name)
+    client.fput_object(bucket, target, str(path))
+    return f"s3://{bucket}/{target}"
 
 
 def _file_key(key: str, name: str) -> str:

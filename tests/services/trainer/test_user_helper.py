@@ -12,6 +12,7 @@ import pytest
 from millstream import reporting
 from millstream import training as mt
 
+from libs.testing.bus_server import free_port
 from tests.platform import until
 
 
@@ -42,6 +43,14 @@ def test_nothing_at_the_uri_is_told_as_such(pod: Path):
         mt.dataset("s3://data/none")
     with pytest.raises(ValueError, match="cannot fetch 'hf://a/b'"):
         mt.dataset("hf://a/b")
+
+
+def test_a_store_that_does_not_answer_is_told_with_the_remedy(pod: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr("urllib3.util.retry.time.sleep", lambda _: None)
+    for use in (mt.dataset, lambda: mt.save_model(b"x")):
+        with pytest.raises(ConnectionError, match=r"no object store answers: .*refused.*; outside of a job, `source"):
+            use()
 
 
 def test_a_model_file_folder_or_bytes_lands_in_the_jobs_own_place(pod: Path):
