@@ -30,6 +30,7 @@ _DENIALS = (
     ("exceeded quota", "QuotaExceeded", "it goes on when others free quota, or when the quota is raised"),
     ("failed quota", "QuotaExceeded", "say how much the workload needs, or give the namespace a LimitRange"),
     ("violates podsecurity", "PodSecurityViolation", _POLICY_ADVICE),
+    ("error looking up service account", "ServiceAccountMissing", "make it, or name another one"),
     ("denied the request", "AdmissionDenied", _POLICY_ADVICE),
     ("validatingadmissionpolicy", "AdmissionDenied", _POLICY_ADVICE),
     ("it is being terminated", "NamespaceTerminating", "the namespace is going away"),

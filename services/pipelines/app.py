@@ -124,6 +124,9 @@ class PipelinesSettings(Settings):
     """How many steps may have a pod at a time; the others wait their turn."""
     keep_failed_s: float = Field(default=3600.0, ge=0)
     """How long the pods of failed steps stay to be looked at."""
+    start_patience_s: float = Field(default=300.0, gt=0)
+    """How long a step's pod may wait for something that somebody must mend (a Secret, claim or service account that is
+    not there, an image that cannot be pulled) before the step fails; for room on a node it waits for ever."""
     keep_environments_s: float = Field(default=30 * 86_400.0, ge=3600)
     """How long what pip installed is kept in the bucket after its last use."""
     environments_bytes_max: int = Field(default=50 * 2**30, ge=0)
@@ -257,6 +260,7 @@ class Parts:
             heard,
             limit=settings.steps_max,
             keep_failed_s=settings.keep_failed_s,
+            start_patience_s=settings.start_patience_s,
             stuck=stuck,
         )
 

@@ -20,8 +20,10 @@ from libs.base.errors import AlreadyExists, ApiError, BadRequest, Invalid, NotFo
 from libs.cluster import POD, Cluster
 from libs.cluster.obstacles import Obstacle, pod_obstacle, refusal
 from services.pipelines.adapters.claims import carry_out, clear_workspace, make_workspace
+from services.pipelines.adapters.starting import Starting
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.ended import Ended, ended, hopeless, indescribable, is_running, key_of, refused
+from services.pipelines.domain.starting import given_up
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
 from services.pipelines.domain.turns import Turns
@@ -77,11 +79,12 @@ class Pods:
         *,
         limit: int,
         keep_failed_s: float,
+        start_patience_s: float = 300.0,
         stuck: Callable[[str, int, str], None] = lambda uid, attempt, why: None,
     ) -> None:
         self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
         self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
-        self._stuck = stuck
+        self._stuck, self._starting = stuck, Starting(cluster, clock, start_patience_s)
         self._waiting: Turns[PodStart] = Turns()
         self._settled: set[Key] = set()
         """Attempts that need no pod any more; forgotten with their pods."""
@@ -131,6 +134,7 @@ class Pods:
         self._unwanted.clear()
         self._seen.clear()
         self._pauses.clear()
+        self._starting.clear()
         for task in (*self._calls, *self._naps):
             task.cancel()
 
@@ -209,6 +213,7 @@ class Pods:
         except ApiError as error:
             log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
             found = refusal(error)
+            self._starting.blocked(wanted.key, found)
             self._stuck(*wanted.key, f"its pod cannot be made yet: {found.message if found else error.message}")
             self._later(wanted)
         if wanted.key in self._unwanted:
@@ -257,9 +262,10 @@ class Pods:
             if key not in self._settled:
                 self._busy.add(key)
             if is_running(obj):
+                self._starting.forget(key)
                 self._heard(*key, None)
             elif key not in self._settled:
-                self._obstacle(key, seen, pod_obstacle(obj, self._clock.now()))
+                self._obstacle(key, seen, self._why(key, obj))
             return
         if not seen.over:
             seen.over = True
@@ -269,11 +275,18 @@ class Pods:
             if not keep:
                 self._call(self._delete(seen))
 
+    def _why(self, key: Key, obj: Object) -> Obstacle | None:
+        if why := pod_obstacle(obj, self._clock.now()):
+            self._starting.speaks(key)
+            return why
+        return self._starting.silent(key, obj["metadata"]["namespace"], obj["metadata"]["uid"])
+
     def _obstacle(self, key: Key, seen: Seen, why: Obstacle | None) -> None:
         if why and why.hopeless:
             self._tell(key, hopeless(why.reason, why.message))
             self._call(self._delete(seen))
             return
+        self._starting.blocked(key, why)
         told = f"its pod {seen.name} does not run yet ({why.reason}): {why.message}" if why else ""
         if told != seen.why:
             seen.why = told
@@ -286,6 +299,7 @@ class Pods:
 
     def _settle(self, key: Key) -> None:
         self._settled.add(key)
+        self._starting.forget(key)
         self._pauses.pop(key, None)
         self._busy.discard(key)
         self._bell.set()
@@ -298,3 +312,15 @@ class Pods:
             due = [seen for seen in self._seen.values() if seen.gone_by is not None and seen.gone_by <= now]
             for seen in due[:AT_ONCE]:
                 await self._delete(seen)
+            for key, why in await self._starting.ask():
+                if key in self._seen and key not in self._settled:
+                    self._obstacle(key, self._seen[key], why)
+            self._lose_patience()
+
+    def _lose_patience(self) -> None:
+        for key, why in self._starting.hopeless():
+            if key not in self._making:
+                seen = self._seen.get(key)
+                self._tell(key, given_up(why, self._starting.patience_s, there=seen is not None))
+                if seen is not None:
+                    self._call(self._delete(seen))
