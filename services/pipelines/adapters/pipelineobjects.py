@@ -11,6 +11,7 @@ from typing import Any
 
 from contracts.events.pipelines import v1 as said
 from contracts.kinds import pipeline as wire
+from libs.base import milliseconds
 from libs.base.errors import Cause, Invalid
 from libs.resources.kinds import Admission, Column, Kind, Op
 from libs.resources.transaction import Transaction
@@ -35,7 +36,7 @@ async def _pipeline_kept(tx: Transaction, op: Op, obj: Object, old: Object | Non
         return obj
     if found is None and op == "MODIFIED":
         return obj
-    wanted = objects.pipeline_of(obj, *(found.created_ms, found.name) if found else (_now_ms(tx),))
+    wanted = objects.pipeline_of(obj, *(found.created_ms, found.name) if found else (milliseconds(tx.now),))
     if found == wanted or tx.dry_run:
         return obj
     if found is None:
@@ -68,7 +69,7 @@ async def _new_version(tx: Transaction, catalog: SqlCatalog, obj: Object) -> Obj
         told = f"there is no Pipeline {spec['pipelineName']!r} in the namespace {space!r}: apply it first"
         raise _invalid(obj, Cause("spec.pipelineName", told))
     document = await _read(spec)
-    version = objects.version_of(obj, below.id, document.digest, _now_ms(tx))
+    version = objects.version_of(obj, below.id, document.digest, milliseconds(tx.now))
     if not tx.dry_run:
         await catalog.keep(document)
         await catalog.versions.add(version)
