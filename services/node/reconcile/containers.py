@@ -8,7 +8,7 @@ from libs.resources import Resources
 from services.node.domain.environment import ConfigError, Sources, command_line, environment, references
 from services.node.domain.expand import expand
 from services.node.domain.quantity import quantity
-from services.node.domain.volumes import TOKEN_PATH, Claim, FileSet, volumes
+from services.node.domain.volumes import TOKEN_PATH, Claim, FileSet, Volume, volumes
 from services.node.ports import ContainerSpec, Limits, Mount
 from services.node.reconcile.kinds import ACCOUNT, CLAIM, CONFIGMAP, SECRET
 from services.node.reconcile.needs import NodeFacts, Tokens, VolumeStore
@@ -50,16 +50,13 @@ class Containers:
         files = await self._account_files(pod)
         token = files.get("token", b"").decode()
         found = volumes(pod, sources, self._node.allocatable, token)
-        places: dict[str, tuple[Path, bool]] = {}
-        for name, volume in found.items():
+        for volume in found.values():
             if isinstance(volume, Claim):
                 await self._check_claim(pod, volume.name)
-            only_read = isinstance(volume, FileSet) or (isinstance(volume, Claim) and volume.read_only)
-            places[name] = (await self._store.put(pod, name, volume), only_read)
         if files:
-            fileset = FileSet({name: (content, 0o600) for name, content in files.items()})
-            places[ACCOUNT_VOLUME] = (await self._store.put(pod, ACCOUNT_VOLUME, fileset), True)
-        return places
+            found[ACCOUNT_VOLUME] = FileSet({name: (content, 0o600) for name, content in files.items()})
+        places = await self._store.put(pod, found)
+        return {name: (place, _only_read(found[name])) for name, place in places.items()}
 
     async def _check_claim(self, pod: Object, name: str) -> None:
         if await self._resources.find(CLAIM, pod["metadata"]["namespace"], name) is None:
@@ -68,8 +65,9 @@ class Containers:
     async def _sources(self, pod: Object) -> Sources:
         maps, secrets = references(pod["spec"])
         namespace = pod["metadata"]["namespace"]
-        found_maps = {name: await self._resources.find(CONFIGMAP, namespace, name) for name in maps}
-        found_secrets = {name: await self._resources.find(SECRET, namespace, name) for name in secrets}
+        async with self._resources.store.read() as reader:
+            found_maps = {name: await reader.get(CONFIGMAP.resource, namespace, name) for name in maps}
+            found_secrets = {name: await reader.get(SECRET.resource, namespace, name) for name in secrets}
         return Sources(
             {name: obj for name, obj in found_maps.items() if obj}, {n: obj for n, obj in found_secrets.items() if obj}
         )
@@ -100,6 +98,10 @@ class Containers:
         if sub and not host.resolve().is_relative_to(place.resolve()):
             raise ConfigError(f"subPath {sub!r} leads out of its volume")
         return Mount(str(host), mount["mountPath"], only_read or bool(mount.get("readOnly")))
+
+
+def _only_read(volume: Volume) -> bool:
+    return isinstance(volume, FileSet) or (isinstance(volume, Claim) and volume.read_only)
 
 
 def _limits(container: Object) -> Limits:

@@ -13,8 +13,8 @@ Object = dict[str, Any]
 class VolumeStore(Protocol):
     """Where the contents of volumes lie."""
 
-    async def put(self, pod: Object, name: str, volume: Volume) -> Path:
-        """Makes the volume as it should be now and returns its directory; safe to repeat."""
+    async def put(self, pod: Object, volumes: Mapping[str, Volume]) -> dict[str, Path]:
+        """Makes the volumes as they should be now and returns their directories by name; safe to repeat."""
 
     async def put_claim(self, namespace: str, name: str) -> Path:
         """The directory of a claim, made if absent."""

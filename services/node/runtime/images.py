@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path
 
 from services.node.runtime.environments import Environments
@@ -101,28 +102,53 @@ def for_pod(paths: HomePaths, uid: str, image: str) -> Environment:
         below = [made / "site", *(below if recipe.layered else [])]
         programs += [made / "programs", made / "site" / "bin"]
     if not (site / OWN_FILE).exists():
-        _make_layer(prefix, site, below)
+        _make_layer(paths, prefix, site, below)
     if recipe is None or recipe.layered:
         programs.append(shared)
     return Environment(prefix, [site], programs, warm=recipe is None)
 
 
-def _make_layer(prefix: Path, site: Path, below: list[Path]) -> None:
-    site.mkdir(parents=True, exist_ok=True)
-    programs = prefix / "bin"
-    programs.mkdir(exist_ok=True)
-    for name in ("python", "python3", VERSION):
-        link = programs / name
-        if not link.is_symlink():
-            link.symlink_to(_base_python())
-    for name in ("pip", "pip3"):
-        _write_program(programs / name, _SCRIPT.format("-m pip"))
-    settings = f"home = {_base_python().parent}\ninclude-system-site-packages = true\n"
-    (prefix / "pyvenv.cfg").write_text(f"{settings}version = {sys.version.split()[0]}\n")
+def _make_layer(paths: HomePaths, prefix: Path, site: Path, below: list[Path]) -> None:
+    """A pod's own folders; what lies in them at first is the same for all pods, so it is linked: each file that a pod
+    makes and takes away again costs the disk's book-keeping more than anything else about a short pod."""
+    template = _template(paths, below)
+    for folder in (site, prefix / "bin"):
+        os.makedirs(folder, exist_ok=True)
+    for name in os.listdir(template):
+        folder = {"pyvenv.cfg": prefix, OWN_FILE: site}.get(name, prefix / "bin")
+        _link(f"{template}/{name}", f"{folder}/{name}")
+
+
+def _link(source: str, target: str) -> None:
+    """The same symbolic link once more: nobody can write through it to what others see, for that is shown read-only,
+    and whoever wants another file there puts it in the place of the link."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except OSError:  # as many as this disk lets one file have
+        os.symlink(os.readlink(source), target)
+
+
+def _template(paths: HomePaths, below: list[Path]) -> Path:
+    """Links to all that a layer over `below` begins with; made once."""
     lines = [f"import site; site.addsitedir({str(folder)!r})\n" for folder in below]
     if below[-1] != Path(sys.prefix) / SITE:  # the platform's own code for users comes along all the same
         lines.append(f"{ROOT / 'sdk'}\n")
-    (site / OWN_FILE).write_text("".join(lines))
+    settings = f"home = {_base_python().parent}\ninclude-system-site-packages = true\n"
+    pip, own = _SCRIPT.format("-m pip"), "".join(lines)
+    texts = {"pip": pip, "pip3": pip, "pyvenv.cfg": f"{settings}version = {sys.version.split()[0]}\n", OWN_FILE: own}
+    name = f"layer-{VERSION}-{sha256(repr((texts, _base_python())).encode()).hexdigest()[:16]}"
+    return _appearing(paths.images / name / "links", lambda folder: _fill(folder, paths.images / name / "files", texts))
+
+
+def _fill(links: Path, files: Path, texts: Mapping[str, str]) -> None:
+    files.mkdir(exist_ok=True)
+    for name, text in texts.items():
+        _write_program(files / name, text)
+        (links / name).symlink_to(files / name)
+    for name in ("python", "python3", VERSION):
+        (links / name).symlink_to(_base_python())
 
 
 def _base_python() -> Path:
@@ -131,14 +157,23 @@ def _base_python() -> Path:
 
 def _shared_programs(paths: HomePaths) -> Path:
     """The platform's Python programs (torchrun and others) run by whichever python comes first on PATH; made once."""
-    folder = paths.images / f"programs-{VERSION}"
+    return _appearing(paths.images / f"programs-{VERSION}", _fill_programs)
+
+
+def _fill_programs(folder: Path) -> None:
+    for script in (Path(sys.prefix) / "bin").iterdir():
+        if not script.name.startswith(("python", "pip")) and python_script(str(script)):
+            _write_program(folder / script.name, f'#!/bin/sh\nexec python {script} "$@"\n')
+
+
+def _appearing(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled once, beside its place, so that nobody sees half of it."""
     if folder.exists():
         return folder
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    for script in (Path(sys.prefix) / "bin").iterdir():
-        if not script.name.startswith(("python", "pip")) and python_script(str(script)):
-            _write_program(beside / script.name, f'#!/bin/sh\nexec python {script} "$@"\n')
+    fill(beside)
     try:
         beside.rename(folder)
     except OSError:

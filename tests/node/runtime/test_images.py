@@ -110,6 +110,19 @@ def test_a_layer_is_made_in_milliseconds_and_made_again_is_the_same(tmp_path: Pa
     assert not images.untouched([str(site) for site in first.sites])
 
 
+async def test_pods_share_what_their_layers_begin_with_and_none_can_change_it_for_others(tmp_path: Path) -> None:
+    async with bench_in(tmp_path / "home") as bench:
+        (mine, theirs) = [await bench.pod(), await bench.pod()]
+        spoil = "cd $VIRTUAL_ENV; for f in bin/pip pyvenv.cfg lib/*/*/*.pth; do echo spoilt > $f || echo kept $f; done"
+        spoil += "; rm bin/pip3; echo 'echo own' > bin/pip3; chmod +x bin/pip3; pip3"
+        ended, text = await bench.run("sh", "-c", spoil, pod=mine, image=FOREIGN)
+        assert (ended.exit_code, text.count("kept"), text.splitlines()[-1]) == (0, 3, "own"), text
+        _, text = await bench.run("sh", "-c", "pip3 --version; pip --version", pod=theirs, image=FOREIGN)
+        assert [line.split()[0] for line in text.splitlines()] == ["pip", "pip"], text
+        files = [bench.runtime.pod_path(uid) / "env" / "bin" / "pip" for uid in (mine, theirs)]
+        assert files[0].lstat().st_ino == files[1].lstat().st_ino
+
+
 @pytest.mark.parametrize(
     ("image", "own"),
     [
