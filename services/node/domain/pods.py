@@ -10,6 +10,8 @@ from services.node.domain.attempts import Attempt, Attempts, Backoff, latest
 
 Object = dict[str, Any]
 FINISHED = ("Succeeded", "Failed")
+BRIEF: Object = {"name": "MILLSTREAM_WARM", "value": "python"}
+"""The variable by which a container asks to be forked from the small server, which is for short programs."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,16 @@ class PodPlan:
     wake_at: datetime | None = None
     over: bool = False
     failed: tuple[str, str] | None = None
+
+
+def is_brief(pod: Object) -> bool:
+    """Whether a pod says of itself that it is one short program, which runs once, and nobody waits for its start."""
+    spec = pod["spec"]
+    if spec.get("restartPolicy") != "Never" or spec.get("initContainers") or len(spec["containers"]) != 1:
+        return False
+    container = spec["containers"][0]
+    watched = any(container.get(name) for name in ("startupProbe", "livenessProbe", "readinessProbe", "lifecycle"))
+    return not watched and BRIEF in (container.get("env") or ())
 
 
 def plan_pod(pod: Object, seen: Seen, now: datetime, backoff: Backoff) -> PodPlan:

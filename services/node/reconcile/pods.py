@@ -5,18 +5,20 @@ the runtime starts once. So a node that dies anywhere here adopts what runs and 
 """
 
 import asyncio
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from libs.base.clock import Clock
 from libs.resources import Resources
+from libs.store import UnitOfWork
 from services.node.domain.attempts import Attempt, Attempts, Backoff, Exit, latest, remembered, with_attempt
 from services.node.domain.environment import ConfigError
 from services.node.domain.job_pods import TRACKING
 from services.node.domain.pod_status import pod_status
-from services.node.domain.pods import FINISHED, Health, Kill, PodPlan, Seen, Start, Waiting, plan_pod
+from services.node.domain.pods import FINISHED, Health, Kill, PodPlan, Seen, Start, Waiting, is_brief, plan_pod
 from services.node.ports import ContainerStarted, HostAlias, PodRuntime, PodSandbox, RuntimeEvent
 from services.node.reconcile.containers import Containers
 from services.node.reconcile.kinds import JOB, KUBELET, NODE, POD
@@ -29,6 +31,8 @@ from services.node.reconcile.scheduling import Addresses, bound, gated, unbound,
 
 Object = dict[str, Any]
 CONFIG_RETRY_S = 10.0
+LAZY_S = 0.3
+"""How long the start of a short program may go untold: most of them end before, and both are told at once."""
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Live:
     """What is known of one pod beyond the store."""
 
     attempts: Attempts
+    brief: bool = False
     sandbox: bool = False
     stale_volumes: bool = False
     blocked: dict[str, Waiting] = field(default_factory=dict)
@@ -44,6 +49,9 @@ class Live:
     killed: set[tuple[str, int]] = field(default_factory=set)
     news: list[News] = field(default_factory=list)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    told: str | None = None
+    """The version of the pod that this node wrote last."""
+    later: asyncio.Task[None] | None = None
 
     @property
     def seen(self) -> Seen:
@@ -85,12 +93,28 @@ class Pods:
     def hear(self, event: RuntimeEvent) -> None:
         """A container began or ended."""
         attempt, uid = attempt_of(event), event.pod_uid
-        if live := self._live.get(uid):
+        live, key = self._live.get(uid), self._keys.get(uid)
+        if live:
             live.attempts = with_attempt(live.attempts, attempt)
         else:
             self._records.setdefault(uid, []).append(attempt)
-        if key := self._keys.get(uid):
+        if live and live.later:
+            live.later.cancel()
+        if live and key and live.brief and attempt.exit is None:
+            live.later = asyncio.create_task(self._wake_later(key))
+        elif key:
             self._wake(key)
+
+    async def _wake_later(self, key: tuple[str, str]) -> None:
+        await self._clock.sleep(LAZY_S)
+        self._wake(key)
+
+    def knows(self, pod: Object, *, gone: bool) -> bool:
+        """Whether a change of a pod is this node's own doing, which it need not look at once more."""
+        live = self._live.get(pod["metadata"]["uid"])
+        if gone:
+            return live is None and pod["metadata"]["uid"] not in self._keys
+        return live is not None and live.told == pod["metadata"]["resourceVersion"]
 
     def refresh_volumes(self, uid: str) -> None:
         """A ConfigMap or Secret that the pod shows has changed."""
@@ -137,7 +161,8 @@ class Pods:
         uid = pod["metadata"]["uid"]
         if uid not in self._live:
             records = self._records.pop(uid, [])
-            live = self._live[uid] = Live(remembered(pod.get("status") or {}, records, self._clock.now()))
+            known = remembered(pod.get("status") or {}, records, self._clock.now())
+            live = self._live[uid] = Live(known, is_brief(pod))
             for container in _all(pod):
                 self._look_after(pod, live, container, told_before=True)
         for container in _all(pod):
@@ -160,12 +185,13 @@ class Pods:
                 await self._write(pod, status, [("Warning", "FailedScheduling", why, "")])
             return None
         ip = self._addresses.take(pod)
-        async with self._resources.store.write() as uow:
+        async with self._writing(meta["uid"]) as (uow, live):
             current = await uow.get(POD.resource, meta["namespace"], meta["name"])
             if current is None or current["metadata"]["uid"] != meta["uid"]:
                 self._addresses.free(meta["uid"])
                 return None
             placed = await uow.update(POD.resource, self._begun(bound(current, self._node, ip, now), now))
+            live.told = placed["metadata"]["resourceVersion"]
             text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {self._node.name}"
             await self._recorder.tell(uow, placed, [("Normal", "Scheduled", text, "")])
         return placed
@@ -292,13 +318,28 @@ class Pods:
 
     async def _write(self, pod: Object, status: Object, news: Sequence[News]) -> None:
         meta = pod["metadata"]
-        async with self._resources.store.write() as uow:
+        async with self._writing(meta["uid"]) as (uow, live):
             current = await uow.get(POD.resource, meta["namespace"], meta["name"])
             if current is None or current["metadata"]["uid"] != meta["uid"]:
                 return
-            view = self._resources.view(uow)
-            await view.update_status(POD, meta["namespace"], meta["name"], status)
+            view, before = self._resources.view(uow), current["metadata"]["resourceVersion"]
+            told = await view.update_status(POD, meta["namespace"], meta["name"], status)
+            if told["metadata"]["resourceVersion"] != before:
+                live.told = told["metadata"]["resourceVersion"]
             await self._recorder.tell(uow, current, news)
+        if status.get("phase") in FINISHED:
+            self._rest(meta["uid"], live)
+
+    @asynccontextmanager
+    async def _writing(self, uid: str) -> AsyncIterator[tuple[UnitOfWork, Live]]:
+        """A transaction; where it fails, its version of the pod will be somebody else's."""
+        live = self._live[uid]
+        try:
+            async with self._resources.store.write() as uow:
+                yield uow, live
+        except BaseException:
+            live.told = None
+            raise
 
     # the end
 
@@ -317,8 +358,8 @@ class Pods:
             if TRACKING in (meta.get("finalizers") or []) and await self._orphaned(view, pod):
                 await view.remove_finalizer(POD, meta["namespace"], meta["name"], TRACKING)
             await view.remove_finalizer(POD, meta["namespace"], meta["name"], KUBELET)
-        self._keys.pop(meta["uid"], None)
-        self._live.pop(meta["uid"], None)
+            self._keys.pop(meta["uid"], None)  # so that its going is known for this node's own doing
+            self._live.pop(meta["uid"], None)
 
     async def _orphaned(self, view: Resources, pod: Object) -> bool:
         """Whether nobody is left to count the pod."""

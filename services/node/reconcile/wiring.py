@@ -121,7 +121,8 @@ class Controllers:
         obj = now or before
         if obj is None:
             return
-        if queue := self._queues.get(resource):
+        ours = resource == POD.resource and self.pods.knows(obj, gone=now is None)
+        if (queue := self._queues.get(resource)) and not ours:
             queue.add((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
         if resource in (SERVICE.resource, ROUTE.resource) or (
             resource == POD.resource and any(self._network.concerns(pod) for pod in (now, before) if pod)

@@ -1,5 +1,8 @@
 """Pods as real processes, from the object in the store to its status."""
 
+import asyncio
+
+from services.node.reconcile.pods import Pods
 from tests.node.control.conftest import phase, pod, true
 
 
@@ -11,6 +14,40 @@ async def test_a_pod_runs_to_its_end_and_tells_its_exit_code(desk):
     assert bad["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
     reasons = {e["reason"] for e in await desk.all("Event")}
     assert {"Scheduled", "Started"} <= reasons
+
+
+BRIEF = [{"name": "MILLSTREAM_WARM", "value": "python"}]
+"""What a container says of itself that is a short program."""
+
+
+async def test_the_start_of_a_short_program_is_told_with_its_end(desk):
+    await desk.make(pod("short", "true", env=BRIEF), pod("long", "sleep 30", env=BRIEF), pod("other", "sleep 0.1"))
+    for name in ("short", "other"):
+        await desk.until("Pod", name, phase("Succeeded"))
+    await desk.until("Pod", "long", phase("Running"))
+    async with desk.resources.store.read() as reader:
+        told = [change.body for change in await reader.changes_since(0, resource="pods", limit=1000)]
+    ran = {pod["metadata"]["name"] for pod in told if (pod.get("status") or {}).get("phase") == "Running"}
+    assert ran == {"long", "other"}
+    short = await desk.get("Pod", "short")
+    ended = short["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert ended["startedAt"] and ended["exitCode"] == 0
+    about = [e["reason"] for e in await desk.all("Event") if e["involvedObject"]["name"] == "short"]
+    assert sorted(about) == ["Scheduled", "Started"]
+
+
+async def test_the_node_does_not_look_once_more_at_what_it_wrote_itself(desk, monkeypatch):
+    looks = []
+    look = Pods.reconcile
+    monkeypatch.setattr(Pods, "reconcile", lambda self, key: (looks.append(key), look(self, key))[1])
+    await desk.node.controllers.stop()  # its queues know the look from before
+    await desk.node.controllers.start()
+    await desk.make(pod("p", "true", env=BRIEF))
+    await desk.until("Pod", "p", phase("Succeeded"))
+    await desk.delete("Pod", "p")
+    await desk.until("Pod", "p", lambda p: p is None)
+    await asyncio.sleep(0.1)
+    assert len(looks) == 3, looks  # it was made, it has ended, it shall go
 
 
 async def test_configmaps_secrets_and_the_downward_api_reach_environment_and_files(desk):
