@@ -9,8 +9,6 @@ rows of the table, which it holds in memory, shuffled by index. S3 is rclone on 
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +23,7 @@ import torch
 from millstream.data import Stream
 from torch.utils.data import DataLoader, Dataset
 
-from tests.platform import free_ports
+from tests.blobs.server import pod_variables, s3_server
 
 TOKENS, GROUP, BATCH, ROUNDS = 256, 8_192, 256, 3
 
@@ -81,20 +79,9 @@ def drained(batches: Any) -> int:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[None]:
-    [port] = free_ports(1)
-    words = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", str(folder)]
-    server = subprocess.Popen([Path(sys.executable).parent / "rclone", *words], stderr=subprocess.DEVNULL)
-    os.environ |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    time.sleep(1)
-    try:
+    with s3_server(folder) as endpoint:
+        os.environ |= pod_variables(endpoint)
         yield
-    finally:
-        server.kill()
-        server.wait()
 
 
 def s3_get(path: Path) -> int:

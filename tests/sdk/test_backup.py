@@ -8,11 +8,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -32,8 +30,9 @@ from libs.store import Store
 from libs.store.dump import reflected, rows, shape
 from libs.store.engines import database
 from libs.store.moment import at_one_moment
-from libs.testing.bus_server import NatsServer, free_port
+from libs.testing.bus_server import NatsServer
 from libs.testing.store_postgres import Postgres, running_postgres
+from tests.blobs.server import s3_server
 from tests.service.toy import HASTY, created, hearing, say, settings, toy_app
 
 CLOCK = SystemClock()
@@ -92,26 +91,13 @@ class Engines:
 @asynccontextmanager
 async def engines(folder: Path, stores: dict[str, str]) -> AsyncIterator[Engines]:
     (folder / "s3" / "millstream").mkdir(parents=True)
-    nats, port = NatsServer(folder / "nats", sync_always=False), free_port()
+    nats = NatsServer(folder / "nats", sync_always=False)
     await nats.start()
-    s3 = s3_server(folder / "s3", port)
     try:
-        yield Engines(stores, nats, Endpoint(f"http://127.0.0.1:{port}", "key", "secret"))
+        with s3_server(folder / "s3") as endpoint:
+            yield Engines(stores, nats, endpoint)
     finally:
         nats.kill()
-        s3.kill()
-        s3.wait()
-
-
-def s3_server(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    words = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", str(folder)]
-    server = subprocess.Popen([Path(sys.executable).parent / "rclone", *words], stderr=subprocess.DEVNULL)
-    while True:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return server
-        assert server.poll() is None
-        time.sleep(0.02)
 
 
 def begun(command: Sequence[str], environ: dict[str, str], after_lines: int) -> subprocess.Popen[str]:

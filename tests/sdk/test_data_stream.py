@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +19,8 @@ from hypothesis import strategies as st
 from millstream.data import DataError, Stream, pieces, store
 from millstream.data.ahead import ahead
 
-from tests.platform import free_ports, until
+from tests.blobs.server import pod_variables, s3_server
+from tests.platform import until
 
 ROWS = 1000
 
@@ -217,39 +214,17 @@ def test_checkpoints_of_all_ranks_are_shared_out_among_fewer(folder: Path, tmp_p
     assert sorted(seen + ids(alone)) == list(range(ROWS))
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def s3_server(root: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", "key,secret", str(root)]
-    server = subprocess.Popen([Path(sys.executable).parent / "rclone", *words], stderr=subprocess.DEVNULL)
-    until(lambda: _listens(port), 20, "the S3 server")
-    try:
-        yield server
-    finally:
-        server.kill()
-        server.wait()
-
-
 @pytest.fixture
-def bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The parent of `folder` served as buckets, with the environment that a job's pods get."""
-    [port] = free_ports(1)
-    told = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-    }
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    with s3_server(folder.parent, port):
-        yield port
+    with s3_server(folder.parent) as endpoint:
+        for name, value in pod_variables(endpoint).items():
+            monkeypatch.setenv(name, value)
+        yield
 
 
-def test_s3_gives_the_same_rows_in_the_same_order_in_workers_too(folder: Path, bucket: int) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_s3_gives_the_same_rows_in_the_same_order_in_workers_too(folder: Path) -> None:
     uri = f"s3://{folder.name}/"
     remote = stream(uri)
     assert sorted(ids(remote)) == list(range(ROWS))
@@ -289,7 +264,9 @@ def test_what_cannot_be_read_is_told_with_what_to_do(folder: Path, uri: str, opt
         list(stream(uri.format(folder), **options))
 
 
-def test_a_store_that_is_not_there_and_keys_that_are_not_right_are_told(folder: Path, bucket: int, monkeypatch) -> None:
+def test_a_store_that_is_not_there_and_keys_that_are_not_right_are_told(
+    folder: Path, bucket: None, monkeypatch
+) -> None:
     monkeypatch.setattr(store, "FIRST_WAIT_S", 0.001)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(DataError, match="check the URI, the keys"):

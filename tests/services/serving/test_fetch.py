@@ -1,21 +1,15 @@
 """How a model comes to the server: from a real S3 store, over HTTP, from disk; and what is said when it does not."""
 
-import http.server
-import socket
-import subprocess
-import sys
-import threading
-import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 
+from libs.testing.files import file_server
 from services.serving.workloads.model_server.failure import StartFailure
 from services.serving.workloads.model_server.fetch import fetch
 from services.serving.workloads.model_server.frameworks import find_model_file, framework
+from tests.blobs.server import pod_variables, s3_server
 
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret-secret"}
 LIMIT = 1 << 20
 
 
@@ -27,31 +21,15 @@ def s3(tmp_path_factory):
         path = root / "models" / ("iris" if not name.startswith("modelling") else "iris-other") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    pair = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
-    program = [str(Path(sys.executable).parent / "rclone"), "serve", "s3", f"--addr=127.0.0.1:{port}"]
-    process = subprocess.Popen([*program, f"--auth-key={pair}", str(root)], stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with socket.socket() as dial:
-            if dial.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.02)
-    yield {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-    process.terminate()
-    process.wait(10)
+    with s3_server(root) as endpoint:
+        yield pod_variables(endpoint)
 
 
 @pytest.fixture
-def web(tmp_path):
-    (tmp_path / "web").mkdir()
-    (tmp_path / "web" / "model.onnx").write_text("graph")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "web"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def web():
+    with file_server() as site:
+        site.files["model.onnx"] = b"graph"
+        yield site.url
 
 
 def into(tmp_path: Path) -> Path:
