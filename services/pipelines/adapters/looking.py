@@ -12,7 +12,8 @@ from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.settling import Look
 
 AT_ONCE = 16
-"""Questions of one run under way at a time."""
+"""Questions under way at a time, of all runs: the bucket's client has few threads, and a question that waits long for
+one of them would pass for a bucket that does not answer."""
 
 
 class Looking:
@@ -21,6 +22,7 @@ class Looking:
     def __init__(self, told: Callable[[str, int], None]) -> None:
         self._told = told
         self._tasks: dict[str, set[asyncio.Task[None]]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     def start(self, run_id: str, presence: Presence, looks: list[Look]) -> None:
         left, tasks = iter(looks), self._tasks.setdefault(run_id, set())
@@ -38,5 +40,6 @@ class Looking:
 
     async def _work(self, presence: Presence, left: Iterator[Look]) -> None:
         for look in left:
-            await presence.look(look.outputs)
+            async with self._places:
+                await presence.look(look.outputs)
             self._told(look.record.uid, look.record.attempt)

@@ -93,15 +93,20 @@ class Presence:
 
     def _is_told(self, artifact: Artifact) -> bool:
         key = self._key(artifact)
-        if key in self._told:
-            return True
-        return self._is_whole(_run_of(key)) and key in self._below if _is_tree(artifact.digest) else key in self._sizes
+        return key in self._told or self._is_listed(key, artifact.digest)
+
+    def _is_listed(self, key: str, digest: str) -> bool:
+        """A folder is only when all that may be in it was."""
+        if _is_tree(digest):
+            return key in self._below and self._is_whole(_run_of(key))
+        return key in self._sizes
 
     def _why(self, name: str, artifact: Artifact) -> str:
         if not self._is_told(artifact):
             return ""
         key = self._key(artifact)
-        found = self._told[key] if key in self._told else self._sizes.get(key, self._below[key])
+        listed = self._below if _is_tree(artifact.digest) else self._sizes
+        found = self._told[key] if key in self._told else listed[key]
         if found is None:
             return f"miss: its output `{name}` is gone from the bucket"
         if found != artifact.size:
@@ -112,7 +117,7 @@ class Presence:
         run = _run_of(key)
         if run:
             await self._begin(run)
-        if key in self._sizes or (_is_tree(digest) and self._is_whole(run) and key in self._below):
+        if self._is_listed(key, digest):
             return
         self._asked[run] += 1
         if run and self._asked[run] > SINGLY and not self._is_whole(run) and run not in self._whole:

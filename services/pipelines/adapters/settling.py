@@ -137,15 +137,17 @@ async def _begin(
 ) -> list[StepEnded | StepPaused]:
     """What the step comes to at once; nothing where it gets a pod, or has to be answered for later."""
     live = settled.live
+    was_put_off = again and live.caches.get(record.path) == LATER
+    was_started = again and not was_put_off
     if settled.answers >= ANSWERS_MAX:
-        live.caches[record.path] = LATER
+        if not was_started:
+            live.caches[record.path] = LATER
         live.later.append((record.path, record.attempt))
         return []
     settled.answers += 1
-    was_put_off = again and live.caches.get(record.path) == LATER
     if was_put_off:
         del live.caches[record.path]
-    found = await answer(uow, settled, record, bucket)
+    found = await answer(uow, settled, record, bucket, was_started)
     if isinstance(found, Look):
         live.caches[record.path] = LATER
         settled.looks.append(found)
@@ -156,14 +158,15 @@ async def _begin(
         return [StepPaused(record.path, record.attempt)]
     if was_put_off:
         settled.changed.setdefault(record.path, record)  # for what is said of its cache
-    settled.starts.append(StartNow(record, found, again and not was_put_off, wanted(found, live.run.options)))
+    settled.starts.append(StartNow(record, found, was_started, wanted(found, live.run.options)))
     return []
 
 
 async def answer(
-    reader: Reader, settled: Settled, record: TaskRecord, bucket: str
+    reader: Reader, settled: Settled, record: TaskRecord, bucket: str, was_started: bool = False
 ) -> StepOrder | Succeeded | Failed | Look:
-    """What its pod is to do, what it comes to without one, or what has to be known first."""
+    """What its pod is to do, what it comes to without one, or what has to be known first. One that was started runs,
+    whatever is kept by now: nobody would stop its pod."""
     live = settled.live
     if record.kind == Kind.IMPORTER:
         found = imported(live.pipeline, record, live.run.namespace, bucket)
@@ -173,7 +176,7 @@ async def answer(
         wanted(order, live.run.options)
     except (ValueError, KeyError) as error:
         return Failed(Error(f"{record.name}: {error}", INVALID_ARGUMENT, "BadStep"), final=True)
-    if not is_repeatable(order):
+    if was_started or not is_repeatable(order):
         return order
     return _as_before(live, record) or await _kept(reader, settled, record, order) or order
 
