@@ -82,6 +82,8 @@ def print_tasks_named(client: Client, run: Record, word: str, output: str) -> No
         out.print(f"[bold]{escape(short(one))}[/]  {state(one)}  {took(times)}{attempt}".rstrip())
         for title in ("inputs", "outputs"):
             print_values(one[title], title)
+        if one.get("waits"):
+            out.print(f"waits\n  {one['waits']}", style=BAD, markup=False)
         if one["cache"]:
             out.print(f"cache\n  {one['cache']}", markup=False)
         if one["error"]:

@@ -9,6 +9,7 @@ from typing import Any
 from libs.base import Clock
 from libs.base.errors import Unauthorized
 from services.pipelines.domain import downloads, lineage, viewing
+from services.pipelines.domain.catalog import run_view
 from services.pipelines.domain.catalog.filters import Predicate
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import Kind, TaskRecord
@@ -104,11 +105,13 @@ class Artifacts:
         return data
 
     async def tasks(self, user: Any, run_id: str) -> Object:
-        """The run's tasks as they are recorded, with why their outputs came from the cache or not."""
+        """The run's tasks as they are recorded, with why their outputs came from the cache or not, and why those that
+        were begun do not run yet."""
         run, found = await self._run(user, run_id)
         async with self.means.look() as needs:
-            reasons = await needs.runs.cache_reasons(run.id)
-        return {"tasks": [{**task.to_json(), "cache": reasons.get(task.uid, "")} for task in found]}
+            reasons, waits = await needs.runs.cache_reasons(run.id), await needs.runs.waits(run.id)
+        told = [(task, reasons.get(task.uid, ""), run_view.waits_for(task, waits)) for task in found]
+        return {"tasks": [{**task.to_json(), "cache": cache, "waits": why} for task, cache, why in told]}
 
     async def cache(self, user: Any, run_id: str) -> Object:
         """Why the outputs of each step came from the cache or not, as far as anybody looked."""

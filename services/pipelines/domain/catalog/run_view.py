@@ -80,12 +80,16 @@ def _detail(
     }
 
 
-def _obstacle(task: TaskRecord, waits: Waits) -> Object:
-    """Why a task that was begun does not run yet: KFP has no other place for it, and its clients show this one."""
+def waits_for(task: TaskRecord, waits: Waits) -> str:
+    """Why a task that was begun does not run yet; empty where that is not known, or it does."""
     attempt, why = waits.get(task.uid, (0, ""))
-    if task.state is not State.PENDING or attempt != task.attempt:
-        return {}
-    return {"error": {"code": UNAVAILABLE, "message": why, "details": []}}
+    return why if task.state is State.PENDING and attempt == task.attempt else ""
+
+
+def _obstacle(task: TaskRecord, waits: Waits) -> Object:
+    """KFP has no other place for it, and its clients show this one."""
+    why = waits_for(task, waits)
+    return {"error": {"code": UNAVAILABLE, "message": why, "details": []}} if why else {}
 
 
 def _history(task: TaskRecord, obstacle: Object) -> list[Object]:

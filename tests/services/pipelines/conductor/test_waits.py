@@ -1,14 +1,18 @@
 """Why a step that was begun does not run yet is told in its task, and no longer than it is so."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from services.pipelines.adapters.runs import ReadRuns
+from services.pipelines.app import PipelinesSettings, means
 from services.pipelines.domain.catalog import run_view
 from services.pipelines.domain.runs import Run
+from services.pipelines.handlers.artifacts import Artifacts
+from tests.services.pipelines.api.conftest import only_in
 from tests.services.pipelines.conductor.rig import Rig, added, chain, rig, until
 
 
@@ -18,6 +22,14 @@ async def detail(here: Rig, run: Run) -> dict[str, Any]:
         runs = ReadRuns(reader)
         found = run_view.details(run, await runs.tasks(run.id), await runs.waits(run.id))
     return next((one for one in found if one["display_name"] != run.name), {})
+
+
+async def waits(here: Rig, run: Run) -> str:
+    """As the page and `pipeline show RUN TASK` get it."""
+    here.ports.settings = PipelinesSettings(service="pipelines", store_url="", insecure=True)
+    nothing: Any = None
+    desk = Artifacts(replace(means(here.ports), allow=only_in("team")), nothing, nothing, here.ports.clock)
+    return str(next(one["waits"] for one in (await desk.tasks(None, run.id))["tasks"] if one["kind"] == "step"))
 
 
 async def shown(here: Rig, run: Run, why: str) -> dict[str, Any]:
@@ -39,6 +51,7 @@ async def test_a_pod_that_finds_no_node_or_no_image_says_so_in_its_task_until_it
             here.cluster.patch(at, {"status": {"phase": "Pending", "conditions": no_node}}, status=True)
             told = await shown(here, run, "does not run yet (Unschedulable): 0/1 nodes: no cpu")
             assert (told["state"], told["error"]["code"]) == ("PENDING", 14)
+            assert "0/1 nodes: no cpu" in await waits(here, run)
             assert told["state_history"][-1]["error"] == told["error"]
             waiting = {"phase": "Pending", "conditions": [], "containerStatuses": [pulls]}
             here.cluster.patch(at, {"status": waiting}, status=True)
@@ -49,6 +62,7 @@ async def test_a_pod_that_finds_no_node_or_no_image_says_so_in_its_task_until_it
                 while (await detail(here, run)).get("state") != "RUNNING":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert "error" not in await detail(here, run)
+            assert await waits(here, run) == ""
         async with here.ports.store.read() as reader:
             assert await reader.rows("SELECT * FROM pipeline_waits") == []
 
