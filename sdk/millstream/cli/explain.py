@@ -39,7 +39,11 @@ def explain(
 def _explanation(client: Client, kind: str, name: str, namespace: str) -> dict[str, Any]:
     word = "trainjobs" if kind.lower() in JOB_WORDS else kind
     obj = client.get(word, name, namespace)
-    told = client.explain(obj)
+    return _worded(client.explain(obj), obj)
+
+
+def _worded(told: dict[str, Any], obj: dict[str, Any]) -> dict[str, Any]:
+    """What its queue says of it, or what it says itself when no queue knows of it."""
     over = [found for type, found in conditions_of(obj).items() if type in ("Complete", "Failed", "Succeeded")]
     ended = next((found for found in over if found.get("status") == "True"), None)
     if ended is not None:
@@ -47,7 +51,8 @@ def _explanation(client: Client, kind: str, name: str, namespace: str) -> dict[s
         return {**told, "state": ended["type"], "sentences": [said]}
     if told["state"] == "Unknown":
         said = "It has not asked for quota yet, or it is of a kind that does not wait in queues."
-        return {**told, "sentences": [said]}
+        unmet = [found for found in conditions_of(obj).values() if found.get("status") == "False"]
+        return {**told, "sentences": [said, *dict.fromkeys(each["message"] for each in unmet if each.get("message"))]}
     if told["state"] == "Admitted":
         return {**told, "sentences": ["It does not wait.", *told["sentences"]]}
     return told
