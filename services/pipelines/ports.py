@@ -13,6 +13,7 @@ from libs.base.ids import Ids
 from services.pipelines.domain.catalog.documents import Document
 from services.pipelines.domain.catalog.items import Experiment, Pipeline, RecurringRun, Version
 from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.catalog.run_text import Change
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.ir.model import Pipeline as Compiled
 from services.pipelines.domain.jobs import Job
@@ -90,6 +91,10 @@ class RunList(Protocol):
 
     async def list(self, page: Page, **within: str) -> tuple[Sequence[Run], str, int]:
         """As `Shelf.list`."""
+        ...
+
+    async def namespaces(self) -> Sequence[str]:
+        """Those that have runs."""
         ...
 
 
@@ -238,6 +243,10 @@ class Runs(Protocol):
 
     async def tasks(self, id: str) -> Sequence[TaskRecord]:
         """In the order in which they came to be."""
+        ...
+
+    async def changes(self, id: str, seen: tuple[int, int], most: int) -> Sequence[Change]:
+        """What was changed since the one of this version and number, in order: each task once, as it is by now."""
         ...
 
     async def cache_reasons(self, id: str) -> Mapping[str, str]:

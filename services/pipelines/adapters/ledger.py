@@ -12,7 +12,7 @@ from libs.service.app import Ports
 from libs.service.pipeline import say
 from libs.store import UnitOfWork, brief
 from services.pipelines.adapters.live import LiveRun
-from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, about, set_state
+from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, NEXT_VERSION, about, set_state
 from services.pipelines.domain import announce
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.cache import Fingerprint
@@ -23,9 +23,9 @@ from services.pipelines.domain.runs import Run
 
 SOURCE = "millstream/pipelines"
 PUT_TASK = brief(
-    "INSERT INTO pipeline_tasks (uid, run_id, path, number, state, attempt, cache, body) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (uid) DO UPDATE SET state = excluded.state, "
-    "attempt = excluded.attempt, cache = excluded.cache, body = excluded.body"
+    "INSERT INTO pipeline_tasks (uid, run_id, path, number, state, attempt, cache, body, version) "
+    f"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, {NEXT_VERSION}) ON CONFLICT (uid) DO UPDATE SET state = excluded.state, "
+    "attempt = excluded.attempt, cache = excluded.cache, body = excluded.body, version = excluded.version"
 )
 PUT_ARTIFACT = brief(
     f"INSERT INTO pipeline_artifacts ({ARTIFACT_COLUMNS}) "

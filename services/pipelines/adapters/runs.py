@@ -23,6 +23,7 @@ from libs.base import Clock, Conflict, Ids, NotFound, milliseconds
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters.waits import of_run
 from services.pipelines.domain import runs as words
+from services.pipelines.domain.catalog.run_text import Change
 from services.pipelines.domain.engine.records import TaskRecord
 from services.pipelines.domain.runs import Artifact, NewRun, Run, RunOptions, drafted
 
@@ -41,6 +42,13 @@ SET_STATE = brief("UPDATE pipeline_runs SET state = ?2, error = ?3, history = ?4
 SET_STORAGE = brief("UPDATE pipeline_runs SET storage_state = ?2 WHERE id = ?1")
 WISH = brief("INSERT INTO pipeline_wishes (run_id, wish, body) VALUES (?1, ?2, ?3)")
 TASKS = "SELECT body, cache FROM pipeline_tasks WHERE run_id = ?1 ORDER BY number"
+NEXT_VERSION = "(SELECT coalesce(max(version), 0) + 1 FROM pipeline_tasks WHERE run_id = ?2)"
+"""What a change of one of the run's tasks is numbered with; ?2 is the run's id."""
+CHANGES = (
+    "SELECT t.version, t.number, t.body, t.cache, coalesce(w.attempt, 0), coalesce(w.message, '') "
+    "FROM pipeline_tasks t LEFT JOIN pipeline_waits w ON w.task_uid = t.uid "
+    "WHERE t.run_id = ?1 AND (t.version, t.number) > (?2, ?3) ORDER BY t.version, t.number LIMIT ?4"
+)
 ARTIFACT_COLUMNS = "id, namespace, run_id, task_uid, name, kind, uri, digest, size, metadata, created_ms"
 ARTIFACTS = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE run_id = ?1 ORDER BY created_ms, id"
 OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_waits", "pipeline_tasks")
@@ -63,6 +71,13 @@ class ReadRuns:
 
     async def tasks(self, id: str) -> Sequence[TaskRecord]:
         return [TaskRecord.from_json(json.loads(body)) for body, _ in await self._reader.rows(TASKS, id)]
+
+    async def changes(self, id: str, seen: tuple[int, int], most: int) -> Sequence[Change]:
+        rows = await self._reader.rows(CHANGES, id, *seen, most)
+        return [
+            (int(at), int(number), str(body), str(why), int(turn), str(wait))
+            for at, number, body, why, turn, wait in rows
+        ]
 
     async def cache_reasons(self, id: str) -> dict[str, str]:
         """Why a task's outputs came from the cache or not, by its uid, as far as anybody looked."""

@@ -51,10 +51,15 @@ class RunRow(SQLModel, table=True):
 
 class TaskRow(SQLModel, table=True):
     """`body` is the engine's record of the task; the columns beside it are for who looks a task up. `cache` says why
-    its outputs were taken from the cache, or why not."""
+    its outputs were taken from the cache, or why not. `version` grows within a run with every change of any of its
+    tasks, so that who has seen some asks for the later ones; 0 is of a release that did not number them."""
 
     __tablename__ = "pipeline_tasks"
-    __table_args__ = (UniqueConstraint("run_id", "path"), Index("pipeline_tasks_of_run", "run_id", "number"))
+    __table_args__ = (
+        UniqueConstraint("run_id", "path"),
+        Index("pipeline_tasks_of_run", "run_id", "number"),
+        Index("pipeline_tasks_changed", "run_id", "version", "number"),
+    )
 
     uid: str = Field(sa_column=Column(Key, primary_key=True))
     run_id: str = Field(sa_column=Column(Key, nullable=False))
@@ -64,6 +69,7 @@ class TaskRow(SQLModel, table=True):
     attempt: int = Field(sa_column=Column(BigInteger, nullable=False))
     cache: str = Field(sa_column=Column(Text, nullable=False))
     body: str = Field(sa_column=Column(Text, nullable=False))
+    version: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
 
 
 class ArtifactRow(SQLModel, table=True):

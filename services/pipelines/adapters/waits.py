@@ -14,6 +14,11 @@ PUT = brief(
     "ON CONFLICT (task_uid) DO UPDATE SET attempt = excluded.attempt, message = excluded.message"
 )
 DROP = brief("DELETE FROM pipeline_waits WHERE task_uid = ?1")
+CHANGED = brief(
+    "UPDATE pipeline_tasks SET version = "
+    "(SELECT coalesce(max(version), 0) + 1 FROM pipeline_tasks WHERE run_id = ?2) WHERE uid = ?1"
+)
+"""Who looks at the run again shall see it."""
 DROP_RUN = brief("DELETE FROM pipeline_waits WHERE run_id = ?1")
 MESSAGE_MAX = 2000
 
@@ -33,6 +38,7 @@ class Waits:
         if self._known.get(uid) != told:
             self._known[uid] = told
             await uow.later(PUT, uid, *told)
+            await uow.later(CHANGED, uid, run_id)
 
     async def follow(self, uow: UnitOfWork, record: TaskRecord) -> None:
         """A task that goes on, or begins anew, waits for nothing any more."""
@@ -41,8 +47,9 @@ class Waits:
             await uow.later(DROP, record.uid)
 
     async def clear(self, uow: UnitOfWork, uid: str) -> None:
-        if self._known.pop(uid, None):
+        if known := self._known.pop(uid, None):
             await uow.later(DROP, uid)
+            await uow.later(CHANGED, uid, known[0])
 
     async def drop_run(self, uow: UnitOfWork, run_id: str) -> None:
         if found := [uid for uid, known in self._known.items() if known[0] == run_id]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import Any
 
-from libs.base.errors import BadRequest, Conflict
+from libs.base.errors import BadRequest, Conflict, Forbidden
 from services.pipelines.domain.catalog import forms, run_view
 from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.runs import NewRun, Run
 from services.pipelines.handlers import experiments, lending, sources
 from services.pipelines.handlers.desk import Means, Object, Say, name_of, there
+from services.pipelines.handlers.run_texts import RunTexts
 from services.pipelines.ports import Needs
 
 PLURAL = "runs"
@@ -23,6 +23,7 @@ class Runs:
     """Answers as KFP's API does; raises ApiError for whatever is refused."""
 
     means: Means
+    texts: RunTexts
 
     async def create(self, user: Any, form: forms.RunForm) -> Object:
         new, source = await asked(self.means, user, form)
@@ -34,15 +35,13 @@ class Runs:
             await needs.catalog.experiments.put(experiment)
         return run_view.shown(run, source.document.shown())
 
-    async def get(self, user: Any, id: str) -> Object:
+    async def get(self, user: Any, id: str) -> bytes:
+        """With all of its tasks, as JSON: it may be large."""
         async with self.means.look() as needs:
             run: Run = there(await needs.runs.get(id), "run", id)
-            tasks, reasons = await needs.runs.tasks(id), await needs.runs.cache_reasons(id)
-            waits = {} if run.is_over else await needs.runs.waits(id)
-            document = None if run.version_id else await needs.catalog.document(run.spec)
+            now = needs.clock.monotonic()
         await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        whole = document.shown() if document else None
-        return await asyncio.to_thread(run_view.shown, run, whole, tasks, reasons, waits)
+        return await self.texts.of(run, now)
 
     async def list(self, user: Any, namespace: str, experiment_id: str, page: Page) -> Object:
         space = await home_of(self.means, experiment_id) if experiment_id else self.means.space(namespace)
@@ -51,6 +50,16 @@ class Runs:
         async with self.means.look() as needs:
             runs, token, total = await needs.run_list.list(page, namespace=space, **within)
         return {"runs": [run_view.shown(run) for run in runs], "total_size": total, "next_page_token": token}
+
+    async def namespaces(self, user: Any) -> Object:
+        """Those with runs that the user may list, and where things go that name none."""
+        async with self.means.look() as needs:
+            known = await needs.run_list.namespaces()
+        spaces = sorted({*known, self.means.namespace})
+        return {
+            "namespaces": [each for each in spaces if await self._may_list(user, each)],
+            "default": self.means.namespace,
+        }
 
     async def terminate(self, user: Any, id: str) -> Object:
         await self._fetched(user, "terminate", id)
@@ -76,6 +85,13 @@ class Runs:
             await needs.runs.delete(id)
             await needs.catalog.sweep(run.spec)
         return {}
+
+    async def _may_list(self, user: Any, namespace: str) -> bool:
+        try:
+            await self.means.allow(user, "list", PLURAL, namespace, "")
+        except Forbidden:
+            return False
+        return True
 
     async def _fetched(self, user: Any, verb: str, id: str) -> Run:
         async with self.means.look() as needs:

@@ -14,6 +14,7 @@ from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.experiments import Experiments
 from services.pipelines.handlers.pipelines import Pipelines
 from services.pipelines.handlers.recurring import Recurring
+from services.pipelines.handlers.run_texts import RunTexts
 from services.pipelines.handlers.runs import Runs
 
 VERBS = ("create", "get", "list", "update", "delete", "archive", "unarchive", "terminate", "retry", "enable", "disable")
@@ -24,7 +25,7 @@ def rest(means: Means, kept: Artifacts) -> APIRouter:
     _health(made, means)
     pipelines.add_to(made, Pipelines(means))
     experiments.add_to(made, Experiments(means))
-    runs.add_to(made, Runs(means))
+    runs.add_to(made, Runs(means, RunTexts(means.look)))
     recurring.add_to(made, Recurring(means))
     artifacts.add_to(made, kept)
     absent.add_to(made)

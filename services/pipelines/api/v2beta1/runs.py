@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from services.pipelines.api.v2beta1.route import Named, User, paging, told
+from services.pipelines.api.v2beta1.route import Named, User, paging
 from services.pipelines.domain.catalog import forms, keys
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.handlers.runs import Runs
@@ -30,7 +30,7 @@ def add_to(made: APIRouter, desk: Runs) -> None:
 
     @made.get("/runs/{id}", response_class=JSONResponse)
     async def get(user: User, id: str) -> Response:
-        return await told(await desk.get(user, id))
+        return Response(await desk.get(user, id), media_type="application/json")
 
     @made.delete("/runs/{id}")
     async def delete(user: User, id: str) -> dict[str, Any]:

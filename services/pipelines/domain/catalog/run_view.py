@@ -9,7 +9,7 @@ from typing import Any
 from services.pipelines.domain.catalog.items import shown_moment, shown_time
 from services.pipelines.domain.codes import CANCELLED, INTERNAL, UNAVAILABLE
 from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
-from services.pipelines.domain.runs import FAILED, Run
+from services.pipelines.domain.runs import FAILED, Run, task_uid
 from services.pipelines.domain.steps.naming import pod_name
 
 Object = dict[str, Any]
@@ -17,15 +17,8 @@ Waits = Mapping[str, tuple[int, str]]
 """By a task's uid: of which attempt it is said, and why it waits."""
 
 
-def shown(
-    run: Run,
-    document: Object | None = None,
-    tasks: Sequence[TaskRecord] | None = None,
-    reasons: Mapping[str, str] | None = None,
-    waits: Waits | None = None,
-) -> Object:
-    """`document` is the compiled pipeline, told where no version is referred to; lists leave it and `tasks` out.
-    `reasons` say by a task's uid why its outputs came from the cache or not, `waits` why its pod does not run yet."""
+def shown(run: Run, document: Object | None = None) -> Object:
+    """`document` is the compiled pipeline, told where no version is referred to; lists leave it out."""
     return {
         "run_id": run.id,
         "display_name": run.name,
@@ -42,24 +35,22 @@ def shown(
             description=run.description, service_account=run.service_account, recurring_run_id=run.recurring_run_id
         ),
         **({"error": _error(run)} if run.error else {}),
-        **({"run_details": {"task_details": details(run, tasks, waits)}} if tasks is not None else {}),
-        **({"plugins_output": {"cache": _cache(tasks or (), reasons)}} if reasons else {}),
     }
 
 
 def details(run: Run, tasks: Sequence[TaskRecord], waits: Waits | None = None) -> list[Object]:
-    """One for every task, graphs and loops included; parents name their children."""
-    uids = {task.path: task.uid for task in tasks}
-    children: dict[str, list[TaskRecord]] = {}
+    """One for every task, graphs and loops included; parents name their children. `waits` say why a task's pod does
+    not run yet."""
+    children: dict[str, list[Object]] = {}
     for task in tasks:
-        children.setdefault(task.parent, []).append(task)
-    return [_detail(run, task, uids, children.get(task.path, ()), _obstacle(task, waits or {})) for task in tasks]
+        children.setdefault(task.parent, []).append({"task_id": task.uid})
+    return [{**detail(run, task, waits or {}), "child_tasks": children.get(task.path, [])} for task in tasks]
 
 
-def _detail(
-    run: Run, task: TaskRecord, uids: Mapping[str, str], children: Sequence[TaskRecord], obstacle: Object
-) -> Object:
+def detail(run: Run, task: TaskRecord, waits: Waits) -> Object:
+    """One task, but for its children."""
     pod = pod_name(run.id, task.name, task.path, task.attempt) if _has_pod(task) else ""
+    obstacle = _obstacle(task, waits)
     return {
         "run_id": run.id,
         "task_id": task.uid,
@@ -72,8 +63,7 @@ def _detail(
         "inputs": _ids(task.inputs),
         "outputs": _ids(task.outputs),
         "state_history": _history(task, obstacle),
-        "child_tasks": [{"task_id": child.uid} for child in children],
-        **_given(parent_task_id=uids.get(task.parent), pod_name=pod),
+        **_given(parent_task_id=task.parent and task_uid(run.id, task.parent), pod_name=pod),
         **({"executor_detail": {"main_job": pod}} if pod else {}),
         **({"error": {"code": task.error.code, "message": task.error.message, "details": []}} if task.error else {}),
         **obstacle,
@@ -95,12 +85,6 @@ def _obstacle(task: TaskRecord, waits: Waits) -> Object:
 def _history(task: TaskRecord, obstacle: Object) -> list[Object]:
     told: list[Object] = [{"update_time": shown_moment(at), "state": str(state)} for state, at in task.history]
     return [*told[:-1], {**told[-1], **obstacle}] if told else []
-
-
-def _cache(tasks: Sequence[TaskRecord], reasons: Mapping[str, str]) -> Object:
-    """KFP's task details have no place for it; what plugins found out about a run is shown by all clients."""
-    entries = {task.path.removeprefix("root/"): {"value": reasons[task.uid]} for task in tasks if task.uid in reasons}
-    return {"entries": entries, "state": "SUCCEEDED"}
 
 
 def _has_pod(task: TaskRecord) -> bool:
