@@ -87,6 +87,7 @@ from services.pipelines.handlers.releases import (
     when_model_version_created,
 )
 from services.pipelines.handlers.sharing import SharedResults
+from services.pipelines.handlers.spaces import Spaces
 from services.pipelines.ports import Needs
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
         lineage.router(artifacts),
         forks.router(desks, rehearsal),
         pictures.router(Pictures(desks)),
-        console.router(),
+        console.router(Spaces(desks)),
     ]
     told = ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock, partial(saying, ports)
     shared = SharedCache(*told)

@@ -12,6 +12,9 @@ from services.pipelines.domain.catalog import keys
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.runs import Artifact, Run
 
+NEXT_NAMESPACE = "SELECT MIN(namespace) FROM pipeline_runs WHERE namespace > ?1"
+"""One step through the index for each namespace, however many runs there are."""
+
 
 class SqlRunList:
     """Runs as one transaction sees them, its own changes included."""
@@ -23,6 +26,12 @@ class SqlRunList:
         await settled(self._reader)
         rows, token, total = await listed(self._reader.session, RunRow, keys.RUN, page, **within)
         return [run_of([getattr(row, name) for name in COLUMNS.split(", ")]) for row in rows], token, total
+
+    async def namespaces(self) -> Sequence[str]:
+        found = [""]
+        while (after := (await self._reader.rows(NEXT_NAMESPACE, found[-1]))[0][0]) is not None:
+            found.append(str(after))
+        return found[1:]
 
 
 class SqlArtifactList:

@@ -7,10 +7,12 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, Response
 
 from services.pipelines.api.v2beta1.route import Route, User
+from services.pipelines.handlers.spaces import Spaces
 
 PAGE = (Path(__file__).parent / "console.html").read_text()
 
@@ -31,11 +33,15 @@ HEADERS = {
 }
 
 
-def router() -> APIRouter:
+def router(desk: Spaces) -> APIRouter:
     made = APIRouter(prefix="/pipelines/v1", route_class=Route, tags=["pictures"])
 
     @made.get("/console", response_class=Response)
     async def console(user: User) -> Response:
         return Response(PAGE, media_type="text/html", headers=HEADERS)
+
+    @made.get("/namespaces")
+    async def namespaces(user: User) -> dict[str, Any]:
+        return await desk.list(user)
 
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from libs.base.errors import BadRequest, Conflict, Forbidden
+from libs.base.errors import BadRequest, Conflict
 from services.pipelines.domain.catalog import forms, run_view
 from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
 from services.pipelines.domain.catalog.paging import Page
@@ -51,16 +51,6 @@ class Runs:
             runs, token, total = await needs.run_list.list(page, namespace=space, **within)
         return {"runs": [run_view.shown(run) for run in runs], "total_size": total, "next_page_token": token}
 
-    async def namespaces(self, user: Any) -> Object:
-        """Those with runs that the user may list, and where things go that name none."""
-        async with self.means.look() as needs:
-            known = await needs.run_list.namespaces()
-        spaces = sorted({*known, self.means.namespace})
-        return {
-            "namespaces": [each for each in spaces if await self._may_list(user, each)],
-            "default": self.means.namespace,
-        }
-
     async def terminate(self, user: Any, id: str) -> Object:
         await self._fetched(user, "terminate", id)
         async with self.means.begin() as (needs, _):
@@ -85,13 +75,6 @@ class Runs:
             await needs.runs.delete(id)
             await needs.catalog.sweep(run.spec)
         return {}
-
-    async def _may_list(self, user: Any, namespace: str) -> bool:
-        try:
-            await self.means.allow(user, "list", PLURAL, namespace, "")
-        except Forbidden:
-            return False
-        return True
 
     async def _fetched(self, user: Any, verb: str, id: str) -> Run:
         async with self.means.look() as needs:

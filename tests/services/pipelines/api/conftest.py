@@ -26,6 +26,7 @@ from services.pipelines.app import MIGRATIONS, PipelinesSettings, means
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.desk import Means
 from services.pipelines.handlers.pictures import Pictures
+from services.pipelines.handlers.spaces import Spaces
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kfp_2.17.0"
 Body = dict[str, Any]
@@ -111,7 +112,11 @@ async def server(store_url: str, tmp_path: Path) -> AsyncIterator[Server]:
         kept = StoredBytes(blobs, "millstream", connect(MemoryCluster(clock, ports.ids)))
         artifacts = Artifacts(made["means"], kept, secret, clock)
         rehearsal = SqlRehearsal(ports.store, clock, "millstream")
-        more = [forks.router(made["means"], rehearsal), pictures.router(Pictures(made["means"])), console.router()]
+        more = [
+            forks.router(made["means"], rehearsal),
+            pictures.router(Pictures(made["means"])),
+            console.router(Spaces(made["means"])),
+        ]
         return [rest(made["means"], artifacts), lineage.router(artifacts), downloads.router(artifacts), *more]
 
     manifest = Manifest(name="pipelines", routes=("/apis/v2beta1", "/pipelines/v1"))

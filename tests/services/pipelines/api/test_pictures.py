@@ -34,6 +34,16 @@ async def test_the_console_is_a_page_whose_own_script_alone_runs(server: Server)
     assert f"script-src 'sha256-{digest}'" in policy and "frame-ancestors 'none'" in policy
 
 
+async def test_the_console_offers_the_namespaces_with_runs_that_one_may_list(server: Server) -> None:
+    for space in ("team-a", "team-b"):
+        where = (await server.post("/experiments", {"display_name": "e", "namespace": space}))["experiment_id"]
+        pipeline = {"pipeline_spec": yaml.safe_load(chain(1))}
+        await server.post("/runs", {"display_name": "x", "experiment_id": where, **pipeline})
+    assert await server.get(f"{V1}/namespaces") == {"namespaces": ["default", "team-a", "team-b"], "default": "default"}
+    server.rights.only = "team-b"
+    assert (await server.get(f"{V1}/namespaces"))["namespaces"] == ["team-b"]
+
+
 async def test_a_run_that_is_not_there_or_anothers_has_none(server: Server) -> None:
     assert refused(await server.http.get(f"{V1}/runs/none/graph.svg"))[0] == 404
     run = await server.post("/runs", {"display_name": "x", "pipeline_spec": yaml.safe_load(chain(1))})
