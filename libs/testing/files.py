@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+
+from libs.testing.web import web_server
 
 
 @dataclass
@@ -28,27 +28,13 @@ class Files:
 @contextmanager
 def file_server() -> Iterator[Files]:
     made = Files()
-
-    class Handler(_Handler):
-        site = made
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with web_server(type("Handler", (_Handler,), {"site": made})) as made.url:
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
     site: Files
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: Any) -> None:
-        """Quiet."""
 
     def do_GET(self) -> None:
         path, site = self.path.partition("?")[0].strip("/"), self.site

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from libs.testing.web import web_server
 
 
 @dataclass
@@ -48,19 +49,8 @@ class Hub:
 def hub() -> Iterator[Hub]:
     """A hub on a free port of this machine."""
     made = Hub()
-
-    class Handler(_Handler):
-        hub = made
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with web_server(type("Handler", (_Handler,), {"hub": made})) as made.url:
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -72,9 +62,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self._answer(body=False)
-
-    def log_message(self, *args: Any) -> None:
-        """Quiet."""
 
     def _answer(self, body: bool) -> None:
         path = unquote(urlsplit(self.path).path).strip("/")

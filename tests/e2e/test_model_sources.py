@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import io
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from libs.testing.files import file_server
 from tests.clients.models import s3
 from tests.platform import Platform
 
@@ -56,11 +54,9 @@ def booster() -> xgboost.Booster:
 def shelf(tmp_path: Path) -> Iterator[str]:
     """A plain web server on loopback with a model on it."""
     joblib.dump(MODEL, tmp_path / "model.joblib")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/model.joblib"
-        server.shutdown()
+    with file_server() as site:
+        site.files["model.joblib"] = (tmp_path / "model.joblib").read_bytes()
+        yield f"{site.url}/model.joblib"
 
 
 def put_into_claim(client: Client) -> None:

@@ -7,11 +7,9 @@ import http.server
 import json
 import os
 import stat
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import jwt
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from millstream.client import Client
 from nats.aio.client import Client as Nats
 
+from libs.testing.web import web_server
 from tests.platform import Platform, processes_of, until
 
 SYSTEM = "millstream-system"
@@ -301,25 +300,20 @@ def test_a_models_address_is_fetched_by_its_own_pod_alone(platform: Platform, cl
 
         do_HEAD = do_GET
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    uri = f"http://127.0.0.1:{server.server_address[1]}/latest/meta-data/model.joblib"
-    try:
-        client.apply(
-            {
-                "apiVersion": "serving.kserve.io/v1beta1",
-                "kind": "InferenceService",
-                "metadata": {"name": "ssrf", "namespace": "default"},
-                "spec": {"predictor": {"model": {"modelFormat": {"name": "sklearn"}, "storageUri": uri}}},
-            }
-        )
-        until(lambda: asked, 60, "the model was asked for")
-    finally:
-        client.request("DELETE", "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/ssrf")
-        server.shutdown()
+    with web_server(Server) as url:
+        model = {"modelFormat": {"name": "sklearn"}, "storageUri": f"{url}/latest/meta-data/model.joblib"}
+        try:
+            client.apply(
+                {
+                    "apiVersion": "serving.kserve.io/v1beta1",
+                    "kind": "InferenceService",
+                    "metadata": {"name": "ssrf", "namespace": "default"},
+                    "spec": {"predictor": {"model": model}},
+                }
+            )
+            until(lambda: asked, 60, "the model was asked for")
+        finally:
+            client.request("DELETE", "/apis/serving.kserve.io/v1beta1/namespaces/default/inferenceservices/ssrf")
     users = {p["metadata"]["uid"] for p in client.list("pods", SYSTEM)}
     assert all(uid and uid not in users for uid in asked), asked
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
 
+from libs.testing.web import web_server
 from tests.e2e.test_pipeline_crash import call
 from tests.platform import Platform, free_ports
 
@@ -39,16 +39,8 @@ def listener() -> Iterator[tuple[str, queue.Queue[dict[str, Any]]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", heard
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Ear) as url:
+        yield url, heard
 
 
 def told_of(platform: Platform, name: str, heard: queue.Queue[dict[str, Any]]) -> str:

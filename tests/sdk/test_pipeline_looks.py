@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -18,6 +17,8 @@ from millstream.client import Client
 from millstream.errors import NotThere
 from millstream.pipelines import runs
 from rich.console import Console
+
+from libs.testing.web import web_server
 
 RUN = "aefc431f-b41c-455e-bf2b-02e64cae0eb9"
 AT = "2026-11-23T10:00:00Z"
@@ -49,17 +50,8 @@ def platform(*answers: Answer) -> Iterator[Client]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        with Client(f"http://127.0.0.1:{server.server_port}", "token") as client:
-            yield client
-    finally:
-        server.shutdown()
-        server.server_close()
+    with web_server(Door) as url, Client(url, "token") as client:
+        yield client
 
 
 def test_a_run_is_followed_through_a_time_without_answers_and_its_failure_says_where_to_look(

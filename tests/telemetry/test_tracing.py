@@ -2,8 +2,7 @@
 
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from opentelemetry import trace
@@ -12,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from libs.base import Settings
 from libs.telemetry import counter, extract, histogram, inject, metrics_text, setup, span, trace_id
 from libs.telemetry.tracing import make_ids_alone
+from libs.testing.web import web_server
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -94,20 +94,14 @@ def test_spans_reach_the_collector_that_settings_name():
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Collector)
-    Thread(target=server.serve_forever, daemon=True).start()
-    script = (
-        "from libs.base import Settings; from libs.telemetry import setup, span\n"
-        f"t = setup('x', Settings(service='x', otlp_endpoint='http://127.0.0.1:{server.server_port}'))\n"
-        "with span('one'): pass\n"
-        "t.close()"
-    )
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
-    server.shutdown()
-    server.server_close()
+    with web_server(Collector) as url:
+        script = (
+            "from libs.base import Settings; from libs.telemetry import setup, span\n"
+            f"t = setup('x', Settings(service='x', otlp_endpoint='{url}'))\n"
+            "with span('one'): pass\n"
+            "t.close()"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
     assert got == ["/v1/traces"]
 
 

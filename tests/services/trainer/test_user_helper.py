@@ -2,9 +2,8 @@
 
 import atexit
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from millstream import reporting
 from millstream import training as mt
 
 from libs.testing.bus_server import free_port
+from libs.testing.web import web_server
 from tests.platform import until
 
 
@@ -82,19 +82,13 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *args: Any) -> None:
-            """Quiet."""
-
-    server = HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     (tmp_path / "token").write_text("secret\n")
-    monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", f"http://127.0.0.1:{server.server_port}/x")
     monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_TOKEN", str(tmp_path / "token"))
-    monkeypatch.setattr(reporting, "reporter", reporting.Reporter())
-    yield got
-    atexit.unregister(reporting.reporter.flush)
-    server.shutdown()
-    server.server_close()
+    with web_server(Listener) as url:
+        monkeypatch.setenv("KUBEFLOW_TRAINER_SERVER_URL", f"{url}/x")
+        monkeypatch.setattr(reporting, "reporter", reporting.Reporter())
+        yield got
+        atexit.unregister(reporting.reporter.flush)
 
 
 def test_reports_are_few_and_the_last_one_is_never_lost(heard: list[tuple[str, dict[str, Any]]]):
