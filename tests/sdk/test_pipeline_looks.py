@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from millstream.cli import lineagetext, pipelineshow
+from millstream.cli import lineagetext, pipelinelooks, pipelineshow
 from millstream.cli.show import plain_table
 from millstream.client import Client
 from millstream.errors import NotThere
@@ -85,6 +85,17 @@ def test_who_stops_looking_is_told_that_the_run_goes_on(capsys: pytest.CaptureFi
     with Interrupted("http://127.0.0.1:1", "token") as client, pytest.raises(KeyboardInterrupt):
         pipelineshow.follow(client, RUN)
     assert f"the run goes on: `millstream pipeline show {RUN}`" in capsys.readouterr().out
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = {"artifact_id": "a", "name": "[/red]", "type": "Model", "artifact_size": "1", "uri": "s3://b/[x]"}
+    with platform((200, {"run_id": RUN, "artifacts": [made]})) as client:
+        monkeypatch.setattr(pipelinelooks, "connect", lambda home: client)
+        pipelinelooks.artifacts(RUN)
+    told = capsys.readouterr().out
+    assert "[/red]" in told and "s3://b/[x]" in told
 
 
 def test_an_id_is_never_folded_however_narrow_the_terminal() -> None:

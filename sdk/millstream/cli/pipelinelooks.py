@@ -12,12 +12,11 @@ from rich.markup import escape
 
 from millstream.cli import lineagetext
 from millstream.cli.lineagetext import REGISTRY
-from millstream.cli.options import Home, Namespace, connect
+from millstream.cli.options import Home, Namespace, RunWord, connect
+from millstream.cli.pipelineshow import API
 from millstream.cli.show import BAD, GOOD, out, plain_table
 
-API = "/pipelines/v1"
 SERVICE = "inferenceservice/"
-RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
 
 
@@ -45,12 +44,10 @@ def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "
     if output == "json":
         out.print_json(json.dumps(told))
         return
-    rows = [[one["artifact_id"], one["name"], one["type"], one["artifact_size"], one["uri"]] for one in told]
-    out.print(
-        plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows, whole="ARTIFACT")
-        if rows
-        else "the run made none"
-    )
+    shown = ("artifact_id", "name", "type", "artifact_size", "uri")
+    rows = [[escape(one[field]) for field in shown] for one in told]
+    table = plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows, whole="ARTIFACT")
+    out.print(table if rows else "the run made none")
 
 
 def lineage(

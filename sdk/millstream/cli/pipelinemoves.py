@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.markup import escape
 
-from millstream.cli.options import Home, Namespace, connect
-from millstream.cli.pipelineshow import follow
+from millstream.cli.options import Home, Namespace, RunWord, connect
+from millstream.cli.pipelineshow import API, follow
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
 
-API = "/pipelines/v1"
 COLOURS = {"run": BUSY, "reuse": GOOD, "fail": BAD}
-RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 TaskWord = Annotated[str, typer.Argument(help="The task's path, as `millstream pipeline show` draws it")]
 
 
@@ -76,7 +75,7 @@ def _decide(word: str, task: str, verb: str, comment: str, namespace: str, home:
 
     with connect(home) as client:
         found = runs.find(client, word, namespace)
-        path = f"{API}/runs/{found['run_id']}/tasks/{task}:{verb}"
+        path = f"{API}/runs/{found['run_id']}/tasks/{quote(task)}:{verb}"
         client.request("POST", path, json={"comment": comment})
     out.print(f"{task} of run {found['run_id']}: {'approved' if verb == 'approve' else 'rejected'}", markup=False)
 

@@ -10,20 +10,19 @@ from urllib.parse import unquote, urlsplit
 import typer
 from rich.markup import escape
 
-from millstream.cli.options import Home, Namespace, connect
-from millstream.cli.pipelineshow import Record, print_values, state, took
+from millstream.cli.options import Home, Namespace, RunWord, connect
+from millstream.cli.pipelineshow import API, Record, print_values, state, took
 from millstream.cli.show import BAD, out
 from millstream.errors import ClientError, NotThere
 
 if TYPE_CHECKING:
     from millstream.client import Client
 
-API = "/pipelines/v1"
 NAMES_MAX = 20
 
 
 def logs(
-    run: Annotated[str, typer.Argument(help="A run's id or its name")],
+    run: RunWord,
     task: Annotated[str, typer.Argument(help="A task's or a group's name or path; all tasks if left out")] = "",
     namespace: Namespace = "default",
     home: Home = None,

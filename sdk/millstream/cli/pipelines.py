@@ -13,8 +13,9 @@ import typer
 from rich.markup import escape
 
 from millstream.cli import pipelinecache, pipelinelooks, pipelinemoves, pipelineresults
-from millstream.cli.options import Home, Namespace, connect
+from millstream.cli.options import Home, Namespace, RunWord, connect
 from millstream.cli.pipelineshow import (
+    API,
     age,
     follow,
     print_error,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from services.pipelines.domain.engine.records import TaskRecord
 
 app = typer.Typer(help="Run pipelines that are written with kfp, and look at their runs.", no_args_is_help=True)
-RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
 
 
 @app.command()
@@ -73,7 +73,7 @@ def run(
     with connect(home) as client:
         if dry_run:
             body = {"pipeline_spec": compiled.body, "runtime_config": {"parameters": values, **options.to_json()}}
-            pipelinemoves.print_plan(client.request("POST", f"{pipelinemoves.API}/dry-run", json=body).json())
+            pipelinemoves.print_plan(client.request("POST", f"{API}/dry-run", json=body).json())
             return
         where = runs.experiment(client, experiment, namespace)
         made = runs.submit(client, title, compiled.body, values, where, options)

@@ -16,6 +16,8 @@ from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
 COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY, "PAUSED": BUSY}
 VALUE_MAX = 1000
 LOGS = "executor-logs"
+API = "/pipelines/v1"
+"""Of all that KFP's API has no calls for."""
 
 Record = dict[str, Any]
 
