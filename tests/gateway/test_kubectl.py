@@ -66,6 +66,13 @@ async def test_apply_get_wait_diff_and_delete_reach_the_owner_of_each_kind(kubec
     assert "NotFound" in await kubectl("get", "boat", "one", code=1)
 
 
+@pytest.mark.parametrize("wrong", [{"kind": "Boot"}, {"apiVersion": "toys.example.org/v9"}, {"apiVersion": "toy/v1"}])
+async def test_a_kind_that_nobody_serves_is_named_by_kubectl(kubectl: Kubectl, wrong: dict[str, str]) -> None:
+    mistyped = json.dumps({**json.loads(manifest("Boat", "one")), **wrong})
+    told = await kubectl("apply", "-f", "-", stdin=mistyped, code=1)
+    assert "no matches for kind" in told and "openapi" not in told
+
+
 async def test_explain_whoami_and_can_i(kubectl: Kubectl) -> None:
     assert "KIND:       Train" in await kubectl("explain", "train")
     assert "local-user" in await kubectl("auth", "whoami")

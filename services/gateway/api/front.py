@@ -31,6 +31,10 @@ PREDICTIONS = "predictors"
 OWN = "gateway"
 """How the gateway's own answers are called in its figures; the others go by their service."""
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+NO_SCHEMAS = b"\x0a\x032.0"
+"""The field `swagger` and nothing else. Of a kind that nobody serves kubectl asks here before it says so; told that
+there is nothing here it would speak of that alone."""
 VERSION = {
     "major": "1",
     "minor": "34",
@@ -149,6 +153,8 @@ class Front:
                 raise MethodNotAllowed(f"{method} is not supported on {path}: POST a review")
             return await send_json(send, 201, review(path, await _whole(receive), user))
         if path.startswith("/openapi/v2"):
+            if method == "GET" and discovery is self._discovery and _accepts(scope, b"proto-openapi.spec.v2"):
+                return await send_json(send, 200, NO_SCHEMAS, media=OPENAPI_V2)
             raise NotFound("OpenAPI v2 is not served; /openapi/v3 is")
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{method} is not supported on {path}")
@@ -157,9 +163,11 @@ class Front:
 
 def _is_browser(scope: Scope) -> bool:
     """Programs get a Status at /, as they would of an API server."""
-    return scope["method"] == "GET" and any(
-        name == b"accept" and b"text/html" in value for name, value in scope["headers"]
-    )
+    return scope["method"] == "GET" and _accepts(scope, b"text/html")
+
+
+def _accepts(scope: Scope, media: bytes) -> bool:
+    return any(name == b"accept" and media in value for name, value in scope["headers"])
 
 
 def check_size(scope: Scope) -> None:
