@@ -216,3 +216,14 @@ def test_the_logs_of_a_job_that_never_was_are_an_error_and_no_silence(
     server.say("/api/v1/namespaces/team/pods", {"items": []})
     with pytest.raises(ClientError, match="there is no trainjobs/nope in team, and nothing is kept of one"):
         print_job_logs(Job.find(client, "trainjob", "nope", "team"), LogChoice(), follow)
+
+
+def test_a_job_that_printed_nothing_is_told_apart_from_silence(
+    client: Client, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pod = {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [{"name": "node"}]}}
+    server.say("/api/v1/namespaces/team/pods", {"items": [pod]})
+    server.answers["/api/v1/namespaces/team/pods/p/log"] = (200, b"")
+    print_job_logs(Job.find(client, "trainjob", "mute", "team"), LogChoice(), False)
+    out, err = capsys.readouterr()
+    assert out == "" and "nothing was printed; `millstream describe trainjobs mute -n team` tells more" in err

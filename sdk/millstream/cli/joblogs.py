@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from millstream.archive import Job, JobPod
+from millstream.cli.show import err
 from millstream.client import conditions_of
 from millstream.errors import ClientError
 
@@ -65,8 +66,12 @@ def print_job_logs(job: Job, choice: LogChoice, follow: bool) -> None:
     if not pods:
         look = f"millstream describe {job.plural} {job.name} -n {job.namespace}"
         raise ClientError(f"{job.plural}/{job.name} has had no pods in {job.namespace} yet; see `{look}`")
+    printed = False
     for pod, line in in_order(job, pods, choice.params):
         print(f"{_title(pod, choice)}{line if choice.timestamps else bare(line)}")
+        printed = True
+    if not printed:
+        err.print(f"nothing was printed; `millstream describe {job.plural} {job.name} -n {job.namespace}` tells more")
 
 
 def in_order(job: Job, pods: Sequence[JobPod], params: Mapping[str, str]) -> Iterator[tuple[JobPod, str]]:
