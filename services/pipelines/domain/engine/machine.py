@@ -46,6 +46,8 @@ class Machine:
         self._retry = False
         self._was_halted = False
         """Before what is told now."""
+        self._was_cut = False
+        """More follows than the last `advance` told."""
 
     @classmethod
     def load(cls, pipeline: Pipeline, run: RunFacts, records: Iterable[TaskRecord] = ()) -> Self:
@@ -62,7 +64,8 @@ class Machine:
         self._retry = True
 
     def advance(self, now: datetime) -> list[Decision]:
-        """All that follows from what was told and from the time; store it in one transaction, then act."""
+        """What follows from what was told and from the time; store it in one transaction, then act. Of very much it is
+        the first part only: it is `due` again at once."""
         self._book.turn(now)
         if self._retry and take_up(self._book):
             self._progress = restored(self._book)
@@ -77,10 +80,14 @@ class Machine:
             self._time_is_up()
         self._progress.wake(now)
         self._progress.settle()
+        self._was_cut = self._progress.unfinished
         return self._book.out
 
     def due(self) -> datetime | None:
-        """When to call `advance` again though nothing was told: a retry that waits, the run's deadline."""
+        """When to call `advance` again though nothing was told: a retry that waits, the run's deadline, or at once if
+        only a part of what follows was told."""
+        if self._was_cut:
+            return self._book.now
         waiting = self._progress.retries[:1]
         times = [self._deadline(), *(at for at, _ in waiting)]
         return min((at for at in times if at is not None), default=None)

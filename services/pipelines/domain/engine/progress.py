@@ -19,6 +19,10 @@ from services.pipelines.domain.ir.conditions import ConditionError
 from services.pipelines.domain.ir.model import ROOT, Task
 from services.pipelines.domain.steps.order import facts
 
+DECISIONS_MAX = 1000
+"""After so many an `advance` ends, though more follows: they are stored in one transaction, and take memory until then.
+A loop over ten thousand items begins in parts, and its first steps run while the last are still to be begun."""
+
 
 class Progress:
     """Queues of what has become possible; `settle` works them off. All that is decided goes into the book."""
@@ -38,6 +42,8 @@ class Progress:
         self._ready: deque[tuple[str, str]] = deque()
         self._ended: deque[str] = deque()
         self._open_ones: deque[str] = deque()
+        self._more: deque[str] = deque()
+        """Loops that have room for iterations for which an `advance` had none."""
 
     def begin_run(self) -> None:
         """The root's graph; it is given the run's parameters."""
@@ -45,15 +51,26 @@ class Progress:
         kept = book.open("", ROOT, None, Kind.DAG)
         self._open_graph(replace(kept, inputs=Values(dict(book.run.parameters), {})))
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether more follows."""
+        return bool(self._ended or self._open_ones or self._ready or self._more)
+
     def settle(self) -> None:
-        """Until nothing more follows. What has ended goes first: it may stop what could begin."""
-        while self._ended or self._open_ones or self._ready:
+        """Until nothing more follows, or enough has. What has ended goes first: it may stop what could begin."""
+        while self.unfinished and not self._is_enough:
             if self._ended:
                 self._after(self._ended.popleft())
             elif self._open_ones:
                 self._look_at(self._open_ones.popleft())
-            else:
+            elif self._ready:
                 self._begin(*self._ready.popleft())
+            else:
+                self._look_at(self._more.popleft())
+
+    @property
+    def _is_enough(self) -> bool:
+        return len(self.book.out) >= DECISIONS_MAX
 
     def say_end(self) -> None:
         """The run is over already: say so (again) when next asked."""
@@ -162,11 +179,13 @@ class Progress:
         """Begins iterations as far as the loop has room for them."""
         if self._fails_fast(loop.path):
             loop.cut_short()
-        while loop.room:
+        while loop.room and not self._is_enough:
             loop.running += 1
             self._open_iteration(loop, loop.waiting.popleft())
         if loop.done:
             self._close_loop(loop)
+        elif loop.room and loop.path not in self._more:
+            self._more.append(loop.path)
 
     def _open_iteration(self, loop: Loop, index: int) -> None:
         assert loop.task.iterator is not None
