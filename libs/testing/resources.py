@@ -18,9 +18,6 @@ from libs.resources.http import routes
 GROUP = "toys.millstream.dev"
 
 
-_BY_NAME: Any = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
-
-
 class Part(BaseModel):
     """A part of a widget."""
 

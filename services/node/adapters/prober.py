@@ -7,7 +7,6 @@ from typing import Any
 from services.node.ports import PodRuntime
 
 Object = dict[str, Any]
-ANSWER_BYTES = 10_240
 
 
 class NetworkProber:

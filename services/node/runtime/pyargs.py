@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 # Read by the interpreter or the C libraries before user code runs, and honoured by pyrun after the fork.
 HONOURED = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONUSERBASE", "PYTHONASYNCIODEBUG"}
 EARLY_PREFIXES = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "KMP_", "MKL_", "GOMP_", "OPENBLAS_", "NPY_", "COVERAGE_")
-INTERPRETERS = {"python", "python3", f"python3.{sys.version_info.minor}"}
 
 
 class Program(NamedTuple):

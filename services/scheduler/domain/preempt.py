@@ -52,7 +52,6 @@ class Search:
         spec = book.states[holding.queue].spec
         assert spec is not None, "who waits, waits in a queue that exists"
         self.rules = spec.preemption
-        self.threatened: list[Candidate] = []
         self.short: set[FlavorResource] = set()
 
     def fits(self) -> bool:
