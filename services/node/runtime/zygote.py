@@ -10,15 +10,20 @@ import importlib
 import os
 import pkgutil
 import socket
+import struct
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import Any
 
 from services.node.runtime import images, launch, pyargs, pyrun, rewrite, wire
 from services.node.runtime.hosts_site import sitecustomize
 
 LINE_FD = 3
 PADDING_BYTES = 3072
+PID = struct.Struct("i")
+PARKING = ("python",)
+"""Whose programs are so short that the fork counts; a parked child costs about 1 MiB."""
 PROFILES: dict[str, tuple[str, ...]] = {
     "platform": (
         *(
@@ -76,17 +81,25 @@ def _modules(name: str) -> Iterator[str]:
         yield from (item.name for item in found if not item.name.startswith(UNWALKED))
 
 
-def serve(line: socket.socket) -> None:
-    """Until the spawner is gone. Each request: {"id", "request"} with descriptors stdout, stderr, control."""
+def serve(line: socket.socket, parks: bool = False) -> None:
+    """Until the spawner is gone. Each request: {"id", "request"} with descriptors stdout, stderr, control. With `parks`
+    the next child is forked before it is asked for: a fork takes longer than all else before a short program begins."""
     line.sendall(wire.pack({"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task"))}))
+    parked = _park(line) if parks else None
     while (received := wire.receive_with_fds(line)) is not None:
         message, fds = received
-        middle = os.fork()
-        if middle == 0:
-            _fork_child(line, message, fds)
+        if parked is None or not _handed_over(parked, line, message, fds):
+            _fork(line, message, fds)
         for fd in fds:
             os.close(fd)
-        os.waitpid(middle, 0)
+        parked = _park(line) if parks else None
+
+
+def _fork(line: socket.socket, message: dict[str, object], fds: list[int]) -> None:
+    middle = os.fork()
+    if middle == 0:
+        _fork_child(line, message, fds)
+    os.waitpid(middle, 0)
 
 
 def _fork_child(line: socket.socket, message: dict[str, object], fds: list[int]) -> None:
@@ -95,11 +108,55 @@ def _fork_child(line: socket.socket, message: dict[str, object], fds: list[int])
         child = os.fork()
         if child == 0:
             line.close()
-            control = socket.socket(fileno=fds[2])
-            launch.run(message["request"], control, fds[0], fds[1], warm=True)  # type: ignore[arg-type]
+            _become(message, fds)
         line.sendall(wire.pack({"id": message["id"], "pid": child}))
     finally:
         os._exit(0)
+
+
+def _become(message: dict[str, object], fds: list[int]) -> None:
+    control = socket.socket(fileno=fds[2])
+    launch.run(message["request"], control, fds[0], fds[1], warm=True)  # type: ignore[arg-type]
+
+
+def _park(line: socket.socket) -> tuple[socket.socket, int] | None:
+    """A child of the spawner's that waits for what it shall become, and ends with this server; its pid."""
+    ours, theirs = socket.socketpair()
+    middle = os.fork()
+    if middle == 0:
+        try:
+            child = os.fork()
+            if child == 0:
+                line.close()
+                ours.close()
+                if (received := wire.receive_with_fds(theirs)) is not None:
+                    theirs.close()
+                    _become(*received)
+            theirs.sendall(PID.pack(child))
+        finally:
+            os._exit(0)
+    theirs.close()
+    os.waitpid(middle, 0)
+    told = ours.recv(PID.size)
+    if told:
+        return ours, PID.unpack(told)[0]
+    ours.close()
+    return None
+
+
+def _handed_over(
+    parked: tuple[socket.socket, int], line: socket.socket, message: dict[str, Any], fds: list[int]
+) -> bool:
+    """False where it has died meanwhile."""
+    theirs, pid = parked
+    try:
+        wire.send_with_fds(theirs, message, fds)
+    except OSError:
+        return False
+    finally:
+        theirs.close()
+    line.sendall(wire.pack({"id": message["id"], "pid": pid}))
+    return True
 
 
 def main(profile: str, modules: list[str] | None = None) -> None:
@@ -111,4 +168,4 @@ def main(profile: str, modules: list[str] | None = None) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    serve(line)
+    serve(line, profile in PARKING)

@@ -20,6 +20,7 @@ from services.node.runtime.spawner import strays
 from tests.node.runtime.conftest import LIGHT, Bench, bench_in, gone
 
 COLD = RuntimeConfig(warm_platform=False, ml="off", preload=LIGHT)
+BRIEF = {"MILLSTREAM_WARM": "python"}
 NODE = """
 import asyncio, json, sys
 from pathlib import Path
@@ -97,6 +98,31 @@ async def test_a_killed_fork_server_costs_nothing_but_time(bench: Bench) -> None
     os.kill(info["zygotes"]["platform"]["pid"], signal.SIGKILL)
     _, text = await bench.run("python", "-c", "print(2)")
     assert text == "2"
+
+
+async def _parked(bench: Bench) -> int:
+    """The child of the small fork server that waits for its program."""
+    info = await bench.runtime._ask({"op": "info"})
+    servers = {server["pid"] for server in info["zygotes"].values()}
+    async with asyncio.timeout(5):
+        while len(found := [pid for pid in procfs.children(info["pid"]) if pid not in servers]) != 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found[0]
+
+
+async def test_a_child_that_was_forked_ahead_runs_one_program_and_its_death_costs_nothing(bench: Bench) -> None:
+    async def pid() -> int:
+        return int((await bench.run("python", "-c", "import os; print(os.getpid())", env=BRIEF))[1])
+
+    await pid()
+    waits = await _parked(bench)
+    assert await pid() == waits
+    os.kill(await _parked(bench), signal.SIGKILL)
+    assert await pid() != waits
+    waits, info = await _parked(bench), await bench.runtime._ask({"op": "info"})
+    os.kill(info["zygotes"]["python"]["pid"], signal.SIGKILL)
+    assert await pid() != waits
+    assert gone(waits) or not procfs.alive(waits)
 
 
 def _node(home: Path, **more: Any) -> subprocess.Popen[bytes]:
