@@ -29,7 +29,7 @@ from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.codes import INTERNAL
 from services.pipelines.domain.ended import vanished
-from services.pipelines.domain.engine.records import Error, State
+from services.pipelines.domain.engine.records import DAMAGED, Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.steps.results import LOG, log_of, outcome
 from services.pipelines.domain.steps.values import StepOrder, StepResult
@@ -354,6 +354,8 @@ class Conductor:
             return Succeeded(live.identified(found.outputs, record))
         if kept is not None:
             await ledger.log(live, record, artifact_id(kept, record, LOG, 0))
+        if found.error.reason == DAMAGED:
+            await ledger.throw_away(live.run.namespace, result.damaged)
         return found
 
     async def _settle(self, uow: UnitOfWork, ledger: Ledger, live: LiveRun, now: datetime) -> Settled:

@@ -42,6 +42,7 @@ PUT_CACHE = brief(
     "outputs = excluded.outputs, parts = excluded.parts, created_ms = excluded.created_ms"
 )
 FIND_CACHE = brief("SELECT task_uid, outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
+DROP_DAMAGED = "DELETE FROM pipeline_cache WHERE namespace = ?1 AND outputs LIKE ?2 ESCAPE '!'"
 NEWEST_CACHE = brief(
     "SELECT parts FROM pipeline_cache WHERE namespace = ?1 AND pipeline = ?2 AND task = ?3 "
     "ORDER BY created_ms DESC LIMIT 1"
@@ -54,6 +55,13 @@ class Ledger:
     def __init__(self, uow: UnitOfWork, ports: Ports, now: datetime) -> None:
         self.uow, self._ports, self._now = uow, ports, now
         self._ms = milliseconds(now)
+
+    async def throw_away(self, namespace: str, uri: str) -> None:
+        """What is kept with this artifact is not given out any more: its bytes are damaged."""
+        named = json.dumps(uri)[1:-1]
+        for letter in "!%_":
+            named = named.replace(letter, f"!{letter}")
+        await self.uow.later(DROP_DAMAGED, namespace, f'%"{named}"%')
 
     async def begin(self, run: Run) -> Run:
         """A run that waited to be looked at is RUNNING from now on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from libs.base import Clock
 from libs.blobs import Blob, BlobError, Blobs
 from services.pipelines.domain.engine.records import Artifact, Outputs
-from services.pipelines.domain.steps.places import SHARED
+from services.pipelines.domain.steps.places import EMPTY, SHARED, is_tree
 from services.pipelines.domain.steps.results import LOG
 
 PAGE = 1000
@@ -82,7 +82,7 @@ class Presence:
         """What steps printed may be gone."""
         for name, many in outputs.artifacts.items():
             for one in many:
-                if name != LOG and one.digest and one.uri.startswith(self._home):
+                if name != LOG and one.digest not in ("", EMPTY) and one.uri.startswith(self._home):
                     yield name, one
 
     def _key(self, artifact: Artifact) -> str:
@@ -97,7 +97,7 @@ class Presence:
 
     def _is_listed(self, key: str, digest: str) -> bool:
         """A folder is only when all that may be in it was."""
-        if _is_tree(digest):
+        if is_tree(digest):
             return key in self._below and self._is_whole(_run_of(key))
         return key in self._sizes
 
@@ -105,7 +105,7 @@ class Presence:
         if not self._is_told(artifact):
             return ""
         key = self._key(artifact)
-        listed = self._below if _is_tree(artifact.digest) else self._sizes
+        listed = self._below if is_tree(artifact.digest) else self._sizes
         found = self._told[key] if key in self._told else listed[key]
         if found is None:
             return f"miss: its output `{name}` is gone from the bucket"
@@ -155,7 +155,7 @@ class Presence:
     async def _ask(self, key: str, digest: str) -> int | None:
         """For itself, the object or all below it if it is a folder: also what came after the listing, as of another
         step of the same run."""
-        if _is_tree(digest):
+        if is_tree(digest):
             below = await self._blobs.list(f"{key}/", limit=LISTED_MAX)
             return sum(each.size for each in below) if below else None
         found = await self._blobs.stat(key)
@@ -168,10 +168,6 @@ class Presence:
         while folder:
             self._below[folder] += grown
             folder = folder.rpartition("/")[0]
-
-
-def _is_tree(digest: str) -> bool:
-    return digest.startswith("sha256-tree:")
 
 
 def _run_of(key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from libs.base.errors import BadRequest, Forbidden
 from libs.blobs import BlobError, Blobs
 from services.pipelines.adapters.making import Making
-from services.pipelines.domain.steps.places import IN_WORKSPACE, path_of
+from services.pipelines.domain.steps.places import EMPTY, FILE, IN_WORKSPACE, is_tree, path_of
 from services.pipelines.domain.steps.results import LOG, is_foreign
 from services.pipelines.domain.steps.values import StepOrder
 
@@ -87,12 +87,14 @@ class SignedFiles:
 
     async def _input(self, order: StepOrder, name: str, artifact: dict[str, Any]) -> dict[str, Any]:
         uri, metadata = artifact["uri"], artifact["metadata"]
+        digest, path = order.digests.get(uri, ""), path_of(uri, metadata)
         return {
             "name": name,
             "uri": uri,
-            "objects": await self._objects(order, name, uri, path_of(uri, metadata)),
+            "objects": await self._objects(order, name, uri, path),
+            "folder": path.rstrip("/") if is_tree(digest) else "",
             "kept": metadata.get(IN_WORKSPACE) is True,
-            "digest": order.digests.get(uri, ""),
+            "digest": digest,
         }
 
     async def _objects(self, order: StepOrder, name: str, uri: str, path: str) -> list[dict[str, str]]:
@@ -101,9 +103,11 @@ class SignedFiles:
             return []
         if is_foreign(uri, order):
             raise Forbidden(f"input {name!r} at {uri} is not of namespace {order.namespace}")
-        key = self._key(uri)
-        if uri in order.digests or await self._blobs.stat(key) is not None:
+        key, digest = self._key(uri), order.digests.get(uri, "")
+        if digest.startswith(FILE) or await self._blobs.stat(key) is not None:
             return [{"path": path, "url": self._blobs.presign(key)}]
+        if digest == EMPTY:
+            return []
         below = await self._blobs.list(f"{key.rstrip('/')}/", limit=FILES_MAX + 1)
         if len(below) > FILES_MAX:
             raise BadRequest(f"input {name!r} at {uri} has more than {FILES_MAX} files: pack them into one")

@@ -1,5 +1,7 @@
 """One task of a run as it is stored: what it was given, how it stands, what it gave; JSON both ways, nothing decided.
 
+A run may have tens of thousands: what many of them say alike they share.
+
 A path tells the place: `root` is the run, `root/train` a task of it, `root/for-loop-1` a loop, `root/for-loop-1/3` its
 fourth iteration, `root/for-loop-1/3/train` a task of that one.
 """
@@ -8,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from sys import intern
 from typing import Any, Self
 
 from libs.base import parse_rfc3339, rfc3339_micro
@@ -61,6 +64,10 @@ class Error:
         return cls(said["message"], said.get("code", INTERNAL), said.get("reason", ""), said.get("path", ""))
 
 
+DAMAGED = "DamagedInput"
+"""The reason of who failed because the bytes of an input, whose URI its message names, are not what was stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Artifact:
     """One artifact. `digest` is `sha256:...` of its bytes, empty where nobody has read them (an imported one)."""
@@ -90,10 +97,10 @@ class Artifact:
     def from_json(cls, said: Mapping[str, Any]) -> Self:
         kind = said.get("type", {})
         return cls(
-            name=said["name"],
+            name=intern(said["name"]),
             uri=said["uri"],
-            schema_title=kind.get("schemaTitle", "system.Artifact"),
-            schema_version=kind.get("schemaVersion", "0.0.1"),
+            schema_title=intern(kind.get("schemaTitle", "system.Artifact")),
+            schema_version=intern(kind.get("schemaVersion", "0.0.1")),
             metadata=said.get("metadata", {}),
             digest=said.get("digest", ""),
             size=said.get("size", 0),
@@ -116,13 +123,17 @@ class Values:
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:
-        artifacts = said.get("artifacts", {})
+        artifacts, parameters = said.get("artifacts", {}), said.get("parameters", {})
+        if not artifacts and not parameters:
+            return NOTHING  # type: ignore[return-value]
         return cls(
-            said.get("parameters", {}),
-            {name: tuple(Artifact.from_json(each) for each in all_) for name, all_ in artifacts.items()},
+            {intern(name): value for name, value in parameters.items()},
+            {intern(name): tuple(Artifact.from_json(each) for each in all_) for name, all_ in artifacts.items()},
         )
 
 
+NOTHING = Values()
+"""What most tasks take or give in the one way or the other; records share it."""
 Inputs = Values
 Outputs = Values
 
@@ -153,8 +164,8 @@ class TaskRecord:
     attempt: int = 1
     failures: int = 0
     losses: int = 0
-    inputs: Values = Values()
-    outputs: Values = Values()
+    inputs: Values = NOTHING
+    outputs: Values = NOTHING
     error: Error | None = None
     reason: str = ""
     created_at: datetime | None = None
@@ -212,10 +223,11 @@ class TaskRecord:
         times: dict[str, Any] = {
             name: _time(said.get(name)) for name in ("created_at", "started_at", "ended_at", "retry_at")
         }
-        plain = ("path", "uid", "parent", "name", "display_name", "component", "iteration", "attempt")
-        more = ("failures", "losses", "reason", "waiting", "cached_from")
+        plain = ("path", "uid", "iteration", "attempt", "failures", "losses", "waiting", "cached_from")
+        common = ("parent", "name", "display_name", "component", "reason")
         return cls(
-            **{name: said[name] for name in plain + more},
+            **{name: said[name] for name in plain},
+            **{name: intern(said[name]) for name in common},
             **times,
             kind=Kind(said["kind"]),
             state=State(said["state"]),

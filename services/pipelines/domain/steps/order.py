@@ -55,7 +55,7 @@ def order(pipeline: Pipeline, record: TaskRecord, run: RunFacts) -> StepOrder:
 
 def _digests(record: TaskRecord) -> dict[str, str]:
     given = (each for many in record.inputs.artifacts.values() for each in many)
-    return {each.uri: each.digest for each in given if each.digest.startswith("sha256:")}
+    return {each.uri: each.digest for each in given if each.digest}
 
 
 def facts(run: RunFacts, record: TaskRecord, pipeline: Pipeline) -> dict[str, str]:

@@ -17,6 +17,10 @@ SHARED = ".shared"
 """Below it lies, in each namespace's part of the bucket, what results from other platforms brought along."""
 SCHEMES = {"s3://": f"{MOUNT}/", "gs://": "/gcs/", "minio://": "/minio/"}
 SEGMENT_MAX = 200
+FILE, TREE = "sha256:", "sha256-tree:"
+"""How digests begin: of a file's bytes; of a folder, of its files' names and digests."""
+EMPTY = f"{TREE}{sha256(b'').hexdigest()}"
+"""That of a folder in which nothing lies: no object tells of it."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -51,6 +55,10 @@ def attempt_root(run_root: str, path: str, attempt: int) -> str:
 
 def artifact_uri(root: str, name: str) -> str:
     return f"{root}/{_safe(name)}"
+
+
+def is_tree(digest: str) -> bool:
+    return digest.startswith(TREE)
 
 
 def _safe(segment: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from services.pipelines.domain.codes import INTERNAL, INVALID_ARGUMENT
-from services.pipelines.domain.engine.records import Artifact, Error, Outputs
+from services.pipelines.domain.codes import DATA_LOSS, INTERNAL, INVALID_ARGUMENT
+from services.pipelines.domain.engine.records import DAMAGED, Artifact, Error, Outputs
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.importing import foreign
 from services.pipelines.domain.steps.storable import BadOutput, check_parameter, checked, said
@@ -18,11 +18,16 @@ LOG = "executor-logs"
 """The output under which the kept end of a step's output is found, as in KFP."""
 
 
+MEND = "it is no longer given out from the cache: a retry of the run makes it anew"
+
+
 def outcome(order: StepOrder, result: StepResult) -> Succeeded | Failed:
     """What the engine is told. A failed attempt may be tried again as the user's retries say; so may one whose outputs
     are not as promised."""
     if not result.succeeded:
         told = said(result.error) or f"the step ended with exit code {result.exit_code}"
+        if result.damaged and result.damaged in order.digests:
+            return Failed(Error(f"{told}; {MEND}", DATA_LOSS, DAMAGED), final=True)
         return Failed(Error(told, INTERNAL, "Failed"))
     try:
         return Succeeded(Outputs(_parameters(order, result), artifacts(order, result)))

@@ -52,7 +52,7 @@ class StepOrder:
     resources: Json = field(default_factory=dict)
     platform: Json = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
-    """Of the input artifacts that are one file, by URI: their bytes are checked on arrival."""
+    """Of the input artifacts whose bytes runs have stored, by URI: they are checked on arrival."""
     workspace: Json = field(default_factory=dict)
     """The claim of the volume that the run's steps share, {} without one."""
     root: str = ""
@@ -102,7 +102,8 @@ class StepResult:
 
     `files` are output parameters as text from their files, `values` those of executor_output.json, already typed; where
     both name one, the value counts. `artifacts` are by output name, more than one for a list. `error` says in one
-    sentence why it failed; `log` is the kept end of its output.
+    sentence why it failed, `damaged` is the URI of an input whose bytes are not those that were stored; `log` is the
+    kept end of its output.
     """
 
     succeeded: bool
@@ -112,6 +113,7 @@ class StepResult:
     values: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, tuple[StoredArtifact, ...]] = field(default_factory=dict)
     log: StoredArtifact | None = None
+    damaged: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
 
@@ -124,6 +126,7 @@ class StepResult:
             "values": dict(self.values),
             "artifacts": {name: [one.to_json() for one in many] for name, many in self.artifacts.items()},
             "log": self.log.to_json() if self.log else None,
+            "damaged": self.damaged,
             "startedAt": self.started_at.isoformat() if self.started_at else None,
             "endedAt": self.ended_at.isoformat() if self.ended_at else None,
         }
@@ -143,6 +146,7 @@ class StepResult:
             values=dict(told.get("values") or {}),
             artifacts=artifacts,
             log=StoredArtifact.from_json(told["log"]) if told.get("log") else None,
+            damaged=str(told.get("damaged") or ""),
             started_at=_moment(told.get("startedAt")),
             ended_at=_moment(told.get("endedAt")),
         )

@@ -69,6 +69,7 @@ class Step:
         self._order, self._places, self._door, self._wire = order, places, door, wire
         self._environment, self._cache, self._own_start = environment, cache, own_start
         self._kept = Kept(f"{places.own}/log")
+        self._damaged = ""
         self._began, self._taken = _now(), time.monotonic()
 
     def run(self) -> int:
@@ -83,7 +84,9 @@ class Step:
             error = self._why(code)
             if code == 0:
                 answer = collected(self._order, self._places)
-        except (Damaged, Unmade, Unreadable) as problem:
+        except Damaged as problem:
+            error, self._damaged = str(problem), problem.uri
+        except (Unmade, Unreadable) as problem:
             error = str(problem)
         except Exception as problem:  # whatever a step may leave behind: it is told, and not done once more
             error = f"{type(problem).__name__}: {problem}"
@@ -161,6 +164,7 @@ class Step:
             "succeeded": code == 0,
             "exitCode": code,
             "error": error,
+            "damaged": self._damaged,
             "log": log,
             "startedAt": self._began,
             "endedAt": _now(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .door import Door, Slice, Wire
@@ -24,28 +24,77 @@ class Unstorable(Exception):
 class Damaged(Exception):
     """An input's bytes are not those that its producer had stored."""
 
+    def __init__(self, name: str, uri: str) -> None:
+        super().__init__(f"input {name!r} at {uri} is not what was stored: its digest differs")
+        self.uri = uri
+
+
+class Hashed:
+    """A binary file that is written from its start, perhaps more than once, and what its bytes hash to: they are not
+    read again for it."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._found = file, hashlib.sha256()
+
+    def seek(self, at: int) -> None:
+        self._found = hashlib.sha256()
+        self._file.seek(at)
+
+    def truncate(self) -> None:
+        self._file.truncate()
+
+    def write(self, chunk: bytes) -> None:
+        self._found.update(chunk)
+        self._file.write(chunk)
+
+    @property
+    def digest(self) -> str:
+        return self._found.hexdigest()
+
 
 def fetch(wire: Wire, places: Places, inputs: list[dict[str, Any]]) -> None:
     """Every input's objects at the paths where the step looks for them. What is kept for all steps of the run is
-    brought by the first that wants it, and nobody sees half of it."""
+    brought by the first that wants it, and nobody sees half of it. Raises Damaged."""
     for given in inputs:
+        brought: dict[str, str] = {}
+        folder = places.file(given["folder"]) if given.get("folder") else ""
+        if folder:  # also one in which nothing lies
+            os.makedirs(folder, exist_ok=True)
         for each in given["objects"]:
             path = parent_of(places.file(each["path"]))
             if given.get("kept"):
                 if not os.path.exists(path):
                     own = f"{path}.{os.urandom(6).hex()}"
-                    _bring(wire, each["url"], own)
+                    brought[path] = _bring(wire, each["url"], own)
                     os.replace(own, path)
             else:
-                _bring(wire, each["url"], path)
-            wanted = given.get("digest") or ""
-            if wanted.startswith("sha256:") and digest_of(path)[0] != wanted[len("sha256:") :]:
-                raise Damaged(f"input {given['name']!r} at {given['uri']} is not what was stored: its digest differs")
+                brought[path] = _bring(wire, each["url"], path)
+        if not _is_whole(brought, given.get("digest") or "", folder):
+            raise Damaged(given["name"], given["uri"])
 
 
-def _bring(wire: Wire, url: str, path: str) -> None:
-    with open(path, "w+b") as sink:
+def _bring(wire: Wire, url: str, path: str) -> str:
+    """The SHA-256 of what came."""
+    with open(path, "w+b") as file:
+        sink = Hashed(file)
         wire.ask("GET", url, sink=sink)
+    return sink.digest
+
+
+def _is_whole(brought: dict[str, str], wanted: str, folder: str) -> bool:
+    """Whether what came is what was stored, as far as its digest is known."""
+    kind, _, digest = wanted.partition(":")
+    if kind == "sha256-tree" and folder:
+        return tree_digest((name, brought.get(f"{folder}/{name}", "")) for name in files_below(folder)) == digest
+    return kind != "sha256" or all(found == digest for found in brought.values())
+
+
+def tree_digest(files: Iterable[tuple[str, str]]) -> str:
+    """Of a folder: that of its files' names, in the order of `files_below`, and digests."""
+    whole = hashlib.sha256()
+    for name, digest in files:
+        whole.update(f"{digest}  {name}\n".encode())
+    return whole.hexdigest()
 
 
 def digest_of(path: str) -> tuple[str, int]:
@@ -86,17 +135,17 @@ def described(path: str, uri: str) -> tuple[dict[str, Any], list[tuple[str, str,
         return {"digest": f"sha256:{digest}", "size": size, "files": 1}, [(path, uri, seen)]
     if not os.path.isdir(path):
         return {}, []
-    whole, total, stored = hashlib.sha256(), 0, []
+    total, stored, digests = 0, [], []
     names = list(files_below(path))
     _check(names)
     for name in names:
         file = os.path.join(path, name)
         seen = mark(file)
         digest, size = digest_of(file)
-        whole.update(f"{digest}  {name}\n".encode())
+        digests.append((name, digest))
         total += size
         stored.append((file, f"{uri}/{name}", seen))
-    return {"digest": f"sha256-tree:{whole.hexdigest()}", "size": total, "files": len(stored)}, stored
+    return {"digest": f"sha256-tree:{tree_digest(digests)}", "size": total, "files": len(stored)}, stored
 
 
 def _check(names: list[str]) -> None:

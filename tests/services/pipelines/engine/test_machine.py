@@ -7,8 +7,8 @@ import pytest
 
 from services.pipelines.adapters.spec import canonical
 from services.pipelines.domain.engine.machine import Machine
-from services.pipelines.domain.engine.records import Artifact, Kind, Outputs, State, TaskRecord
-from services.pipelines.domain.engine.words import RunOptions, StepEnded, StepStarted, Succeeded, Terminate
+from services.pipelines.domain.engine.records import DAMAGED, Artifact, Error, Kind, Outputs, State, TaskRecord
+from services.pipelines.domain.engine.words import Failed, RunOptions, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.ir.model import ROOT, Pipeline
 from services.pipelines.domain.ir.reading import read
 from tests.services.pipelines.engine.specs import document, each, graph, pipeline, retried, step, task
@@ -333,6 +333,30 @@ def test_a_run_taken_up_again_keeps_what_succeeded_and_does_the_rest_anew() -> N
     assert run.ran == ["l/1/y", "after", "exit"]
     assert run.end and run.end.state is State.SUCCEEDED
     assert (run.records["root/l/1/y"].attempt, run.records["root/exit"].attempt) == (2, 2)
+
+
+def test_a_retry_makes_an_input_anew_whose_bytes_were_damaged_and_all_that_came_of_it() -> None:
+    def read(record: TaskRecord) -> Failed:
+        why = f"input 'm' at {record.inputs.artifacts['m'][0].uri} is not what was stored"
+        return Failed(Error(why, reason=DAMAGED), final=True)
+
+    def wrote(record: TaskRecord) -> Succeeded:
+        return Succeeded(Outputs({}, {"m": (Artifact("m", f"s3://b/{record.name}/{record.attempt}"),)}))
+
+    kinds = {**C, "write": step({}, {"m": "system.Model"}), "read": step({"m": "system.Model"})}
+    tasks = {
+        "a": task("write"),
+        "other": task("write"),
+        "reads-a": {**task("read", "a"), "inputs": {"artifacts": {"m": _from("a", "m")}}},
+        "after-a": task("say", "a"),
+        "after-other": task("say", "other"),
+    }
+    run = world(pipeline(tasks, kinds), steps={"a": wrote, "other": wrote, "reads-a": read}).go()
+    assert run.end and run.end.state is State.FAILED
+    run.ran, run.end, run.steps = [], None, {"a": wrote}
+    run.machine.retry()
+    assert sorted(run.go().ran) == ["a", "after-a", "reads-a"]
+    assert run.records["root/reads-a"].inputs.artifacts["m"][0].uri == "s3://b/a/2"
 
 
 def test_a_terminated_run_can_be_taken_up_and_one_that_succeeded_stays_as_it_is() -> None:

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from libs.base import SystemClock
 from libs.base.errors import Forbidden
 from libs.blobs import Endpoint, S3Blobs
 from libs.blobs.api import digest
 from services.pipelines.adapters import stepfiles
+from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.stepfiles import SignedFiles
-from services.pipelines.domain.engine.records import Artifact, Values
+from services.pipelines.domain.engine.records import DAMAGED, Artifact, Outputs, Values
 from services.pipelines.domain.engine.words import Failed, Succeeded
 from services.pipelines.domain.ir.model import ArtifactSpec, Interface, ParamSpec, ParamType
 from services.pipelines.domain.steps import places
+from services.pipelines.domain.steps.places import EMPTY
 from services.pipelines.workloads.launcher.door import Wire
 from services.pipelines.workloads.launcher.places import Places
 from services.pipelines.workloads.launcher.transfers import fetch
@@ -82,7 +85,44 @@ async def test_an_input_whose_bytes_changed_fails_the_step_before_it_begins(plac
     data = Artifact("data", f"s3://{BUCKET}/pipelines/team/r0/c/1/data", digest=f"sha256:{digest(b'rows')}")
     ended = await place.run(ordered(["echo", "began"], Values({}, {"data": (data,)})))
     assert isinstance(ended.outcome, Failed) and "its digest differs" in ended.outcome.error.message
+    assert (ended.outcome.error.reason, ended.outcome.final) == (DAMAGED, True), "another attempt would read the same"
     assert "began" not in ended.output
+
+
+MAKE = ["sh", "-c", 'mkdir -p "$0"; [ -z "$1" ] || { mkdir "$0/b"; echo 1 > "$0/b/1"; echo 2 > "$0/a"; }']
+
+
+async def handed_on(place: Bench, fill: str) -> Artifact:
+    """A folder that a step has made."""
+    made = await place.run(ordered([*MAKE, "{{$.outputs.artifacts['m'].path}}", fill], gives=gives("m")))
+    assert isinstance(made.outcome, Succeeded)
+    return made.outcome.outputs.artifacts["m"][0]
+
+
+async def test_an_empty_folder_is_an_empty_folder_for_its_reader(place: Bench) -> None:
+    folder = await handed_on(place, "")
+    assert (folder.digest, folder.size) == (EMPTY, 0)
+    command = ["sh", "-c", 'test -d "$0" && ls -A "$0" | wc -l', "{{$.inputs.artifacts['m'].path}}"]
+    read = await place.run(ordered(command, Values({}, {"m": (folder,)}), attempt=2))
+    assert (read.code, read.output.strip()) == (0, "0")
+    blobs = Presence(place.blobs, BUCKET, SystemClock())
+    assert await blobs.lost(Outputs({}, {"m": (folder,)})) == "", "nothing of it can be missing"
+
+
+async def test_a_folder_of_which_a_file_changed_or_went_fails_who_reads_it(place: Bench) -> None:
+    folder = await handed_on(place, "full")
+    key = folder.uri.removeprefix(f"s3://{BUCKET}/")
+    given = Values({}, {"m": (folder,)})
+    command = ["cat", "{{$.inputs.artifacts['m'].path}}/b/1"]
+    assert (await place.run(ordered(command, given, attempt=2))).output == "1\n"
+    await place.blobs.put(f"{key}/b/1", b"3\n")
+    changed = await place.run(ordered(command, given, attempt=3))
+    await place.blobs.put(f"{key}/b/1", b"1\n")
+    await place.blobs.delete(f"{key}/a")
+    less = await place.run(ordered(command, given, attempt=4))
+    for ended in (changed, less):
+        assert isinstance(ended.outcome, Failed) and ended.outcome.error.reason == DAMAGED
+        assert folder.uri in ended.outcome.error.message
 
 
 async def test_a_folder_is_stored_file_by_file_and_has_one_digest(place: Bench) -> None:
