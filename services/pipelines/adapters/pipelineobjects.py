@@ -115,7 +115,15 @@ async def _drop(tx: Transaction, catalog: SqlCatalog, version: Version, namespac
     tx.say([said.PipelineVersionDeleted(pipeline=version.pipeline_id, **_about(version, namespace))])
 
 
+def _admit_pipeline(obj: Object, old: Object | None, admission: Admission) -> Object:
+    if causes := [*objects.misnamed(obj)]:
+        raise Invalid.about(f"pipelines.{wire.GROUP}", obj["metadata"].get("name") or "", causes=causes)
+    return obj
+
+
 def _admit_version(obj: Object, old: Object | None, admission: Admission) -> Object:
+    if causes := [*objects.misnamed(obj)]:
+        raise _invalid(obj, *causes)
     if old is None:
         return {**obj, "status": objects.READY}
     if causes := [*objects.unchanging(obj, old)]:
@@ -137,8 +145,6 @@ def _about(item: Pipeline | Version, namespace: str) -> dict[str, Any]:
     return {"namespace": namespace, "name": item.name, "uid": item.id}
 
 
-
-
 PIPELINE = Kind(
     group=wire.GROUP,
     version=wire.VERSION,
@@ -153,6 +159,7 @@ PIPELINE = Kind(
         Column("Age", "date", ".metadata.creationTimestamp"),
     ),
     status_subresource=False,
+    admit=_admit_pipeline,
     keep=_pipeline_kept,
     description="Pipeline is a name under which the versions of a compiled pipeline are kept.",
 )

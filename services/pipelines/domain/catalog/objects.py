@@ -13,6 +13,7 @@ from typing import Any
 from contracts.kinds.pipeline import GROUP, VERSION
 from libs.base.errors import Cause
 from services.pipelines.domain.catalog.documents import Document
+from services.pipelines.domain.catalog.forms import NAME_MAX
 from services.pipelines.domain.catalog.items import Pipeline, Version, shown_time
 
 Object = dict[str, Any]
@@ -106,6 +107,13 @@ def version_of(obj: Object, pipeline_id: str, digest: str, created_ms: int, name
         spec.get("tags") or {},
         spec.get("codeSourceURL") or "",
     )
+
+
+def misnamed(obj: Object) -> Iterator[Cause]:
+    """What a name may not be that is told beside the object's own."""
+    told = (obj["metadata"].get("annotations") or {}).get(NAME) or ""
+    if len(told) > NAME_MAX:
+        yield Cause(f"metadata.annotations[{NAME}]", f"has {len(told)} characters, may have {NAME_MAX}")
 
 
 def unchanging(obj: Object, old: Object) -> Iterator[Cause]:

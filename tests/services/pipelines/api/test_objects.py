@@ -119,6 +119,11 @@ async def test_what_is_refused_as_an_upload_is_refused_and_nothing_of_it_stays(s
             wrong = obj(PIPELINE_VERSION, "v", pipelineName="one", pipelineSpec=broken)
             await here.create(PIPELINE_VERSION, wrong, namespace="default", dry_run=rehearsal)
         assert any(cause.field.startswith("spec.pipelineSpec.") for cause in told.value.causes)
+    for kind, spec in ((PIPELINE, {}), (PIPELINE_VERSION, {"pipelineName": "one", "pipelineSpec": simple()})):
+        long = obj(kind, "two", **spec)
+        long["metadata"]["annotations"] = {"millstream.dev/name": "x" * 254}
+        with pytest.raises(Invalid, match="has 254 characters, may have 253"):
+            await here.create(kind, long, namespace="default")
     good = obj(PIPELINE_VERSION, "v", pipelineName="one", pipelineSpec=simple())
     await here.create(PIPELINE_VERSION, good, namespace="default", dry_run=True)
     assert await named(here, PIPELINE_VERSION) == [] and await server.said() == ["pipelines.pipeline.created.v1"]
