@@ -259,6 +259,7 @@ class Parts:
             self._site,
             self._places.ensure,
             heard,
+            conductor.order_of,
             limit=settings.steps_max,
             keep_failed_s=settings.keep_failed_s,
             start_patience_s=settings.start_patience_s,

@@ -52,6 +52,16 @@ class PodStart:
         return self.order.uid, self.order.attempt
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An attempt that waits for its turn; of ten thousand that do, what they are to do is not kept as well."""
+
+    key: Key
+    run_id: str
+    service_account: str
+    given: Assignment | None
+
+
 @dataclass
 class Seen:
     """A pod as the cluster told of it last; `gone_by` is when an ended one is cleared away."""
@@ -67,7 +77,7 @@ class Seen:
 class Pods:
     """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
     mount is in a namespace; `heard` is told of an attempt's pod that runs (None) or has ended, `stuck` why one that
-    should does not run yet."""
+    should does not run yet. `order_of` says what an attempt is to do whose turn has come, None if nothing any more."""
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class Pods:
         site: Site,
         ensure: Callable[[str], Awaitable[None]],
         heard: Callable[[str, int, Ended | None], None],
+        order_of: Callable[[str, int], StepOrder | None],
         *,
         limit: int,
         keep_failed_s: float,
@@ -85,7 +96,10 @@ class Pods:
         self._cluster, self._clock, self._site, self._ensure = cluster, clock, site, ensure
         self._heard, self._limit, self._keep_failed_s = heard, limit, keep_failed_s
         self._stuck, self._starting = stuck, Starting(cluster, clock, start_patience_s)
-        self._waiting: Turns[PodStart] = Turns()
+        self._order_of = order_of
+        self._waiting: Turns[Turn] = Turns()
+        self._at_hand: dict[Key, StepOrder] = {}
+        """Of those whose turn comes soon."""
         self._settled: set[Key] = set()
         """Attempts that need no pod any more; forgotten with their pods."""
         self._unwanted: set[Key] = set()
@@ -99,7 +113,10 @@ class Pods:
         self._making: set[Key] = set()
 
     def start(self, wanted: PodStart) -> None:
-        self._waiting.put(wanted.order.run_id, wanted)
+        run_id = wanted.order.run_id
+        self._waiting.put(run_id, Turn(wanted.key, run_id, wanted.service_account, wanted.given))
+        if len(self._at_hand) < self._limit:
+            self._at_hand[wanted.key] = wanted.order
         self._bell.set()
 
     def stop(self, uid: str, attempt: int) -> None:
@@ -112,7 +129,7 @@ class Pods:
     def stop_run(self, id: str) -> None:
         """All pods of a run go."""
         for wanted in self._waiting:
-            if wanted.order.run_id == id:
+            if wanted.run_id == id:
                 self.stop(*wanted.key)
         for key, seen in self._seen.items():
             if seen.run_id == id:
@@ -129,6 +146,7 @@ class Pods:
     def forget(self) -> None:
         """This replica no longer leads."""
         self._waiting.clear()
+        self._at_hand.clear()
         self._busy.clear()
         self._settled.clear()
         self._unwanted.clear()
@@ -152,11 +170,18 @@ class Pods:
         while True:
             self._bell.clear()
             while self._waiting and len(self._busy) < self._limit and len(self._calls) < AT_ONCE:
-                wanted = self._waiting.take()
-                if wanted.key not in self._settled:
-                    self._busy.add(wanted.key)
+                turn = self._waiting.take()
+                if wanted := self._wanted(turn):
+                    self._busy.add(turn.key)
                     self._call(self._make(wanted))
             await self._bell.wait()
+
+    def _wanted(self, turn: Turn) -> PodStart | None:
+        order = self._at_hand.pop(turn.key, None)
+        if turn.key in self._settled:
+            return None
+        order = order or self._order_of(*turn.key)
+        return PodStart(order, turn.service_account, turn.given) if order else None
 
     def _call(self, work: Any) -> None:
         task = asyncio.ensure_future(work)

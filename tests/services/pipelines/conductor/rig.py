@@ -68,7 +68,7 @@ class Rig:
                 conductor.hear(Told(uid, attempt, waits=why))
 
             more: dict[str, Any] = {"limit": self.limit, "keep_failed_s": 3600, "stuck": stuck}
-            return Pods(wire, self.ports.clock, site, ensure, heard, **more)
+            return Pods(wire, self.ports.clock, site, ensure, heard, conductor.order_of, **more)
 
         self.conductor = Conductor(self.ports, specs, pods, self.bucket)
         self.desk = Desk(self.ports.store, specs, self.conductor)

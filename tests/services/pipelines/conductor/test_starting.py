@@ -78,7 +78,9 @@ async def bench(patience_s: float = 300.0) -> AsyncIterator[Bench]:
         made.told.append(why)
 
     limits: dict[str, Any] = {"limit": 10, "keep_failed_s": 60, "start_patience_s": patience_s}
-    made = Bench(Pods(connect(cluster), clock, SITE, ensure, heard, stuck=stuck, **limits), cluster, clock)
+    made = Bench(
+        Pods(connect(cluster), clock, SITE, ensure, heard, lambda *key: None, stuck=stuck, **limits), cluster, clock
+    )
     running = asyncio.ensure_future(made.pods.run())
     try:
         yield made
