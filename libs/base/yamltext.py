@@ -23,6 +23,7 @@ _RESOLVERS: dict[str, list[tuple[str, re.Pattern[str]]]] = {
 }
 _BOOLS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 _MERGE = object()
+"""The key `<<`; and, of an anchor, that what it names is not whole yet."""
 
 
 class BadYaml(ValueError):
@@ -54,19 +55,20 @@ def read(
     except yaml.YAMLError as error:
         raise BadYaml(" ".join(str(error).split())) from None
     except UnicodeEncodeError:
-        raise BadYaml("a text holds half of a character") from None
+        raise BadYaml("a text holds half of a character (a lone surrogate)") from None
     return found
 
 
 class _Mapping:
     """A mapping that is being read: a key waits for its value."""
 
-    def __init__(self, merged: list[str]) -> None:
+    def __init__(self, twice: list[str]) -> None:
+        """`twice` collects the fields that are given more than once."""
         self.made: dict[Hashable, Any] = {}
         self._merges: list[Any] = []
         self._key: Any = None
         self._waits = False
-        self._twice = merged
+        self._twice = twice
 
     def take(self, value: Any) -> None:
         if not self._waits:

@@ -138,7 +138,7 @@ def _check_leaf(value: Any, where: str) -> None:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise BadRequest(f"{where}: a text holds half of a character") from None
+            raise BadRequest(f"{where}: a text holds half of a character (a lone surrogate)") from None
     elif isinstance(value, float) and not math.isfinite(value):
         raise BadRequest(f"{where}: {value!r} is no number that JSON can carry")
     elif not (value is None or isinstance(value, bool | int | float)):

@@ -121,7 +121,7 @@ def _text(sent: Any) -> str:
     if not isinstance(sent, str):
         raise ValueError("not a text")
     if "\x00" in sent or (not sent.isascii() and any("\ud800" <= c <= "\udfff" for c in sent)):
-        raise ValueError("it holds NUL or half of a character")
+        raise ValueError("it holds NUL or half of a character (a lone surrogate)")
     return sent
 
 

@@ -21,7 +21,7 @@ def _storable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("must not contain half of a character") from None
+        raise ValueError("must not contain half of a character (a lone surrogate)") from None
     return text
 
 
