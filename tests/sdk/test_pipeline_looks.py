@@ -98,6 +98,24 @@ def test_names_that_look_like_markup_are_shown_as_they_are(
     assert "[/red]" in told and "s3://b/[x]" in told
 
 
+def test_a_run_is_found_by_how_its_id_begins_if_only_one_does() -> None:
+    none, near = (200, {"runs": []}), (200, {"runs": [{"run_id": RUN}, {"run_id": "aefc0000"}]})
+    gone = (404, {"message": "no run"})
+    with platform(gone, none, none, near, run("SUCCEEDED")) as client:
+        assert runs.find(client, "aefc431f", "default")["run_id"] == RUN
+    with platform(gone, none, none, near) as client, pytest.raises(NotThere, match="no run has the id or the name"):
+        runs.find(client, "aefc", "default")
+    with platform(gone, none) as client, pytest.raises(NotThere):
+        runs.find(client, "squares", "default")
+
+
+def test_a_step_whose_outputs_came_from_the_cache_is_told_as_such() -> None:
+    step = {"start_time": AT, "end_time": AT, "outputs": {"executor-logs": {"artifact_ids": ["1"]}}}
+    assert pipelineshow.took(step) == "cached"
+    assert pipelineshow.took({**step, "end_time": "2026-11-23T10:00:00.05Z"}) == "0.1 s"
+    assert pipelineshow.took({**step, "outputs": {}}) == "0.0 s"
+
+
 def test_an_id_is_never_folded_however_narrow_the_terminal() -> None:
     console = Console(width=70)
     with console.capture() as shown:

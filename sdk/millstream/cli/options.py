@@ -16,7 +16,7 @@ Home = Annotated[
     Path | None, typer.Option("--home", envvar="MILLSTREAM_HOME", help="The platform's home folder [~/.millstream]")
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace")]
-RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id or its name")]
+RunWord = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, how it begins, or its name")]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="In all namespaces")]
 
 

@@ -125,8 +125,11 @@ def age(one: Mapping[str, Any], now: datetime) -> str:
 
 
 def took(one: Mapping[str, Any]) -> str:
+    """The time of a run or a task; of a step whose outputs came from the cache that word."""
     begin = _time(one.get("start_time") or one.get("created_at"))
     end = _time(one.get("end_time") or one.get("finished_at"))
+    if begin and begin == end and LOGS in (one.get("outputs") or {}):
+        return "cached"
     return f"{(end - begin).total_seconds():.1f} s" if begin and end else ""
 
 

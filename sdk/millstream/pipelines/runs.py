@@ -18,6 +18,8 @@ LOOK_EVERY_S = 0.5
 PATIENT_LOOKS = 120
 """A minute, with what asking itself takes."""
 PAGE = 100
+BEGINNING = re.compile(r"[0-9a-f]{4}[0-9a-f-]*")
+"""Of a run's id, as much of it as people type."""
 
 Run = dict[str, Any]
 
@@ -40,6 +42,7 @@ class Options:
     queue: str = ""
     priority_class: str = ""
     timeout_seconds: int | None = None
+    exit_timeout_seconds: int | None = None
     fail_fast: bool | None = None
     caching: bool | None = None
 
@@ -70,7 +73,9 @@ def get(client: Client, run_id: str) -> Run:
 
 
 def find(client: Client, word: str, namespace: str) -> Run:
-    """The run with this id, or the newest whose name is this or, failing that, holds it. Raises NotThere."""
+    """The run with this id, or the newest whose name is this or, failing that, holds it, or the one of the newest whose
+    id begins so. Raises NotThere.
+    """
     try:
         return get(client, word)
     except ClientError as error:
@@ -82,6 +87,10 @@ def find(client: Client, word: str, namespace: str) -> Run:
         found = client.request("GET", f"{API}/runs", params=query).json().get("runs") or []
         if found:
             return get(client, str(found[0]["run_id"]))
+    if BEGINNING.fullmatch(word):
+        begun_so = [run["run_id"] for run in newest(client, namespace, PAGE) if run["run_id"].startswith(word)]
+        if len(begun_so) == 1:
+            return get(client, begun_so[0])
     raise NotThere(f"no run has the id or the name {word!r} in {namespace}; see `millstream pipeline list`", 404)
 
 

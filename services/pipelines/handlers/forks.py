@@ -65,10 +65,10 @@ class Forks:
             raise BadRequest(f"steps: {error}") from None
         if form.only and not anew:
             raise BadRequest("only: name in `steps` the steps that are to run")
-        new = sources.options(source.compiled, config)
+        new = sources.options(self.means, source.compiled, config)
         return NewRun(
             namespace=old.namespace,
-            name=form.display_name or f"{old.name} (fork)"[: forms.NAME_MAX],
+            name=form.display_name or f"{old.name.removesuffix(' (fork)')} (fork)"[: forms.NAME_MAX],
             spec="",
             pipeline_name=source.compiled.name,
             parameters=sources.parameters(self.means, source.compiled, given, old.namespace),

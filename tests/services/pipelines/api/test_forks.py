@@ -30,6 +30,8 @@ async def test_a_fork_is_a_run_of_the_same_pipeline_beside_the_first(server: Ser
     told = await server.post(f"{V1}/runs/{first['run_id']}:fork", {"steps": ["add-1"], "dry_run": True})
     assert told["counts"] == {"later": 2, "run": 1}
     assert len((await server.get("/runs"))["runs"]) == 2
+    again = await server.post(f"{V1}/runs/{fork['run_id']}:fork", {"steps": ["add-1"]})
+    assert again["display_name"] == "first (fork)"
 
 
 async def test_a_fork_that_makes_no_sense_is_refused(server: Server) -> None:
