@@ -1,0 +1,48 @@
+"""The page of runs in a real browser: a person finds a run, its picture, why it failed and what it printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from millstream.client import Client as Sdk
+from millstream.pipelines import runs
+
+from tests.clients.browser import chromium
+from tests.clients.conftest import Client, environment
+from tests.clients.test_kfp import RESULTS
+from tests.platform import until
+
+FAILED, WELL, ELSEWHERE = "page-no", "page-three", "page-elsewhere"
+
+
+@pytest.fixture
+def browser(kfp: Client) -> tuple[Client, str]:
+    found = chromium()
+    return Client(environment("browser"), kfp.platform), found
+
+
+@pytest.mark.timeout(180)
+def test_a_person_finds_a_run_its_picture_why_it_failed_and_its_log(
+    browser: tuple[Client, str], kfp: Client, tmp_path: Path
+) -> None:
+    file, (client, found) = tmp_path / "results.py", browser
+    file.write_text(RESULTS)
+    python = str(kfp.bin / "python")
+    ran = kfp.platform.run("pipeline", "run", str(file), "-p", "x=3", "--python", python, "--name", WELL)
+    with Sdk.from_home(kfp.platform.home) as sdk:
+        spec = sdk.request("GET", f"/apis/v2beta1/runs/{ran.split()[1]}").json()["pipeline_spec"]
+        runs.submit(sdk, ELSEWHERE, spec, {"x": 1}, runs.experiment(sdk, "Default", "elsewhere"))
+        failed = runs.submit(sdk, FAILED, spec, {"x": 0}, runs.experiment(sdk, "Default", "default"))["run_id"]
+        until(lambda: runs.get(sdk, failed)["state"] == "FAILED", 60, "the run has failed")
+    told = client.program(
+        "page_of_runs", chromium=found, url=kfp.platform.http, failed=FAILED, other="elsewhere", elsewhere=ELSEWHERE
+    )
+    assert told["title"] == "Runs" and {"default", "elsewhere"} <= set(told["namespaces"])
+    assert (told["runs"][WELL], told["runs"][FAILED]) == ("SUCCEEDED", "FAILED") and ELSEWHERE not in told["runs"]
+    assert told["heading"] == f"{FAILED} FAILED" and told["picture"], "the picture is not shown"
+    assert told["step"][:3] == ["square", "FAILED", "x = 0"] and "AssertionError: too small" in told["step"][4]
+    assert "squaring 0" in told["log"]
+    assert told["there"] == [ELSEWHERE] and "?namespace=elsewhere" in told["address"]
+    assert "run 'nothing' not found" in told["gone"]
+    assert [each for each in told["complaints"] if "404" not in each] == [], "the browser refused something"
