@@ -66,6 +66,7 @@ def metadata_of(form: ArtifactForm, where: str) -> Mapping[str, Any]:
     """A metric's number stands among its metadata under its name, where viewers look for it, as a step's does."""
     metadata = dict(form.metadata or {})
     documents.check_json(metadata, f"{where}.metadata")
+    documents.check_json(form.number_value, f"{where}.number_value")
     if len(json.dumps(metadata)) > METADATA_MAX:
         raise BadRequest(f"{where}.metadata: more than {METADATA_MAX} bytes: store it, and give the uri")
     if form.number_value is not None:

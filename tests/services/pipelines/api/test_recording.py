@@ -71,6 +71,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "no name": ({"name": " "}, 400, "artifact.name: missing"),
     "no type": ({"type": None}, 400, "artifact.type: None is not one of Artifact, Model"),
     "a type of nobody": ({"type": "Painting"}, 400, "artifact.type: 'Painting' is not one of"),
+    "a number that is none": ({"number_value": float("nan")}, 400, "artifact.number_value: nan is no number"),
     "no URI": ({"uri": "a\nb"}, 400, "artifact.uri: 'a\\nb' is no URI"),
     "another namespace's": ({"uri": "s3://millstream/pipelines/other/x"}, 403, "belongs to another namespace"),
     "the platform's own": ({"uri": "s3://millstream/backups/x"}, 403, "is none of this namespace's"),
@@ -82,7 +83,8 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 async def test_an_artifact_that_makes_no_sense_is_refused_by_its_field(server: Server, case: str):
     more, status, message = WRONG[case]
-    answer = await server.http.post("/artifacts", json={"artifact": {**MODEL, **more}})
+    sent = json.dumps({"artifact": {**MODEL, **more}})
+    answer = await server.http.post("/artifacts", content=sent, headers={"content-type": "application/json"})
     found = refused(answer)
     assert found[0] == status and message in found[2]
     assert (await server.get("/artifacts"))["artifacts"] == [] and await server.said() == []
