@@ -13,6 +13,7 @@ from datetime import datetime
 
 from libs.base import rfc3339
 from libs.base.errors import MillstreamError, Unavailable
+from libs.base.waiting import first_of
 from libs.service.app import Ports
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters import runs as wishes
@@ -460,15 +461,7 @@ class Conductor:
 
     async def _sleep(self) -> None:
         """Until something was told, the store changed, or something is due."""
-        naps = [
-            asyncio.ensure_future(self._store.feed.wait_beyond(self._seq, self._patience())),
-            asyncio.ensure_future(self._bell.wait()),
-        ]
-        try:
-            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for nap in naps:
-                nap.cancel()
+        await first_of(self._store.feed.wait_beyond(self._seq, self._patience()), self._bell.wait())
 
     def _patience(self) -> float:
         waits = [LOOK_S]

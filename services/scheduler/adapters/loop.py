@@ -13,6 +13,7 @@ from typing import Any
 
 from libs.base import milliseconds
 from libs.base.errors import Conflict, MillstreamError
+from libs.base.waiting import first_of
 from libs.cluster import Resource
 from libs.service.app import Ports
 from libs.service.pipeline import say
@@ -111,15 +112,7 @@ class Loop:
 
     async def _sleep(self) -> None:
         """Until the store or the surroundings changed, or something is due."""
-        naps = [
-            asyncio.ensure_future(self._store.feed.wait_beyond(self._seq, self._patience())),
-            asyncio.ensure_future(self._bell.wait()),
-        ]
-        try:
-            await asyncio.wait(naps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for nap in naps:
-                nap.cancel()
+        await first_of(self._store.feed.wait_beyond(self._seq, self._patience()), self._bell.wait())
 
     async def _catch_up(self) -> None:
         """Raises Gone when the log was trimmed before it was read; then all is loaded anew."""

@@ -12,6 +12,7 @@ from typing import Literal
 
 from libs.base.clock import Clock
 from libs.base.errors import ApiError, BadRequest, NotFound
+from libs.base.waiting import first_of
 from libs.blobs import BlobError
 from libs.cluster import POD, Cluster
 from libs.store import Store
@@ -137,13 +138,7 @@ class Reading:
 
     async def _nap(self, seconds: float) -> None:
         """Sleeps, but not over a new wish."""
-        napping = asyncio.ensure_future(self._means.clock.sleep(seconds))
-        waking = asyncio.ensure_future(self._changed.wait())
-        try:
-            await asyncio.wait({napping, waking}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            napping.cancel()
-            waking.cancel()
+        await first_of(self._means.clock.sleep(seconds), self._changed.wait())
         self._changed.clear()
 
     async def _load(self) -> LogRow:
