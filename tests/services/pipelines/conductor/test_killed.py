@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from services.pipelines.adapters import conductor as loop
 from services.pipelines.domain.steps.values import StepResult
 from tests.services.pipelines.conductor.rig import added, chain, rig, until
 from tests.services.pipelines.conductor.test_gates import gated
@@ -61,7 +62,8 @@ async def test_who_hands_in_a_result_has_an_answer_though_what_follows_from_it_f
                 assert await here.conductor.finish(uid, 1, StepResult(True, values={"Output": 2}))
 
 
-async def test_a_conductor_that_has_nothing_to_do_only_looks(tmp_path: Path):
+async def test_a_conductor_that_has_nothing_to_do_only_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(loop, "LOOK_S", 0.05)
     async with rig(tmp_path, added) as here:
         await here.submit(gated())
         async with here.leading():
@@ -75,7 +77,7 @@ async def test_a_conductor_that_has_nothing_to_do_only_looks(tmp_path: Path):
                 await work()
 
             here.conductor._turn = noted
-            await asyncio.sleep(1.3)
+            await asyncio.sleep(0.2)
             assert turns == [], "a run waits for a person, and nobody was told anything"
             await here.over(await here.submit(chain(1)))
             assert turns
