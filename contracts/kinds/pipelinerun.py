@@ -40,6 +40,11 @@ class PipelineRunSpec(Wire):
     service_account_name: Text | None = Field(default=None, alias="serviceAccountName")
     pipeline_root: Text | None = Field(default=None, alias="pipelineRoot")
     timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = Field(default=None, alias="timeoutSeconds")
+    exit_timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = Field(
+        default=None,
+        alias="exitTimeoutSeconds",
+        description="How long exit tasks may take when the run is stopped, or its time is up.",
+    )
     fail_fast: StrictBool | None = Field(
         default=None,
         alias="failFast",

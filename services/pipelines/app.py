@@ -134,6 +134,8 @@ class PipelinesSettings(Settings):
     """How much of it is kept in all; what was used last stays. 0 is no limit."""
     keep_workspaces_s: float = Field(default=7 * 86_400.0, ge=0)
     """How long the volume stays that the steps of a failed run shared: taken up again later, the run gets a new one."""
+    exit_timeout_s: float = Field(default=600.0, ge=1)
+    """How long exit tasks may take of a run that was stopped or whose time is up, if the run itself does not say."""
     openlineage_url: str = ""
     """Where OpenLineage events are posted, below it `openlineage_endpoint`; nowhere if it is not given."""
     openlineage_endpoint: str = "api/v1/lineage"
@@ -332,7 +334,9 @@ def means(ports: Ports) -> Means:
     async def read(document: Document) -> tuple[Pipeline, Document]:
         return await asyncio.to_thread(compiled, document)
 
-    return Means(begin, look, allow, may, read, home(ports), ports.settings.default_namespace)
+    return Means(
+        begin, look, allow, may, read, home(ports), ports.settings.default_namespace, ports.settings.exit_timeout_s
+    )
 
 
 def _needs(ports: Ports, reader: Reader, catalog: SqlCatalog, runs: Any) -> Needs:

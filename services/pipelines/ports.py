@@ -200,6 +200,10 @@ class Bytes(Protocol):
         """None for a pod that is not there."""
         ...
 
+    def following(self, namespace: str, pod: str) -> AsyncIterator[bytes]:
+        """The lines that a pod prints, until it has ended; none of one that is not there."""
+        ...
+
 
 class Sharing(Protocol):
     """Kept results of this platform for others, and of others for this one."""
@@ -275,8 +279,10 @@ class Runs(Protocol):
         """Raises NotFound, Conflict for one that goes on."""
         ...
 
-    async def delete(self, id: str) -> None:
-        """Its pods are stopped, its tasks and artifacts' rows go; the bytes stay where they are. Raises NotFound."""
+    async def delete(self, id: str) -> bool:
+        """Its pods are stopped, its tasks and artifacts' rows go; the bytes stay where they are. One that goes on and
+        may have exit tasks is terminated, archived, and goes when those have ended (False); asked again, it goes now.
+        Raises NotFound."""
         ...
 
 

@@ -47,6 +47,9 @@ def run(
     queue: Annotated[str, typer.Option("--queue", help="The LocalQueue in which its steps wait for quota")] = "",
     priority_class: Annotated[str, typer.Option("--priority-class", help="A WorkloadPriorityClass")] = "",
     timeout: Annotated[int | None, typer.Option("--timeout", min=1, help="Fail it after so many seconds")] = None,
+    exit_timeout: Annotated[
+        int | None, typer.Option("--exit-timeout", min=1, help="Seconds for its exit tasks when it is stopped [600]")
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="After a failure begin nothing more")] = False,
     cache: Annotated[bool, typer.Option("--cache/--no-cache", help="Reuse what earlier runs made")] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run until it is over")] = True,
@@ -69,7 +72,7 @@ def run(
         _run_here(compiled, values, Place(_folder(folder), files.interpreter(python), _source(file), pdb))
         return
     title = name or f"{compiled.name} {datetime.now():%Y-%m-%d %H-%M-%S}"
-    options = runs.Options(queue, priority_class, timeout, fail_fast or None, None if cache else False)
+    options = runs.Options(queue, priority_class, timeout, exit_timeout, fail_fast or None, None if cache else False)
     with connect(home) as client:
         if dry_run:
             body = {"pipeline_spec": compiled.body, "runtime_config": {"parameters": values, **options.to_json()}}
@@ -191,7 +194,11 @@ def delete(
     with connect(home) as client:
         found = runs.get(client, run_id)
         client.request("DELETE", f"{runs.API}/runs/{run_id}")
-    out.print(f"run {run_id} ({found['display_name']}) is deleted", markup=False)
+        goes_on = runs.is_there(client, run_id)
+    told = (
+        "is stopped, and goes when its exit tasks have ended; delete it again to end them" if goes_on else "is deleted"
+    )
+    out.print(f"run {run_id} ({found['display_name']}) {told}", markup=False)
 
 
 for command in (*pipelineresults.COMMANDS, *pipelinelooks.COMMANDS, *pipelinemoves.COMMANDS):

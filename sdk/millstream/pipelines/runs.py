@@ -72,6 +72,14 @@ def get(client: Client, run_id: str) -> Run:
     return dict(client.request("GET", f"{API}/runs/{run_id}").json())
 
 
+def is_there(client: Client, run_id: str) -> bool:
+    try:
+        get(client, run_id)
+    except NotThere:
+        return False
+    return True
+
+
 def find(client: Client, word: str, namespace: str) -> Run:
     """The run with this id, or the newest whose name is this or, failing that, holds it, or the one of the newest whose
     id begins so. Raises NotThere.

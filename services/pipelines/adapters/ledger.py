@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from contracts.events.pipelines.v1 import RunStarted
+from contracts.events.pipelines.v1 import RunDeleted, RunStarted
 from contracts.messages import Event
 from libs.base import from_milliseconds, milliseconds
 from libs.service.app import Ports
 from libs.service.pipeline import say
 from libs.store import UnitOfWork, brief
+from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.live import LiveRun
-from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, NEXT_VERSION, about, set_state
+from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, NEXT_VERSION, about, erase, set_state
 from services.pipelines.domain import announce
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.cache import Fingerprint
@@ -90,10 +91,16 @@ class Ledger:
         await self._artifact(live, record, made)
 
     async def end(self, run: Run, end: End) -> Run:
+        """With it goes a run that somebody deleted before."""
         message = end.error.message if end.error else ""
         created_at = from_milliseconds(run.created_ms)
         self._say(announce.of_end(run, end.state, message, created_at, self._now))
-        return await set_state(self.uow, run, str(end.state), self._ms, message)
+        over = await set_state(self.uow, run, str(end.state), self._ms, message)
+        if run.is_leaving:
+            await erase(self.uow, run.id)
+            await SqlCatalog(self.uow).sweep(run.spec)
+            self._say(RunDeleted(**about(run)))
+        return over
 
     async def _made(self, live: LiveRun, record: TaskRecord) -> None:
         if record.kind not in (Kind.STEP, Kind.IMPORTER):

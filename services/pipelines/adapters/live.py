@@ -168,6 +168,7 @@ def facts_of(run: Run) -> RunFacts:
         options=RunOptions(
             deadline_s=run.options.timeout_s or None,
             fail_fast=run.options.fail_fast,
+            exits_s=run.options.exits_s,
             only=frozenset(run.options.anew) if run.options.only else frozenset(),
         ),
         scheduled_at=from_milliseconds(run.scheduled_ms),

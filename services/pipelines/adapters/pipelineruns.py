@@ -3,23 +3,30 @@ crash between the two makes no second one."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
 from contracts.queueing import PRIORITY_CLASS, QUEUE_NAME
 from libs.base import BadRequest, Conflict, Invalid, NotFound
-from libs.resources.kinds import Admission, Column, Kind, Right
+from libs.resources.kinds import Admission, Column, Kind, Op, Right
 from libs.resources.reconcile import Context, Key, Owned, Requeue
+from libs.resources.transaction import Transaction
+from services.pipelines.adapters.catalog import SqlCatalog
+from services.pipelines.adapters.compiling import compiled
 from services.pipelines.domain import pipelinerun as pure
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.catalog import documents, forms
-from services.pipelines.domain.catalog.items import ARCHIVED, Experiment
+from services.pipelines.domain.catalog.documents import Document
+from services.pipelines.domain.catalog.items import ARCHIVED, Experiment, Version
 from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.ir.problems import SpecError
+from services.pipelines.domain.ir.values import run_parameters
 from services.pipelines.domain.runs import NewRun, Run
 from services.pipelines.handlers import experiments, sources
 from services.pipelines.handlers.desk import Means, Say, there
-from services.pipelines.ports import Needs
+from services.pipelines.ports import Catalog, Needs
 
 Object = dict[str, Any]
 LOOK_S = 1.0
@@ -35,6 +42,47 @@ def _rights(obj: Object, old: Object | None) -> frozenset[Right]:
     field = pure.lends(obj.get("spec") or {})
     where = obj["metadata"].get("namespace", "")
     return frozenset({Right("create", "", "v1", "pods", where, because=f"spec.{field}")} if field else ())
+
+
+async def _checked(tx: Transaction, op: Op, obj: Object, old: Object | None) -> Object:
+    """Parameters that its pipeline does not take are refused before anything is written; of a pipeline that is not
+    there yet nothing can be said: then the object tells it as soon as it should begin."""
+    if op != "ADDED":
+        return obj
+    spec = obj["spec"]
+    document = await _document(SqlCatalog(tx.reader), obj["metadata"]["namespace"], spec)
+    if document is None:
+        return obj
+    try:
+        pipeline, _ = await asyncio.to_thread(compiled, document)
+        run_parameters(pipeline.root, spec.get("parameters") or {})
+    except SpecError as error:
+        inline = "spec.pipelineSpec" if spec.get("pipelineSpec") else "spec.pipelineRef"
+        raise Invalid.about(
+            f"pipelineruns.{GROUP}", obj["metadata"]["name"], causes=pure.causes(error, inline)
+        ) from None
+    return obj
+
+
+async def _document(catalog: Catalog, namespace: str, spec: Object) -> Document | None:
+    """The pipeline that it brings along, or refers to; None for one that is not there."""
+    if spec.get("pipelineSpec"):
+        return documents.from_json(_sent(spec), "spec")
+    named = spec["pipelineRef"]
+    pipeline = await catalog.pipelines.find(namespace, named["name"])
+    version = await _version(catalog, pipeline.id, named.get("version")) if pipeline else None
+    return await catalog.document(version.spec) if version else None
+
+
+async def _version(catalog: Catalog, pipeline_id: str, name: str | None) -> Version | None:
+    if name:
+        return await catalog.versions.find(pipeline_id, name)
+    newest, _, _ = await catalog.versions.list(Page(1, descending=True), pipeline_id=pipeline_id)
+    return next(iter(newest), None)
+
+
+def _sent(spec: Object) -> Object:
+    return {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}
 
 
 PIPELINERUN = Kind(
@@ -55,6 +103,7 @@ PIPELINERUN = Kind(
     ),
     finalizer="millstream.dev/workloads",
     admit=_admit,
+    keep=_checked,
     rights=_rights,
     events=pure.events,
     description="PipelineRun is one run of a pipeline that was uploaded, or that it brings along as kfp compiled it.",
@@ -125,6 +174,7 @@ class PipelineRuns:
             caching=spec.get("caching"),
             fail_fast=spec.get("failFast"),
             timeout_seconds=spec.get("timeoutSeconds"),
+            exit_timeout_seconds=spec.get("exitTimeoutSeconds"),
         )
         values = sources.parameters(self.means, source.compiled, config, space)
         async with self.means.begin() as (needs, say):
@@ -142,28 +192,21 @@ class PipelineRuns:
                 pipeline_id=source.pipeline.id if source.pipeline else "",
                 version_id=source.version.id if source.version else "",
                 root=sources.root(source.compiled, config),
-                options=sources.options(source.compiled, config),
+                options=sources.options(self.means, source.compiled, config),
                 id=meta["uid"],
             )
             return await needs.runs.create(made)
 
     async def _source(self, namespace: str, spec: Object) -> sources.Chosen:
         if spec.get("pipelineSpec"):
-            told = {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}
-            return sources.Chosen(*await self.means.check(documents.from_json(told), "spec"))
+            return sources.Chosen(*await self.means.check(documents.from_json(_sent(spec)), "spec"))
         name, wanted = spec["pipelineRef"]["name"], spec["pipelineRef"].get("version")
         async with self.means.look() as needs:
             pipeline = there(await needs.catalog.pipelines.find(namespace, name), "pipeline", name)
-            version = await _version(needs, pipeline.id, wanted)
+            found = await _version(needs.catalog, pipeline.id, wanted)
+            version: Version = there(found, "pipeline version", wanted or "latest")
             document = there(await needs.catalog.document(version.spec), "compiled pipeline", version.spec)
         return sources.Chosen(*await self.means.check(document), pipeline, version)
-
-
-async def _version(needs: Needs, pipeline_id: str, name: str | None) -> Any:
-    if name:
-        return there(await needs.catalog.versions.find(pipeline_id, name), "pipeline version", name)
-    newest, _, _ = await needs.catalog.versions.list(Page(1, descending=True), pipeline_id=pipeline_id)
-    return there(next(iter(newest), None), "pipeline version", "latest")
 
 
 async def _experiment(needs: Needs, say: Say, namespace: str, name: str) -> Experiment:

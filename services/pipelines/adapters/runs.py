@@ -51,6 +51,8 @@ CHANGES = (
 )
 ARTIFACT_COLUMNS = "id, namespace, run_id, task_uid, name, kind, uri, digest, size, metadata, created_ms"
 ARTIFACTS = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE run_id = ?1 ORDER BY created_ms, id"
+MAY_CLEAN_UP = "SELECT 1 FROM pipeline_specs WHERE digest = ?1 AND body LIKE '%ALL_UPSTREAM_TASKS_COMPLETED%'"
+"""Whether a pipeline has tasks that run whatever became of those before; exit tasks are among them."""
 OF_RUN = ("pipeline_lineage", "pipeline_artifacts", "pipeline_waits", "pipeline_tasks")
 
 ADVANCE, TERMINATE, RETRY, FORGET = "advance", "terminate", "retry", "forget"
@@ -136,13 +138,16 @@ class SqlRuns(ReadRuns):
         assert found is not None
         return found
 
-    async def delete(self, id: str) -> None:
+    async def delete(self, id: str) -> bool:
         run = await self._present(id)
-        for table in OF_RUN:
-            await self._uow.later(f"DELETE FROM {table} WHERE run_id = ?1", id)
-        await self._uow.later("DELETE FROM pipeline_runs WHERE id = ?1", id)
+        if not (run.is_over or run.is_leaving) and await self._uow.rows(MAY_CLEAN_UP, run.spec):
+            await self._uow.later(SET_STORAGE, id, words.ARCHIVED)
+            await (self._wish(id, ADVANCE) if run.state == words.CANCELING else self.terminate(id))
+            return False
+        await erase(self._uow, id)
         await self._wish(id, FORGET)
         self._say(RunDeleted(**about(run)))
+        return True
 
     async def _present(self, id: str) -> Run:
         run = await self.get(id)
@@ -155,6 +160,13 @@ class SqlRuns(ReadRuns):
 
     def _now(self) -> int:
         return milliseconds(self._clock.now())
+
+
+async def erase(uow: UnitOfWork, id: str) -> None:
+    """The rows of a run; the bytes of its artifacts stay where they are."""
+    for table in OF_RUN:
+        await uow.later(f"DELETE FROM {table} WHERE run_id = ?1", id)
+    await uow.later("DELETE FROM pipeline_runs WHERE id = ?1", id)
 
 
 async def set_state(uow: UnitOfWork, run: Run, state: str, now_ms: int, error: str = "") -> Run:

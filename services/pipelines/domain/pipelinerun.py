@@ -16,6 +16,7 @@ from contracts.kinds.pipelinerun import GROUP
 from contracts.messages import Event
 from libs.base import Cause, Invalid, from_milliseconds, rfc3339
 from services.pipelines.domain import runs as words
+from services.pipelines.domain.ir.problems import SpecError
 from services.pipelines.domain.runs import Run
 
 Object = dict[str, Any]
@@ -35,6 +36,18 @@ def check(obj: Object, old: Object | None) -> Object:
     if causes := [*unchanging(obj, old)]:
         raise Invalid.about(f"pipelineruns.{GROUP}", obj["metadata"].get("name") or "", causes=causes)
     return obj
+
+
+def causes(error: SpecError, pipeline: str) -> list[Cause]:
+    """Problems of its parameters by the field of the object; those of its pipeline by `pipeline`, where that stands."""
+    given, here = "runtime_config.parameters", "spec.parameters"
+    return [
+        Cause(
+            f"{here}{each.field.removeprefix(given)}" if each.field.startswith(given) else f"{pipeline}.{each.field}",
+            each.message,
+        )
+        for each in error.problems
+    ]
 
 
 def lends(spec: Mapping[str, Any]) -> str:

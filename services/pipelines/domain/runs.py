@@ -17,14 +17,16 @@ AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever;
-    with `fail_fast` nothing more is begun after a failure.
+    """What a run may be told beyond its parameters. `cache` None leaves it to the tasks; `timeout_s` 0 is for ever,
+    `exits_s` how long exit tasks may take when the run is stopped; with `fail_fast` nothing more is begun after a
+    failure.
 
     A fork keeps what the run `fork_of` has done, but for the paths in `anew` and what follows from them; with `only` it
     does no more than those need."""
 
     cache: bool | None = None
     timeout_s: float = 0.0
+    exits_s: float = 600.0
     fail_fast: bool = False
     queue: str = ""
     priority_class: str = ""
@@ -96,6 +98,12 @@ class Run:
     @property
     def is_over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def is_leaving(self) -> bool:
+        """Somebody deleted it while it went on: it goes when its exit tasks have cleaned up. Nobody can archive a run
+        that goes on, so this needs no word of its own."""
+        return self.storage_state == ARCHIVED and not self.is_over
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Clockwork:
                 recurring_run_id=now.id,
                 root=sources.root(source.compiled, config),
                 scheduled_ms=moment,
-                options=sources.options(source.compiled, config),
+                options=sources.options(self.means, source.compiled, config),
                 id=id,
             )
             await needs.catalog.recurring.put(now)

@@ -45,6 +45,8 @@ class Means:
     compile: Compile
     home: str
     namespace: str = "default"
+    exits_s: float = 600.0
+    """How long exit tasks may take of a run that says nothing about it."""
 
     def space(self, sent: str | None) -> str:
         """The namespace that is meant. Raises BadRequest for what no namespace is called."""

@@ -87,6 +87,7 @@ class Forks:
                 fail_fast=old.options.fail_fast if config.fail_fast is None else config.fail_fast,
                 cache=old.options.cache if config.caching is None else config.caching,
                 timeout_s=new.timeout_s or old.options.timeout_s,
+                exits_s=new.exits_s if config.exit_timeout_seconds else old.options.exits_s,
             ),
         )
 

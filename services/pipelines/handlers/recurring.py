@@ -39,7 +39,7 @@ class Recurring:
         source = await sources.chosen(self.means, user, form)
         await lending.check(self.means, user, space, source.compiled, form.service_account)
         config = form.runtime_config or forms.RuntimeConfig()
-        sources.options(source.compiled, config)
+        sources.options(self.means, source.compiled, config)
         documents.check_json(config.parameters or {}, "runtime_config.parameters")
         sample = macros.Moment(NEVER, NEVER, 1, SOME_RUN)
         sources.parameters(self.means, source.compiled, expanded(config, sample), space)

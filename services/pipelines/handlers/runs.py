@@ -72,8 +72,8 @@ class Runs:
     async def delete(self, user: Any, id: str) -> Object:
         run = await self._fetched(user, "delete", id)
         async with self.means.begin() as (needs, _):
-            await needs.runs.delete(id)
-            await needs.catalog.sweep(run.spec)
+            if await needs.runs.delete(id):
+                await needs.catalog.sweep(run.spec)
         return {}
 
     async def _fetched(self, user: Any, verb: str, id: str) -> Run:
@@ -102,7 +102,7 @@ async def asked(means: Means, user: Any, form: forms.RunForm) -> tuple[NewRun, s
         pipeline_id=source.pipeline.id if source.pipeline else "",
         version_id=source.version.id if source.version else "",
         root=sources.root(source.compiled, config),
-        options=sources.options(source.compiled, config),
+        options=sources.options(means, source.compiled, config),
     )
     return new, source
 

@@ -69,14 +69,15 @@ def root(compiled: Compiled, form: forms.RuntimeConfig) -> str:
     return form.pipeline_root or compiled.default_root
 
 
-def options(compiled: Compiled, form: forms.RuntimeConfig) -> RunOptions:
+def options(means: Means, compiled: Compiled, form: forms.RuntimeConfig) -> RunOptions:
     """Raises BadRequest for names that no queue can have."""
     try:
         queue = queued.options(form.queue or "", form.priority_class or "", compiled.kubernetes)
     except ValueError as error:
         raise BadRequest(str(error)) from None
     timeout_s = float(form.timeout_seconds or 0)
-    return replace(queue, cache=form.caching, fail_fast=bool(form.fail_fast), timeout_s=timeout_s)
+    exits_s = float(form.exit_timeout_seconds or means.exits_s)
+    return replace(queue, cache=form.caching, fail_fast=bool(form.fail_fast), timeout_s=timeout_s, exits_s=exits_s)
 
 
 async def _version(needs: Needs, pipeline_id: str, version_id: str) -> Version:

@@ -85,6 +85,7 @@ class RuntimeConfig(Form):
     caching: StrictBool | None = None
     fail_fast: StrictBool | None = None
     timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = None
+    exit_timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
 class Source(Form):

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import pytest
+
+from libs.base import Invalid
 from libs.resources.reconcile import Context, Key
 from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from tests.services.pipelines.api.conftest import Server
-from tests.services.pipelines.api.test_runs import simple
+from tests.services.pipelines.api.test_runs import SIMPLE, simple
 
 HERE = ("team", "once")
 
@@ -15,7 +18,13 @@ async def made(server: Server) -> PipelineRuns:
         "apiVersion": PIPELINERUN.api_version,
         "kind": "PipelineRun",
         "metadata": {"namespace": HERE[0], "name": HERE[1]},
-        "spec": {"pipelineSpec": simple(), "parameters": {"name": "x"}, "failFast": True, "timeoutSeconds": 9},
+        "spec": {
+            "pipelineSpec": simple(),
+            "parameters": {"name": "x"},
+            "failFast": True,
+            "timeoutSeconds": 9,
+            "exitTimeoutSeconds": 5,
+        },
     }
     await server.ports.resources.create(PIPELINERUN, obj)
     return PipelineRuns(server.means)
@@ -52,3 +61,32 @@ async def test_a_deleted_object_ends_its_run_once_and_only_looks_while_that_ends
         obj = await reconciled(server, of)
     assert obj["metadata"]["finalizers"]
     assert (await server.said()).count("pipelines.run.terminated.v1") == 1
+
+
+async def wanted(server: Server, name: str, parameters: dict[str, Any], **source: Any) -> Any:
+    spec = {"parameters": parameters, **source}
+    meta = {"namespace": HERE[0], "name": name}
+    obj = {"apiVersion": PIPELINERUN.api_version, "kind": "PipelineRun", "metadata": meta, "spec": spec}
+    return await server.ports.resources.create(PIPELINERUN, obj)
+
+
+async def test_parameters_that_its_pipeline_does_not_take_are_refused_on_write(server: Server):
+    await server.upload("/pipelines/upload", SIMPLE.encode(), name="kept", namespace=HERE[0])
+    for source in ({"pipelineSpec": simple()}, {"pipelineRef": {"name": "kept"}}):
+        with pytest.raises(Invalid) as refused:
+            await wanted(server, "wrong", {"name": "x", "colour": 1, "rows": "many"}, **source)
+        assert [cause.field for cause in refused.value.causes] == ["spec.parameters.colour", "spec.parameters.rows"]
+        assert "no such parameter (it has: name, rows)" in refused.value.message
+        with pytest.raises(Invalid, match=r"spec.parameters.name: the pipeline needs it \(STRING\)"):
+            await wanted(server, "wrong", {}, **source)
+    broken = simple(root={"dag": {"tasks": {"a": {"componentRef": {"name": "comp-b"}}}}})
+    with pytest.raises(Invalid, match=r"spec.pipelineSpec.root.dag.tasks.a"):
+        await wanted(server, "wrong", {}, pipelineSpec=broken)
+    await wanted(server, "right", {"name": "x"}, pipelineRef={"name": "kept"})
+
+
+async def test_of_a_pipeline_that_is_not_there_the_object_and_an_event_tell(server: Server):
+    await wanted(server, HERE[1], {"name": "x"}, pipelineRef={"name": "later"})
+    told = (await reconciled(server, PipelineRuns(server.means)))["status"]["conditions"][0]
+    assert (told["status"], told["reason"], told["message"]) == ("False", "Refused", "pipeline 'later' not found")
+    assert "pipelines.pipelinerun.failed.v1" in await server.said()

@@ -193,13 +193,19 @@ async def test_nobody_reaches_into_another_namespace(server: Server):
 
 
 async def test_a_run_is_told_when_to_end_and_what_not_to_reuse(server: Server):
-    config = {"parameters": {"name": "x"}, "fail_fast": True, "timeout_seconds": 60, "caching": False}
+    config = {
+        "parameters": {"name": "x"},
+        "fail_fast": True,
+        "timeout_seconds": 60,
+        "exit_timeout_seconds": 9,
+        "caching": False,
+    }
     made = await server.post("/runs", asked(runtime_config=config))
     async with server.means.look() as needs:
         run = await needs.runs.get(made["run_id"])
-    assert run is not None and facts_of(run).options == EngineOptions(deadline_s=60.0, fail_fast=True)
-    assert run.options == RunOptions(cache=False, timeout_s=60.0, fail_fast=True)
-    for field, wrong in (("fail_fast", "yes"), ("timeout_seconds", 0), ("caching", 1)):
+    assert run is not None and facts_of(run).options == EngineOptions(deadline_s=60.0, exits_s=9.0, fail_fast=True)
+    assert run.options == RunOptions(cache=False, timeout_s=60.0, exits_s=9.0, fail_fast=True)
+    for field, wrong in (("fail_fast", "yes"), ("timeout_seconds", 0), ("exit_timeout_seconds", 0), ("caching", 1)):
         answer = await server.http.post("/runs", json=asked(runtime_config={**config, field: wrong}))
         status, _, message = refused(answer)
         assert status == 400 and field.split("_")[0] in message

@@ -86,3 +86,45 @@ async def test_a_run_whose_time_is_up_cleans_up_and_has_failed(tmp_path: Path):
         run = await here.over(run)
         assert (run.state, run.error) == ("FAILED", "the run took longer than 0.3 s")
         assert steps.begun == ["tidy"] and steps.status["state"] == "FAILED"
+
+
+async def test_a_run_that_is_deleted_while_it_goes_on_cleans_up_before_it_goes(tmp_path: Path):
+    steps = Steps()
+    async with rig(tmp_path, steps) as here, here.leading():
+        here.plays = False
+        runs = [await here.submit(guarded()) for _ in range(3)]
+        for run in runs:
+            while not any(record.active for record in (await here.tasks(run)).values()):
+                await here.ports.clock.sleep(0.01)
+        await stop(here, runs[1].id)
+        for run in runs:
+            assert await here.change(lambda of, run=run: of.delete(run.id)) is False
+            assert (await here.run(run.id)).is_leaving
+            while not any(each.name == "say" or each.path == "root/tidy" for each in (await here.tasks(run)).values()):
+                await here.ports.clock.sleep(0.01)
+        assert await here.change(lambda of: of.delete(runs[2].id)) is True, "asked again, it goes now"
+        for run in runs[:2]:
+            record = (await here.tasks(run))["root/tidy"]
+            assert await here.conductor.finish(record.uid, 1, StepResult(True, values={"Output": "done"}))
+            assert await gone(here, run.id)
+            said = await here.said(run)
+            assert said[-2:] == ["run.canceled", "run.deleted"] and said.count("run.terminated") == 1
+        async with here.ports.store.read() as reader:
+            for table in ("runs", "tasks", "artifacts", "lineage", "specs"):
+                assert not await reader.rows(f"SELECT 1 FROM pipeline_{table}"), table
+        assert not here.conductor.live
+
+
+async def gone(here: Rig, id: str) -> bool:
+    async with here.ports.store.read() as reader:
+        return not await reader.rows("SELECT 1 FROM pipeline_runs WHERE id = ?1", id)
+
+
+async def test_a_run_says_how_long_its_exit_tasks_may_take(tmp_path: Path):
+    async with rig(tmp_path, Steps()) as here, here.leading():
+        here.plays = False
+        run = await here.submit(guarded(), exits_s=0.3)
+        await until(lambda: any(at.plural == "pods" for at in here.cluster.objects))
+        await stop(here, run.id)
+        run = await here.over(run, 5)
+        assert run.state == "CANCELED" and (await here.tasks(run))["root/tidy"].state == "CANCELED"
