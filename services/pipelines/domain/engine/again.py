@@ -1,6 +1,8 @@
 """A failed or canceled run taken up again: what succeeded stays; what did not, and all after it, waits anew, and so
 does what gave an artifact whose bytes turned out to be damaged."""
 
+from collections.abc import Iterable
+
 from services.pipelines.domain.engine.book import Book
 from services.pipelines.domain.engine.records import DAMAGED, Kind, State, TaskRecord, Values
 from services.pipelines.domain.ir.model import ROOT
@@ -13,34 +15,30 @@ def take_up(book: Book) -> bool:
     root = book.get(ROOT)
     if root is None or root.state not in UNDONE:
         return False
-    _resume(book, root, _damaged(book))
+    _resume(book, root, damaged(book.all.values()))
     return True
 
 
-def _damaged(book: Book) -> frozenset[str]:
+def damaged(records: Iterable[TaskRecord]) -> frozenset[str]:
     """The URIs of inputs for whose sake tasks have failed."""
-    failed = [one for one in book.all.values() if one.error is not None and one.error.reason == DAMAGED]
+    failed = [one for one in records if one.error is not None and one.error.reason == DAMAGED]
     given = [(one, each) for one in failed for many in one.inputs.artifacts.values() for each in many]
     return frozenset(each.uri for one, each in given if one.error is not None and each.uri in one.error.message)
 
 
-def _gave(record: TaskRecord, damaged: frozenset[str]) -> bool:
-    return any(one.uri in damaged for many in record.outputs.artifacts.values() for one in many)
-
-
-def _resume(book: Book, record: TaskRecord, damaged: frozenset[str]) -> None:
+def _resume(book: Book, record: TaskRecord, bad: frozenset[str]) -> None:
     """A graph or a loop goes on; what is inside and has succeeded is kept."""
     children = book.children(record)
     book.change(record, State.RUNNING, ended_at=None, error=None, reason="Retry", started_at=book.now)
     if record.kind is Kind.LOOP:
         for child in children:
             if child.state in UNDONE:
-                _take_up_one(book, child, damaged)
+                _take_up_one(book, child, bad)
     else:
-        _resume_graph(book, record, children, damaged)
+        _resume_graph(book, record, children, bad)
 
 
-def _resume_graph(book: Book, record: TaskRecord, children: list[TaskRecord], damaged: frozenset[str]) -> None:
+def _resume_graph(book: Book, record: TaskRecord, children: list[TaskRecord], bad: frozenset[str]) -> None:
     """Whatever comes after a task that is done anew is done anew too, exit tasks as well: its inputs may be others."""
     tasks = book.dag_of(record).tasks
     anew: set[str] = set()
@@ -48,17 +46,17 @@ def _resume_graph(book: Book, record: TaskRecord, children: list[TaskRecord], da
         if not anew.isdisjoint(tasks[child.name].upstream):
             _forget(book, child)
         elif child.state in UNDONE:
-            _take_up_one(book, child, damaged)
-        elif _gave(child, damaged) or child.reason == "FailFast":
+            _take_up_one(book, child, bad)
+        elif child.outputs.names(bad) or child.reason == "FailFast":
             _forget(book, child)
         else:
             continue
         anew.add(child.name)
 
 
-def _take_up_one(book: Book, record: TaskRecord, damaged: frozenset[str]) -> None:
+def _take_up_one(book: Book, record: TaskRecord, bad: frozenset[str]) -> None:
     if record.kind in (Kind.DAG, Kind.LOOP) and record.started_at is not None:
-        _resume(book, record, damaged)
+        _resume(book, record, bad)
     else:
         _forget(book, record)
 

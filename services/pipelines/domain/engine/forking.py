@@ -5,7 +5,7 @@ anew. Nothing here knows where records are stored, and what is kept is never cop
 outputs as a cached one does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from services.pipelines.domain.engine.records import Artifact, Kind, State, TaskRecord, Values
@@ -30,6 +30,11 @@ class Earlier:
     def is_anew(self, path: str) -> bool:
         """Whether somebody asked for just this, or for what it stands in."""
         return _inside(path, self.anew)
+
+    def without(self, damaged: Container[str]) -> "Earlier":
+        """The same, but for what gave one of these artifacts."""
+        sound = {path: record for path, record in self.records.items() if not record.outputs.names(damaged)}
+        return replace(self, records=sound)
 
     def kept(self, pipeline: Pipeline, record: TaskRecord) -> Succeeded | None:
         """What the step came to then, if it would do the same now."""

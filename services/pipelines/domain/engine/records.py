@@ -6,7 +6,7 @@ A path tells the place: `root` is the run, `root/train` a task of it, `root/for-
 fourth iteration, `root/for-loop-1/3/train` a task of that one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -120,6 +120,10 @@ class Values:
             "parameters": dict(self.parameters),
             "artifacts": {name: [each.to_json() for each in all_] for name, all_ in self.artifacts.items()},
         }
+
+    def names(self, uris: Container[str]) -> bool:
+        """Whether one of these is among its artifacts."""
+        return any(one.uri in uris for many in self.artifacts.values() for one in many)
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Self:

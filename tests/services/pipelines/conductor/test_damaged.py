@@ -15,8 +15,8 @@ def uncached_reader() -> str:
     return json.dumps(spec)
 
 
-async def test_damage_fails_its_reader_alone_and_a_retry_makes_the_kept_output_anew(tmp_path: Path):
-    damaged: set[str] = set()
+def reading(damaged: set[str]):
+    """Steps that look at what they read; each attempt writes other bytes."""
 
     def play(order: StepOrder) -> StepResult:
         for uri in order.digests:
@@ -28,7 +28,12 @@ async def test_damage_fails_its_reader_alone_and_a_retry_makes_the_kept_output_a
         }
         return StepResult(True, artifacts=artifacts)
 
-    async with rig(tmp_path, play) as here, here.leading():
+    return play
+
+
+async def test_damage_fails_its_reader_alone_and_a_retry_makes_the_kept_output_anew(tmp_path: Path):
+    damaged: set[str] = set()
+    async with rig(tmp_path, reading(damaged)) as here, here.leading():
         first = await here.over(await here.submit(uncached_reader()))
         [data] = (await here.tasks(first))["root/make"].outputs.artifacts["data"]
         damaged.add(data.uri)
@@ -43,6 +48,19 @@ async def test_damage_fails_its_reader_alone_and_a_retry_makes_the_kept_output_a
         made = (await here.tasks(again))["root/make"]
         assert (again.state, made.cached_from, made.attempt) == ("SUCCEEDED", "", 2)
         assert (await here.over(await here.submit(uncached_reader()))).state == "SUCCEEDED"
+
+
+async def test_a_retry_of_a_fork_makes_anew_what_it_was_given_damaged(tmp_path: Path):
+    damaged: set[str] = set()
+    async with rig(tmp_path, reading(damaged)) as here, here.leading():
+        first = await here.over(await here.submit(uncached_reader()))
+        [data] = (await here.tasks(first))["root/make"].outputs.artifacts["data"]
+        damaged.add(data.uri)
+        fork = await here.over(await here.submit(uncached_reader(), fork_of=first.id, anew=("root/train",)))
+        assert fork.state == "FAILED"
+        await here.change(lambda runs: runs.retry(fork.id))
+        assert (await here.over(fork)).state == "SUCCEEDED"
+        assert (await here.tasks(fork))["root/make"].cached_from == ""
 
 
 async def test_a_step_cannot_have_thrown_away_what_it_does_not_read(tmp_path: Path):
