@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from millstream.cli import lineagetext, pipelinelooks, pipelineshow
+from millstream.cli import lineagetext, pipelinecache, pipelinelooks, pipelineshow
 from millstream.cli.show import plain_table
 from millstream.client import Client
-from millstream.errors import NotThere
+from millstream.errors import ClientError, NotThere
 from millstream.pipelines import runs
+from millstream.pipelines.sharing import Tally
 from rich.console import Console
 
 from libs.testing.web import web_server
@@ -114,6 +115,14 @@ def test_a_step_whose_outputs_came_from_the_cache_is_told_as_such() -> None:
     assert pipelineshow.took(step) == "cached"
     assert pipelineshow.took({**step, "end_time": "2026-11-23T10:00:00.05Z"}) == "0.1 s"
     assert pipelineshow.took({**step, "outputs": {}}) == "0.0 s"
+
+
+def test_a_run_of_which_nothing_is_kept_is_no_success(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ClientError, match="nothing is kept of 'squares': none of its steps succeeded"):
+        pipelinecache.print_tally_of("squares", "sent", Tally())
+    pipelinecache.print_tally_of("squares", "sent", Tally(known=2))
+    pipelinecache.print_tally_of("", "sent", Tally())
+    assert capsys.readouterr().out.splitlines()[0] == "0 results sent (0.0 MB), 2 were there already"
 
 
 def test_an_id_is_never_folded_however_narrow_the_terminal() -> None:

@@ -39,8 +39,9 @@ def cache_push(
     from millstream.pipelines import sharing
 
     with connect(home) as source, _other(to, token, ca) as target:
-        id = _run(source, run, all, namespace)
-        print_tally("sent", sharing.push(source, namespace, id, _name(called), target, to_namespace or namespace))
+        id = _run(source, run, all, namespace, "its id or name")
+        tally = sharing.push(source, namespace, id, _name(called), target, to_namespace or namespace)
+        print_tally_of(run, "sent", tally)
 
 
 def cache_export(
@@ -55,8 +56,8 @@ def cache_export(
     from millstream.pipelines import sharing
 
     with connect(home) as source:
-        id = _run(source, run, all, namespace)
-        print_tally("written", sharing.export(source, namespace, id, _name(called), archive))
+        id = _run(source, run, all, namespace, "--run")
+        print_tally_of(run, "written", sharing.export(source, namespace, id, _name(called), archive))
 
 
 def cache_import(archive: Archive, namespace: Namespace = "default", home: Home = None) -> None:
@@ -74,11 +75,18 @@ def print_tally(verb: str, tally: Tally) -> None:
         out.print(f"{len(tally.gone)} left out, their bytes are gone or changed: {names}", style=BAD, markup=False)
 
 
-def _run(source: Client, word: str, all: bool, namespace: str) -> str:
+def print_tally_of(run: str, verb: str, tally: Tally) -> None:
+    """Of one run: that there was nothing to take is no success, and has nothing to do with the other side."""
+    if run and not (tally.sent or tally.known or tally.gone):
+        raise ClientError(f"nothing is kept of {run!r}: none of its steps succeeded, or they ran without the cache")
+    print_tally(verb, tally)
+
+
+def _run(source: Client, word: str, all: bool, namespace: str, option: str) -> str:
     from millstream.pipelines import runs
 
     if bool(word) == all:
-        raise ClientError("say which run's steps are meant, or --all")
+        raise ClientError(f"say which run's steps are meant ({option}), or --all")
     return str(runs.find(source, word, namespace)["run_id"]) if word else ""
 
 
