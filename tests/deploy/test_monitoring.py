@@ -212,7 +212,7 @@ def test_every_service_of_an_overlay_is_scraped_and_no_engine(production: list[O
         chosen = selector["matchLabels"].items() <= labels.items() and labels["app.kubernetes.io/name"] not in unwanted
         if chosen and any(each.get("name") == port for each in obj["spec"]["ports"]):
             scraped.add(obj["metadata"]["name"])
-    assert scraped == {"gateway", "pipelines", "registry", "scheduler", "serving", "trainer"}
+    assert scraped == {"gateway", "pipelines", "registry", "scheduler", "serving", "trainer", "tuner"}
 
 
 def test_the_nightly_backup_names_every_store_and_keeps_what_the_alert_asks_for() -> None:

@@ -201,7 +201,7 @@ def test_every_object_event_offset_and_byte_comes_back_in_another_home(backups: 
     home = tmp_path / "elsewhere"
     restored(home, backups.quiet)
     offsets = offsets_at_rest(home)["millstream"]
-    assert set(offsets) == {"trainer", "scheduler", "registry", "serving", "pipelines"}
+    assert set(offsets) == {"trainer", "scheduler", "registry", "serving", "pipelines", "tuner"}
     assert all(in_hand == 0 for _, in_hand in offsets.values())
     assert max(floor for floor, _ in offsets.values()) == len(backups.facts["streams"])
     with running(home) as (platform, client):

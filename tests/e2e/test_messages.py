@@ -28,7 +28,7 @@ REGISTERED = "millstream.registry.modelversion.created.v1.default"
 HEARERS = {
     APPLY: {"trainer"},
     ADMITTED: {"trainer", "serving", "pipelines"},
-    SUCCEEDED: {"scheduler", "registry", "pipelines"},
+    SUCCEEDED: {"scheduler", "registry", "pipelines", "tuner"},
     REGISTERED: {"serving", "trainer", "pipelines"},
 }
 MIB = 1 << 20

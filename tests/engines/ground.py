@@ -88,7 +88,7 @@ class Ground:
         if "scram" not in (text := hba.read_text()):
             hba.write_text(f"local all {self._server.postgres_user} trust\nlocal all all scram-sha-256\n{text}")
         orders = ["SET client_min_messages = warning;", "SELECT pg_reload_conf();"]
-        for name in ("pipelines", "registry", "scheduler", "serving", "trainer"):
+        for name in ("pipelines", "registry", "scheduler", "serving", "trainer", "tuner"):
             orders.append(f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
             orders.append(f"DROP ROLE IF EXISTS {name}, {name}_b, {name}_owner;")
         self._server.psql("\n".join(orders))

@@ -19,8 +19,8 @@ from cryptography import x509
 
 from tests.engines.ground import Ground, Secrets
 
-SERVICES = ("gateway", "pipelines", "registry", "scheduler", "serving", "trainer")
-STORES = ("pipelines", "registry", "scheduler", "serving", "trainer")
+SERVICES = ("gateway", "pipelines", "registry", "scheduler", "serving", "trainer", "tuner")
+STORES = ("pipelines", "registry", "scheduler", "serving", "trainer", "tuner")
 LEDGER = "millstream-credentials"
 
 
@@ -29,7 +29,7 @@ def check(secrets: Secrets) -> None:
     users = {
         u["user"]: u["password"] for u in json.loads(secrets["nats-config"]["nats.conf"])["authorization"]["users"]
     }
-    assert sorted(users) == ["person", "pipelines", "registry", "scheduler", "serving", "trainer"]
+    assert sorted(users) == ["person", *STORES]
     for service in STORES:
         told = secrets[f"millstream-{service}"]
         url = urlsplit(told["MILLSTREAM_NATS_URL"])

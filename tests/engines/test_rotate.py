@@ -229,7 +229,8 @@ def test_after_each_step_it_tells_what_to_restart(ground: Ground) -> None:
     ground.run("--postgres", "external")
     after = ground.secrets()
     assert {name for name in after if after[name] != before[name]} == {
-        f"millstream-{name}" for name in ("gateway", "pipelines", "registry", "scheduler", "serving", "trainer")
+        f"millstream-{name}"
+        for name in ("gateway", "pipelines", "registry", "scheduler", "serving", "trainer", "tuner")
     }
     assert after["millstream-trainer"]["MILLSTREAM_IDENTITY_PUBLIC_KEY"].count("BEGIN") == 2
 
