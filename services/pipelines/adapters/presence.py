@@ -7,15 +7,19 @@ Nobody may ask it from inside a transaction that writes: others would wait for t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from libs.base import Clock
 from libs.blobs import Blob, BlobError, Blobs
+from libs.blobs.api import check_key
 from services.pipelines.domain.engine.records import Artifact, Outputs
 from services.pipelines.domain.steps.places import EMPTY, SHARED, is_tree
 from services.pipelines.domain.steps.results import LOG
+
+log = logging.getLogger(__name__)
 
 PAGE = 1000
 """What a store lists in one answer."""
@@ -24,6 +28,8 @@ SINGLY = 8
 LISTED_MAX = 200_000
 PATIENCE_S = 3.0
 """The step waits meanwhile, nobody else."""
+KEY_BYTES, SEGMENT_BYTES = 1024, 255
+"""Of S3's keys, and of names in a file system."""
 AWAY_S = 30.0
 AWAY = "miss: the bucket does not say whether its outputs are still there"
 
@@ -75,7 +81,9 @@ class Presence:
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._find(self._key(one), one.digest)
-            except (BlobError, TimeoutError):
+            except Exception as error:
+                if not isinstance(error, BlobError | TimeoutError):  # the step would wait for an answer for ever
+                    log.exception("whether %s is still in the bucket cannot be told", one.uri)
                 self._away.until = self._clock.monotonic() + AWAY_S
 
     def _ours(self, outputs: Outputs) -> Iterator[tuple[str, Artifact]]:
@@ -114,6 +122,9 @@ class Presence:
         return ""
 
     async def _find(self, key: str, digest: str) -> None:
+        if not _may_be(key):
+            self._told[key] = None
+            return
         run = _run_of(key)
         if run:
             await self._begin(run)
@@ -168,6 +179,16 @@ class Presence:
         while folder:
             self._below[folder] += grown
             folder = folder.rpartition("/")[0]
+
+
+def _may_be(key: str) -> bool:
+    """Whether a bucket, or the folder behind one, can have an object of this key: to ask for another is an error, which
+    would pass for a bucket that is away."""
+    try:
+        check_key(key)
+    except BlobError:
+        return False
+    return len(key.encode()) <= KEY_BYTES and all(len(part.encode()) <= SEGMENT_BYTES for part in key.split("/"))
 
 
 def _run_of(key: str) -> str:

@@ -45,6 +45,11 @@ class Counted(FolderBlobs):
             raise BlobError("connection refused")
 
 
+def made(uri: str) -> Outputs:
+    digest = f"sha256:{sha256(BODY).hexdigest()}"
+    return Outputs({}, {"data": (Artifact("data", f"s3://millstream/{uri}", digest=digest, size=len(BODY)),)})
+
+
 def files(length: int, steps: str = "write") -> str:
     """A compiled pipeline of steps one after another, each of which reads the file of the last and writes its own."""
     tasks = {}
@@ -253,3 +258,21 @@ async def test_a_run_of_many_objects_is_listed_beside_the_questions_and_they_do_
     assert {await lost(number) for number in range(PAGE + 1)} == {""}
     assert blobs.asked == 0
     assert await lost(99_999) == "miss: its output `data` is gone from the bucket"
+
+
+@pytest.mark.parametrize("place", ["pipelines/team//x", "pipelines/team/r/" + "x" * 300, "x/" * 600 + "x"])
+async def test_a_place_that_no_bucket_has_is_gone_and_keeps_nobody_from_asking(tmp_path: Path, place: str):
+    """Whoever posts results says where they lie; of a key like these a store only says that it is wrong."""
+    blobs = FolderBlobs(tmp_path)
+    await blobs.put("pipelines/team/run/data", BODY)
+    seen = Presence(blobs, "millstream", SystemClock())
+    assert "is gone" in await seen.lost(made(place))
+    assert await seen.lost(made("pipelines/team/run/data")) == ""
+
+
+async def test_an_answer_that_nobody_understands_is_as_good_as_none(tmp_path: Path):
+    class Odd(FolderBlobs):
+        async def stat(self, key: str) -> Blob | None:
+            raise KeyError("ContentLength")
+
+    assert "does not say" in await Presence(Odd(tmp_path), "millstream", SystemClock()).lost(made("pipelines/a/b/c"))
