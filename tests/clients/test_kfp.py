@@ -173,6 +173,7 @@ def test_the_command_shows_values_and_prints_brings_what_was_made_and_deletes(kf
     assert told.endswith("outputs\n  Output = 9\n"), told
     assert "inputs\n  x = 3\noutputs\n  Output = 9\n  page: s3://" in ask("pipeline", "show", "three", "square")
     assert "squaring 3" in ask("pipeline", "logs", "three")
+    assert "squaring 3" in ask("pipeline", "logs", "three", "square", "-f")
     assert "there are square, " in ask("pipeline", "logs", "three", "sqare", check=False)
     assert "is over: SUCCEEDED" in ask("pipeline", "stop", "three", check=False)
     artifacts = json.loads(ask("pipeline", "artifacts", "three", "-o", "json"))

@@ -80,6 +80,43 @@ def test_a_file_imports_its_own_modules_whatever_they_are_called(
     assert told.count('  File "') == 1 and f'File "{tmp_path}/files.py", line 6, in double' in told
 
 
+INTERRUPTED = """
+from kfp import dsl
+
+
+@dsl.component
+def work():
+    import os, signal, time
+
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+
+@dsl.component
+def clean(file: str):
+    open(file, "a").write("clean")
+
+
+@dsl.pipeline(name="interrupted")
+def interrupted(file: str):
+    with dsl.ExitHandler(clean(file=file)):
+        clean(file=file).after(work())
+"""
+
+
+def test_after_ctrl_c_the_exit_tasks_run_and_nothing_else(python: str, write: Write, tmp_path: Path) -> None:
+    path, told = write(INTERRUPTED), tmp_path / "told"
+    place = inprocess.Place(tmp_path / "run", python, path)
+    place.folder.mkdir()
+    end, tasks = inprocess.run(files.read(path, python=python), {"file": str(told)}, place, lambda task: None)
+    assert (str(end.state), end.error and end.error.message) == ("CANCELED", "ended by Ctrl-C")
+    assert told.read_text() == "clean"
+    assert {task.name: str(task.state) for task in tasks if task.name.startswith(("work", "clean"))} == {
+        "work": "CANCELED",
+        "clean": "SUCCEEDED",
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

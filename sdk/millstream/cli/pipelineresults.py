@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 from rich.markup import escape
 
+from millstream.cli import pipelinefollow
 from millstream.cli.options import Home, Namespace, RunWord, connect
 from millstream.cli.pipelineshow import API, Record, print_values, state, took
 from millstream.cli.show import BAD, out
@@ -24,6 +25,7 @@ NAMES_MAX = 20
 def logs(
     run: RunWord,
     task: Annotated[str, typer.Argument(help="A task's or a group's name or path; all tasks if left out")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until its steps have ended")] = False,
     namespace: Namespace = "default",
     home: Home = None,
 ) -> None:
@@ -32,9 +34,10 @@ def logs(
 
     with connect(home) as client:
         found = runs.find(client, run, namespace)
+        if follow:
+            return pipelinefollow.follow(client, found["run_id"], task)
         tasks = runs.records(client, found["run_id"])
-        meant = tuple(f"{one['path']}/" for one in named(tasks, task))
-        chosen = [one for one in tasks if one["kind"] == "step" and f"{one['path']}/".startswith(meant)]
+        chosen = steps(tasks, task)
         for one in chosen:
             if len(chosen) > 1:
                 out.print(f"[bold]{escape(short(one))}[/]")
@@ -87,6 +90,12 @@ def print_tasks_named(client: Client, run: Record, word: str, output: str) -> No
             out.print(f"cache\n  {one['cache']}", markup=False)
         if one["error"]:
             out.print(str(one["error"]["message"]), style=BAD, markup=False)
+
+
+def steps(tasks: list[Record], word: str) -> list[Record]:
+    """Those of this name, and those in groups of this name; raises as `named`."""
+    meant = tuple(f"{one['path']}/" for one in named(tasks, word))
+    return [one for one in tasks if one["kind"] == "step" and f"{one['path']}/".startswith(meant)]
 
 
 def named(tasks: list[Record], word: str) -> list[Record]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -62,8 +63,7 @@ def run(compiled: Compiled, parameters: Mapping[str, Any], place: Place, tell: T
     _check(pipeline)
     root = str(place.folder.resolve() / "outputs")
     facts = RunFacts(str(uuid4()), NAMESPACE, compiled.name, root, values, datetime.now(UTC))
-    with _caller(place) as caller:
-        return _drive(pipeline, facts, caller, tell)
+    return _drive(pipeline, facts, place, tell)
 
 
 def _check(pipeline: Pipeline) -> None:
@@ -78,18 +78,33 @@ def _check(pipeline: Pipeline) -> None:
             )
 
 
-def _drive(pipeline: Pipeline, facts: RunFacts, caller: Caller, tell: Tell) -> tuple[End, list[TaskRecord]]:
+def _drive(pipeline: Pipeline, facts: RunFacts, place: Place, tell: Tell) -> tuple[End, list[TaskRecord]]:
+    """Ctrl-C ends all but exit tasks, which get a process of their own; once more ends those, too."""
     from services.pipelines.domain.engine.machine import Machine
-    from services.pipelines.domain.engine.records import Kind, State, TaskRecord
-    from services.pipelines.domain.engine.words import End, Start, StepEnded, Stop
+    from services.pipelines.domain.engine.records import TaskRecord
+    from services.pipelines.domain.engine.words import Terminate
 
     machine, waiting = Machine.load(pipeline, facts, ()), deque[TaskRecord]()
+    while True:
+        with _caller(place) as caller:
+            try:
+                return _to_end(machine, waiting, partial(_outcome, pipeline, facts, caller), tell)
+            except KeyboardInterrupt:
+                machine.tell(Terminate("ended by Ctrl-C"))
+
+
+def _to_end(
+    machine: Machine, waiting: deque[TaskRecord], outcome: Callable[[TaskRecord], Succeeded | Failed], tell: Tell
+) -> tuple[End, list[TaskRecord]]:
+    from services.pipelines.domain.engine.records import Kind, State
+    from services.pipelines.domain.engine.words import End, Start, StepEnded, Stop
+
     while True:
         for decision in machine.advance(datetime.now(UTC)):
             if isinstance(decision, Start):
                 waiting.append(decision.record)
             elif isinstance(decision, Stop):
-                waiting = deque(one for one in waiting if one.path != decision.record.path)
+                _leave_out(waiting, decision.record.path)
             elif isinstance(decision, End):
                 return decision, machine.records
             elif decision.record.kind in (Kind.STEP, Kind.IMPORTER):
@@ -99,7 +114,12 @@ def _drive(pipeline: Pipeline, facts: RunFacts, caller: Caller, tell: Tell) -> t
             continue
         record = waiting.popleft()
         tell(replace(record, state=State.RUNNING))
-        machine.tell(StepEnded(record.path, record.attempt, _outcome(pipeline, record, facts, caller)))
+        machine.tell(StepEnded(record.path, record.attempt, outcome(record)))
+
+
+def _leave_out(waiting: deque[TaskRecord], path: str) -> None:
+    for one in [one for one in waiting if one.path == path]:
+        waiting.remove(one)
 
 
 def _sleep(machine: Machine) -> None:
@@ -109,7 +129,7 @@ def _sleep(machine: Machine) -> None:
     time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
 
 
-def _outcome(pipeline: Pipeline, record: TaskRecord, facts: RunFacts, caller: Caller) -> Succeeded | Failed:
+def _outcome(pipeline: Pipeline, facts: RunFacts, caller: Caller, record: TaskRecord) -> Succeeded | Failed:
     from services.pipelines.domain.codes import INVALID_ARGUMENT
     from services.pipelines.domain.engine.records import Error, Kind
     from services.pipelines.domain.engine.words import Failed

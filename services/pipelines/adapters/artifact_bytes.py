@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
-from libs.base.errors import NotFound, TooLarge
+from libs.base.errors import ApiError, NotFound, TooLarge
 from libs.blobs import Blob, Blobs, NoSuchBlob
 from libs.cluster import Cluster
 from services.pipelines.domain.catalog.borders import foreign
@@ -54,6 +55,11 @@ class StoredBytes:
         except NotFound:
             return None
         return "".join(f"{line}\n" for line in lines)
+
+    async def following(self, namespace: str, pod: str) -> AsyncIterator[bytes]:
+        with suppress(ApiError):  # not begun yet, or gone by now: whoever follows looks again
+            async for line in self._cluster.logs(namespace, pod, follow=True):
+                yield f"{line}\n".encode()
 
     def _key(self, namespace: str, uri: str) -> str:
         """Empty for what is not the namespace's own."""

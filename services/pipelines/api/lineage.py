@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from services.pipelines.api.pictures import HEADERS
 from services.pipelines.api.v2beta1.route import Named, Route, User, told
@@ -27,8 +27,11 @@ def _runs(made: APIRouter, desk: Artifacts) -> None:
         return await told(await desk.tasks(user, id))
 
     @made.get("/runs/{id}/tasks/{task_id}/log", response_class=PlainTextResponse)
-    async def log(user: User, id: str, task_id: str) -> str:
-        return await desk.log(user, id, task_id)
+    async def log(user: User, id: str, task_id: str, follow: bool = False) -> Response:
+        """With `follow` line by line until the pod of a running step has ended."""
+        if follow and (lines := await desk.follow(user, id, task_id)) is not None:
+            return StreamingResponse(lines, media_type="text/plain; charset=utf-8")
+        return PlainTextResponse(await desk.log(user, id, task_id))
 
     @made.get("/runs/{id}/cache")
     async def cache(user: User, id: str) -> dict[str, Any]:

@@ -137,6 +137,14 @@ class Artifacts:
         data = await self.stored.read(run.namespace, uri, LOG_MAX)
         return str(there(data, "output of the task", task_id).decode(errors="replace"))
 
+    async def follow(self, user: Any, run_id: str, task_id: str) -> AsyncIterator[bytes] | None:
+        """What the step's running pod prints, until it has ended; None where there is none to follow."""
+        run, tasks = await self._run(user, run_id)
+        task = there(next((each for each in tasks if each.uid == task_id), None), "task", task_id)
+        if task.kind != Kind.STEP or task.over:
+            return None
+        return self.stored.following(run.namespace, pod_name(run.id, task.name, task.path, task.attempt))
+
     async def lineage(self, user: Any, id: str, direction: str) -> Object:
         """What the artifact was made of, what was made of it and became of that, or both, as far as it goes."""
         return (await Lineages(self.means).around(user, await self._fetched(user, id), direction)).shown()

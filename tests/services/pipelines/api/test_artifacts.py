@@ -16,6 +16,8 @@ from services.pipelines.adapters.artifact_bytes import StoredBytes
 from services.pipelines.adapters.ledger import PUT_ARTIFACT
 from services.pipelines.app import PipelinesSettings, means
 from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.engine.records import State
+from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
 from services.pipelines.handlers.artifacts import Artifacts
 from tests.services.pipelines.api.conftest import Server, only_in, secret
@@ -157,6 +159,30 @@ async def test_what_a_stopped_step_had_printed_is_found_though_no_result_told_of
         await uow.later("DELETE FROM pipeline_artifacts")
     make = (await running.tasks(run))["root/make"]
     assert await desk.log(None, run.id, make.uid) == "hello\n"
+
+
+async def test_what_a_running_step_prints_is_followed_and_what_is_over_is_read(here: tuple[Rig, Artifacts]):
+    running, desk = here
+    run = await running.over(await running.submit(compiled()))
+    make = (await running.tasks(run))["root/make"]
+    assert await desk.follow(None, run.id, make.uid) is None, "its log is whole"
+    async with running.ports.store.write() as uow:
+        goes_on = json.dumps(replace(make, state=State.RUNNING).to_json())
+        await uow.later("UPDATE pipeline_tasks SET body = ?2 WHERE uid = ?1", make.uid, goes_on)
+
+    class Printing(StoredBytes):
+        async def following(self, namespace: str, pod: str) -> AsyncIterator[bytes]:
+            yield f"{namespace} {pod}\n".encode()
+
+    kept = Printing(FolderBlobs(Path()), "millstream", desk.stored._cluster)  # type: ignore[attr-defined]
+    lines = await replace(desk, stored=kept).follow(None, run.id, make.uid)
+    assert lines is not None
+    assert [line async for line in lines] == [f"team {pod_name(run.id, 'make', 'root/make', 1)}\n".encode()]
+    gone = desk.stored.following("team", "no-such-pod")
+    assert [line async for line in gone] == [], "whoever follows looks again"
+    theirs = replace(desk, means=replace(desk.means, allow=only_in("other")))
+    with pytest.raises(Forbidden):
+        await theirs.follow(None, run.id, make.uid)
 
 
 async def test_nobody_sees_what_another_namespace_made(here: tuple[Rig, Artifacts]):
