@@ -98,6 +98,15 @@ class Blobs(ABC):
         those that came."""
 
     @abstractmethod
+    async def begun_parts(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Key and upload of what was begun below the prefix and is neither whole nor dropped: the parts that have come
+        take room, and no listing shows them. At most a thousand."""
+
+    @abstractmethod
+    async def drop_parts(self, key: str, upload: str) -> None:
+        """The upload ends and its parts go; well if it ended before."""
+
+    @abstractmethod
     def close(self) -> None:
         """Lets go of threads and connections."""
 

@@ -77,6 +77,6 @@ class translated:
         code = str(getattr(error, "code", ""))
         # rclone's errors come as text/xml, which the client takes for no answer at all but for its code.
         missing = getattr(error, "_code", None) == 404
-        if missing or code in ("NoSuchBucket", "NoSuchKey", "NoSuchObject", "ResourceNotFound"):
+        if missing or code in ("NoSuchBucket", "NoSuchKey", "NoSuchObject", "NoSuchUpload", "ResourceNotFound"):
             raise NoSuchBlob(f"{self.what}: {code or 'NoSuchKey'}") from error
         raise BlobError(f"{self.what}: {type(error).__name__}: {error}") from error

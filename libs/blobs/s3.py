@@ -95,6 +95,18 @@ class S3Blobs(Blobs):
         parts = [Part(number, etag.strip('"')) for number, etag in enumerate(etags, 1)]
         await self._run(key, self._client._complete_multipart_upload, self._bucket, check_key(key), upload, parts)
 
+    async def begun_parts(self, prefix: str) -> Sequence[tuple[str, str]]:
+        try:
+            return await self._run(prefix, self._begun_parts, prefix)
+        except NoSuchBlob:
+            return []
+
+    async def drop_parts(self, key: str, upload: str) -> None:
+        try:
+            await self._run(key, self._client._abort_multipart_upload, self._bucket, check_key(key), upload)
+        except NoSuchBlob:
+            return
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -120,6 +132,14 @@ class S3Blobs(Blobs):
         """The client has no public words for uploads in parts that others send."""
         self._make_bucket()
         return str(self._client._create_multipart_upload(self._bucket, key, {}))
+
+    def _begun_parts(self, prefix: str) -> list[tuple[str, str]]:
+        # The client's own call sends an empty delimiter, for which rclone finds nothing.
+        from minio.datatypes import ListMultipartUploadsResult
+
+        asked = {"uploads": "", **({"prefix": prefix} if prefix else {})}
+        found = ListMultipartUploadsResult(self._client._execute("GET", self._bucket, query_params=asked))
+        return [(str(each.object_name), str(each.upload_id)) for each in found.uploads]
 
     def _make_bucket(self) -> None:
         if not self._client.bucket_exists(self._bucket):

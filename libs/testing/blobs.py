@@ -57,7 +57,9 @@ class FolderBlobs(Blobs):
     async def begin_parts(self, key: str) -> str:
         check_key(key)
         (self._folder / ".parts").mkdir(parents=True, exist_ok=True)
-        return Path(mkdtemp(dir=self._folder / ".parts")).name
+        made = Path(mkdtemp(dir=self._folder / ".parts"))
+        (made / "key").write_text(key)
+        return made.name
 
     def presign_part(self, key: str, upload: str, number: int, *, expires_s: int = 3600) -> str:
         return (self._folder / ".parts" / upload / str(number)).resolve().as_uri()
@@ -68,6 +70,13 @@ class FolderBlobs(Blobs):
             raise BlobError(f"{key}: InvalidPart")
         await self.put(key, b"".join(part.read_bytes() for part in parts))
         shutil.rmtree(self._folder / ".parts" / upload)
+
+    async def begun_parts(self, prefix: str) -> Sequence[tuple[str, str]]:
+        found = sorted((path.read_text(), path.parent.name) for path in self._folder.glob(".parts/*/key"))
+        return [(key, upload) for key, upload in found if key.startswith(prefix)]
+
+    async def drop_parts(self, key: str, upload: str) -> None:
+        shutil.rmtree(self._folder / ".parts" / upload, ignore_errors=True)
 
     def close(self) -> None:
         """Nothing is held."""

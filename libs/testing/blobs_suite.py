@@ -66,6 +66,14 @@ class BlobsSuite:
         assert await blobs.stat("large") is None
         assert await blobs.list("") == []
 
+    async def test_parts_that_will_not_become_whole_are_found_and_dropped(self, blobs: Blobs) -> None:
+        first, second = await blobs.begin_parts("a/large"), await blobs.begin_parts("b/large")
+        assert sorted(await blobs.begun_parts("")) == [("a/large", first), ("b/large", second)]
+        assert list(await blobs.begun_parts("a/")) == [("a/large", first)]
+        for _ in range(2):
+            await blobs.drop_parts("a/large", first)
+        assert list(await blobs.begun_parts("")) == [("b/large", second)]
+
     async def test_a_key_below_another_object_is_an_error(self, blobs: Blobs) -> None:
         await blobs.put("a", b"x")
         with pytest.raises(BlobError):

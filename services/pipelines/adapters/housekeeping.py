@@ -1,5 +1,5 @@
 """Clears away what nobody has needed for long: environments by their last use and their size, the workspaces of runs
-that failed, parts of results that were never brought whole. Runs' own outputs are never touched.
+that failed, parts of results and of outputs that never became whole. Runs' own outputs are never touched.
 
 It may stop anywhere: what it left is there the next time.
 """
@@ -49,6 +49,8 @@ class Housekeeping:
         self._store, self._blobs, self._cluster, self._clock, self._limits = store, blobs, cluster, clock, limits
         self._incoming: dict[str, float] = {}
         """Parts that were seen, and when first."""
+        self._idle: set[tuple[str, str]] = set()
+        """Uploads in parts that nobody went on with when it was looked last."""
 
     async def run(self) -> None:
         while True:
@@ -65,6 +67,7 @@ class Housekeeping:
         await self._clear_environments()
         await self._clear_incoming(spaces)
         await self._clear_workspaces()
+        await self._clear_uploads()
 
     async def _note(self, spaces: list[str]) -> None:
         """Environments of which no row tells count as used now."""
@@ -113,6 +116,28 @@ class Housekeeping:
                 run = await ReadRuns(reader).get(run_id)
             if run is None or (run.finished_ms is not None and run.finished_ms < oldest):
                 await clear_workspace(self._cluster, meta["namespace"], run_id)
+
+    async def _clear_uploads(self) -> None:
+        """Of large outputs that never became whole, once their run is over or gone and has been for a while."""
+        idle = set()
+        for key, upload in await self._blobs.begun_parts("pipelines/"):
+            if await self._goes_on(key):
+                continue
+            if (key, upload) in self._idle:
+                log.info("an upload of %s that never became whole goes", key)
+                await self._blobs.drop_parts(key, upload)
+            else:
+                idle.add((key, upload))
+        self._idle = idle
+
+    async def _goes_on(self, key: str) -> bool:
+        """Whether a run that goes on keeps its outputs there: its id is a part of their place."""
+        async with self._store.read() as reader:
+            for part in key.split("/"):
+                run = await ReadRuns(reader).get(part)
+                if run is not None:
+                    return not run.is_over
+        return False
 
     def _now_ms(self) -> int:
         return milliseconds(self._clock.now())

@@ -127,3 +127,20 @@ async def test_the_workspace_of_a_failed_run_goes_after_its_time_and_that_of_a_r
         stay = {f"workspace-{open_.id}", "pipeline-environments"}
         assert await left(now - 6 * DAY_S * 1000) == {*stay, f"workspace-{over.id}"}
         assert await left(now - 8 * DAY_S * 1000) == stay
+
+
+async def test_parts_of_an_output_that_never_became_whole_go_when_its_run_is_over(tmp_path: Path):
+    async with rig(tmp_path, added) as here, here.leading():
+        here.plays = False
+        blobs = FolderBlobs(tmp_path / "blobs")
+        runs = [await here.submit(chain(1)), await here.submit(chain(1))]
+        keys = [f"pipelines/team/{run.id}/add-0/1/model" for run in runs]
+        for key in keys:
+            await blobs.begin_parts(key)
+        keeper = Housekeeping(here.ports.store, blobs, connect(here.cluster), here.ports.clock, LIMITS)
+        await here.change(lambda of: of.terminate(runs[0].id))
+        await here.over(runs[0])
+        await keeper.clear()
+        assert [key for key, _ in await blobs.begun_parts("")] == sorted(keys), "it may have ended this moment"
+        await keeper.clear()
+        assert [key for key, _ in await blobs.begun_parts("")] == [keys[1]]
