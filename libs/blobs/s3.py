@@ -133,7 +133,7 @@ class S3Blobs(Blobs):
         self._make_bucket()
         return str(self._client._create_multipart_upload(self._bucket, key, {}))
 
-    def _begun_parts(self, prefix: str) -> list[tuple[str, str]]:
+    def _begun_parts(self, prefix: str) -> Sequence[tuple[str, str]]:
         # The client's own call sends an empty delimiter, for which rclone finds nothing.
         from minio.datatypes import ListMultipartUploadsResult
 
