@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -97,6 +98,27 @@ def test_names_that_look_like_markup_are_shown_as_they_are(
         pipelinelooks.artifacts(RUN)
     told = capsys.readouterr().out
     assert "[/red]" in told and "s3://b/[x]" in told
+
+
+def test_artifacts_are_listed_without_logs_and_without_what_all_places_have_in_common(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = "s3://millstream/pipelines/default"
+    places = {"model": f"{home}/{RUN}/train/1/model", "old": f"{home}/other/a/1/x", "executor-logs": f"{home}/{RUN}/l"}
+    made = [
+        {"artifact_id": name, "name": name, "type": "T", "artifact_size": "1", "uri": uri}
+        for name, uri in places.items()
+    ]
+    with platform((200, {"run_id": RUN, "artifacts": made})) as client:
+        monkeypatch.setattr(pipelinelooks, "connect", lambda home: client)
+        pipelinelooks.artifacts(RUN)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[-1] for row in rows] == ["URI", ".../train/1/model", ".../other/a/1/x"]
+
+
+def test_only_an_artifacts_lineage_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="give the id of the one that model-registry://m/1 came from"):
+        pipelinelooks.lineage("model-registry://m/1", svg=tmp_path / "l.svg")
 
 
 def test_a_run_is_found_by_how_its_id_begins_if_only_one_does() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -13,8 +14,9 @@ from rich.markup import escape
 from millstream.cli import lineagetext
 from millstream.cli.lineagetext import REGISTRY
 from millstream.cli.options import Home, Namespace, RunWord, connect
-from millstream.cli.pipelineshow import API
+from millstream.cli.pipelineshow import API, LOGS
 from millstream.cli.show import BAD, GOOD, out, plain_table
+from millstream.errors import ClientError
 
 SERVICE = "inferenceservice/"
 Output = Annotated[str, typer.Option("--output", "-o", help="table or json")]
@@ -35,7 +37,7 @@ def cache(run: RunWord, namespace: Namespace = "default", output: Output = "tabl
 
 
 def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "table", home: Home = None) -> None:
-    """What the run made and imported."""
+    """What the run made and imported; what it printed is in `logs`."""
     from millstream.pipelines import runs
 
     with connect(home) as client:
@@ -45,7 +47,8 @@ def artifacts(run: RunWord, namespace: Namespace = "default", output: Output = "
         out.print_json(json.dumps(told))
         return
     shown = ("artifact_id", "name", "type", "artifact_size", "uri")
-    rows = [[escape(one[field]) for field in shown] for one in told]
+    own = re.compile(rf"s3://[^/]+/pipelines/{namespace}/({found['run_id']}/)?")
+    rows = [[escape(own.sub(".../", one[field])) for field in shown] for one in told if one["name"] != LOGS]
     table = plain_table(["ARTIFACT", "NAME", "TYPE", "BYTES", "URI"], rows, whole="ARTIFACT")
     out.print(table if rows else "the run made none")
 
@@ -64,6 +67,8 @@ def lineage(
     home: Home = None,
 ) -> None:
     """What an artifact was made from, step by step, what was made from it, and where that is registered and served."""
+    if svg is not None and of.startswith((REGISTRY, SERVICE)):
+        raise ClientError(f"--svg draws the lineage of an artifact: give the id of the one that {of} came from")
     with connect(home) as client:
         told = client.request("GET", f"{API}/{_place(of, namespace)}/lineage").json()
         if svg is not None:
