@@ -28,6 +28,9 @@ PUT_TASK = brief(
     f"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, {NEXT_VERSION}) ON CONFLICT (uid) DO UPDATE SET state = excluded.state, "
     "attempt = excluded.attempt, cache = excluded.cache, body = excluded.body, version = excluded.version"
 )
+"""`body` is the engine's record, the columns beside it are for who looks a task up. `cache` says why its outputs were
+taken from the cache, or why not. `version` grows within a run with every change of any of its tasks, so that who has
+seen some asks for the later ones; 0 is of a release that did not number them."""
 PUT_ARTIFACT = brief(
     f"INSERT INTO pipeline_artifacts ({ARTIFACT_COLUMNS}) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT DO NOTHING"
@@ -42,6 +45,7 @@ PUT_CACHE = brief(
     "pipeline = excluded.pipeline, task = excluded.task, run_id = excluded.run_id, task_uid = excluded.task_uid, "
     "outputs = excluded.outputs, parts = excluded.parts, created_ms = excluded.created_ms"
 )
+"""What a step with this fingerprint, `key`, came to; `parts` is what that was made of, to explain a miss."""
 FIND_CACHE = brief("SELECT task_uid, outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
 DROP_DAMAGED = "DELETE FROM pipeline_cache WHERE namespace = ?1 AND outputs LIKE ?2 ESCAPE '!'"
 NEWEST_CACHE = brief(
