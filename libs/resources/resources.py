@@ -14,7 +14,7 @@ from libs.resources import cascade, listing, writing
 from libs.resources.kinds import Kind, Object, Right
 from libs.resources.listing import Page
 from libs.resources.selectors import EVERYTHING, Selectors
-from libs.resources.transaction import Transaction
+from libs.resources.transaction import Beforehand, Transaction
 from libs.resources.watching import Happening, Hub, watch
 from libs.resources.writing import Ask
 from libs.store import Store, UnitOfWork
@@ -297,13 +297,15 @@ class Resources:
         return await watch(self.hub, kind, namespace, since, selectors, bookmarks, initial, timeout)
 
     async def _leave_for(self, ask: Ask, uow: UnitOfWork | None, write: Write, kind: Kind, name: str) -> Object:
-        """Writes; where the object needs more rights than leave to write it, asks for them outside of the transaction
-        and writes anew: the rules see what is really stored, whatever changed meanwhile.
+        """Writes; where the object needs more rights than leave to write it, or long work, asks for them or does it
+        outside of the transaction and writes anew: the rules see what is really stored, whatever changed meanwhile.
         """
         while True:
             try:
                 async with self._open(uow, ask.dry_run) as tx:
                     return await write(tx, ask)
+            except Beforehand as wanted:
+                await wanted.work()
             except writing.Unasked as unasked:
                 for right in sorted(unasked.rights):
                     await self._allow_besides(ask.user, right, kind, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,15 @@ _MENTIONING = " UNION ALL ".join(
 
 DELETED_BY = "millstream.dev/deleted-by-command"
 """Annotation that remembers, until finalizers let an object go, which command its deleted event answers."""
+
+
+class Beforehand(Exception):  # no error: the caller does the work and tries again
+    """A kind's `keep` wants work done that takes too long for a transaction, for which all other writers would wait.
+    Nothing has been written; afterwards the write is tried anew."""
+
+    def __init__(self, work: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(work)
+        self.work = work
 
 
 @dataclass(frozen=True)

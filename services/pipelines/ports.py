@@ -103,6 +103,10 @@ class Lineage(Protocol):
 
     async def artifact(self, id: str) -> Artifact | None: ...
 
+    async def artifacts(self, ids: Iterable[str]) -> Sequence[Artifact]:
+        """Those that are there."""
+        ...
+
     async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
         """Those that lie there, the newest first."""
         ...

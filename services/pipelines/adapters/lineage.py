@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters.ledger import PUT_ARTIFACT, PUT_LINEAGE
@@ -18,6 +18,7 @@ FIND = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE namespace = ?1 
 TASK = brief("SELECT run_id, body FROM pipeline_tasks WHERE uid = ?1")
 OF_ARTIFACT = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE artifact_id = ?1")
 OF_TASK = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE task_uid = ?1")
+AT_ONCE = 100
 OF_RUN = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE run_id = ?1")
 
 
@@ -30,6 +31,15 @@ class SqlLineage:
     async def artifact(self, id: str) -> Artifact | None:
         found = await self._reader.rows(GET, id)
         return artifact_of(found[0]) if found else None
+
+    async def artifacts(self, ids: Iterable[str]) -> Sequence[Artifact]:
+        wanted, found = sorted({*ids} - {""}), list[Artifact]()
+        for begin in range(0, len(wanted), AT_ONCE):
+            some = wanted[begin : begin + AT_ONCE]
+            marks = ", ".join(f"?{number}" for number in range(1, len(some) + 1))
+            query = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id IN ({marks})"
+            found += [artifact_of(row) for row in await self._reader.rows(query, *some)]
+        return found
 
     async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
         return [artifact_of(row) for row in await self._reader.rows(FIND, namespace, uri)]

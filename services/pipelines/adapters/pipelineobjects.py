@@ -7,6 +7,7 @@ The rows are the truth; the objects follow them, by `mirror`, when something cha
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from contracts.events.pipelines import v1 as said
@@ -14,7 +15,7 @@ from contracts.kinds import pipeline as wire
 from libs.base import milliseconds
 from libs.base.errors import Cause, Invalid
 from libs.resources.kinds import Admission, Column, Kind, Op
-from libs.resources.transaction import Transaction
+from libs.resources.transaction import Beforehand, Transaction
 from services.pipelines.adapters.catalog import SqlCatalog
 from services.pipelines.adapters.compiling import compiled
 from services.pipelines.domain.catalog import documents, objects
@@ -25,6 +26,9 @@ from services.pipelines.domain.ir.problems import SpecError
 from services.pipelines.handlers.desk import refused
 
 Object = dict[str, Any]
+COMPILED_MAX = 8
+_compiled: dict[str, Document] = {}
+"""By the digest of what was sent, those last used at the end: between an apply's two tries, and of equal ones."""
 
 
 async def _pipeline_kept(tx: Transaction, op: Op, obj: Object, old: Object | None) -> Object:
@@ -93,12 +97,26 @@ async def _changed(tx: Transaction, catalog: SqlCatalog, obj: Object, found: Ver
 
 
 async def _read(spec: Object) -> Document:
-    """Raises Invalid naming every field that is wrong, as for an upload."""
-    sent = {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}
+    """Compiled, which takes seconds for the largest, so that it is done before the transaction and remembered for it.
+    Raises Invalid naming every field that is wrong, as for an upload."""
+    sent = documents.from_json(
+        {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}, "spec"
+    )
+    key = sent.digest
+    if (known := _compiled.pop(key, None)) is None:
+        raise Beforehand(partial(_compile, key, sent))
+    _compiled[key] = known
+    return known
+
+
+async def _compile(key: str, sent: Document) -> None:
     try:
-        return (await asyncio.to_thread(compiled, documents.from_json(sent, "spec")))[1]
+        made = (await asyncio.to_thread(compiled, sent))[1]
     except SpecError as error:
         raise refused(error, "spec.pipelineSpec") from None
+    while len(_compiled) >= COMPILED_MAX:
+        _compiled.pop(next(iter(_compiled)), None)
+    _compiled[key] = made
 
 
 async def _forget(tx: Transaction, catalog: SqlCatalog, pipeline: Pipeline) -> None:

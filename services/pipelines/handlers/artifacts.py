@@ -52,9 +52,8 @@ class Artifacts:
         run, tasks = await self._run(user, run_id)
         async with self.means.look() as needs:
             found = {each.id: each for each in await needs.runs.artifacts(run.id)}
-            for id in {one.id for task in tasks for many in task.outputs.artifacts.values() for one in many}:
-                if id and id not in found and (reused := await needs.lineage.artifact(id)):
-                    found[id] = reused
+            given = {one.id for task in tasks for many in task.outputs.artifacts.values() for one in many}
+            found |= {each.id: each for each in await needs.lineage.artifacts(given - set(found))}
         return {"artifacts": [lineage.shown(each) for each in found.values()]}
 
     async def get(self, user: Any, id: str, base: str = "") -> Object:

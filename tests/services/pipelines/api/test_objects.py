@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from libs.base.errors import AlreadyExists, Invalid
 from libs.resources import Resources
-from services.pipelines.adapters import mirror
+from services.pipelines.adapters import mirror, pipelineobjects
 from services.pipelines.adapters.pipelineobjects import PIPELINE, PIPELINE_VERSION
 from tests.services.pipelines.api.conftest import Server
 from tests.services.pipelines.api.test_runs import simple
@@ -140,6 +141,28 @@ async def test_what_is_refused_as_an_upload_is_refused_and_nothing_of_it_stays(s
     bare = {**made, "metadata": {"name": "v", "namespace": "default"}}
     assert (await here.replace(PIPELINE_VERSION, "default", "v", bare))["metadata"]["ownerReferences"]
     assert (await server.get(f"/pipelines/{id}/versions"))["total_size"] == 1
+
+
+async def test_a_pipeline_is_compiled_while_others_write(server: Server, monkeypatch: pytest.MonkeyPatch):
+    here, ports = cluster(server), server.ports
+    await applied(here, PIPELINE, "one")
+    compiled, written = pipelineobjects.compiled, asyncio.Event()
+
+    async def write() -> None:
+        async with ports.store.write() as uow:
+            await uow.set_meta("other", "written")
+        written.set()
+
+    loop = asyncio.get_running_loop()
+
+    def slowly(sent: Any) -> Any:
+        asyncio.run_coroutine_threadsafe(write(), loop).result(timeout=10)
+        return compiled(sent)
+
+    monkeypatch.setattr(pipelineobjects, "compiled", slowly)
+    monkeypatch.setattr(pipelineobjects, "_compiled", {})
+    await applied(here, PIPELINE_VERSION, "v", pipelineName="one", pipelineSpec=simple())
+    assert written.is_set() and await named(here, PIPELINE_VERSION) == ["v"]
 
 
 async def test_pipelines_of_before_there_were_objects_become_some_once(server: Server):
