@@ -29,6 +29,12 @@ def write(path: Path, content: str) -> None:
         os.close(fd)
 
 
+def own(path: Path) -> tuple[str, str]:
+    """The pod's (address, hostname). Raises FileNotFoundError before its start."""
+    ip, _, name = path.read_text().rstrip().rpartition("\n")[2].partition("\t")
+    return ip, name
+
+
 def read(path: str | Path) -> dict[str, str]:
     """name -> address; the first line that has a name wins, as in the C library."""
     found: dict[str, str] = {}

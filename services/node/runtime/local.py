@@ -182,8 +182,7 @@ class LocalRuntime:
         pod = self.paths.pod(sandbox.uid)
         for name in ("volumes", "records", "logs"):
             (pod / name).mkdir(parents=True, exist_ok=True)
-        (pod / "hostname").write_text(f"{sandbox.ip} {sandbox.hostname}")
-        await self.update_hosts(sandbox.uid, sandbox.hosts)
+        self._write_hosts(sandbox.uid, sandbox.hosts)
 
     async def start_container(self, spec: ContainerSpec) -> None:
         hostname = self._own(spec.pod_uid)[1]
@@ -194,8 +193,7 @@ class LocalRuntime:
     def _own(self, pod_uid: str) -> tuple[str, str]:
         """The pod's address and hostname, also after a restart of the node."""
         if pod_uid not in self._owns:
-            ip, _, hostname = (self.paths.pod(pod_uid) / "hostname").read_text().partition(" ")
-            self._owns[pod_uid] = (ip, hostname)
+            self._owns[pod_uid] = hostsfile.own(self.paths.hosts(pod_uid))
         return self._owns[pod_uid]
 
     async def signal(self, pod_uid: str, name: str, signal: int) -> None:
@@ -235,11 +233,14 @@ class LocalRuntime:
         self._ended = {key for key in self._ended if key[0] != pod_uid}
 
     async def update_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> bool:
-        path = self.paths.hosts(pod_uid)
-        if not (path.parent / "hostname").exists():  # not started yet: start_pod will write it
+        if not self.paths.hosts(pod_uid).exists():  # not started yet: start_pod will write it
             return False
-        hostsfile.write(path, hostsfile.text(self._own(pod_uid), ((alias.ip, alias.names) for alias in hosts)))
+        self._write_hosts(pod_uid, hosts)
         return True
+
+    def _write_hosts(self, pod_uid: str, hosts: Sequence[HostAlias]) -> None:
+        text = hostsfile.text(self._own(pod_uid), ((alias.ip, alias.names) for alias in hosts))
+        hostsfile.write(self.paths.hosts(pod_uid), text)
 
     def pod_path(self, pod_uid: str) -> Path:
         return self.paths.pod(pod_uid)

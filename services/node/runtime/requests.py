@@ -100,7 +100,7 @@ def _view(paths: HomePaths, spec: ContainerSpec, work: Path, hostname: str) -> d
         shown.append((str(source.resolve()), mount.mount_path, mount.read_only))
     tmp = str(pod / "tmp" / spec.name)
     return {
-        "root": str(_made(pod / "root")),
+        "root": str(_made(paths.run / "root")),  # each pod lays its own over it, which nobody else sees
         "hostname": hostname[:HOSTNAME_CHARS_MAX],
         "covered": [] if spec.trusted else [(tmp, "/tmp")],
         "hidden": [] if spec.trusted else [str(paths.home)],

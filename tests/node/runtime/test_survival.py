@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from services.node.runtime import procfs
+from services.node.ports import HostAlias
+from services.node.runtime import procfs, records
 from services.node.runtime.control import at_rest, stop_everything
 from services.node.runtime.local import LocalRuntime, RuntimeConfig
 from services.node.runtime.spawner import strays
@@ -100,6 +101,22 @@ async def test_a_killed_fork_server_costs_nothing_but_time(bench: Bench) -> None
     assert text == "2"
 
 
+def test_a_record_is_written_over_the_old_one_whole_and_makes_no_file_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "records" / "main.0.json"
+    for record in ({"pod": "a"}, {"pod": "a", "started_at": 12.3456789}, {"pod": "a", "started_at": 1.5}):
+        records.write(path, record)
+        assert records.read(path) == record
+        assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+async def test_a_new_node_reads_a_pods_address_from_its_hosts_file(bench: Bench) -> None:
+    pod = await bench.pod(hosts=(HostAlias("10.0.0.1", ("other", "far")),))
+    known = bench.runtime._own(pod)
+    bench.runtime._owns.clear()
+    assert await bench.runtime.update_hosts(pod, ()) and bench.runtime._own(pod) == known == ("127.0.0.1", pod)
+    assert not await bench.runtime.update_hosts("not-started", ())
+
+
 async def _parked(bench: Bench) -> int:
     """The child of the small fork server that waits for its program."""
     info = await bench.runtime._ask({"op": "info"})
@@ -117,7 +134,10 @@ async def test_a_child_that_was_forked_ahead_runs_one_program_and_its_death_cost
     await pid()
     waits = await _parked(bench)
     assert await pid() == waits
-    os.kill(await _parked(bench), signal.SIGKILL)
+    waits = await _parked(bench)
+    os.kill(waits, signal.SIGKILL)
+    while not gone(waits):  # noqa: ASYNC110 (a process tells its parent alone)
+        await asyncio.sleep(0.01)
     assert await pid() != waits
     waits, info = await _parked(bench), await bench.runtime._ask({"op": "info"})
     os.kill(info["zygotes"]["python"]["pid"], signal.SIGKILL)

@@ -23,6 +23,9 @@ from .transfers import store
 VERSION = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 SITE = f"lib/{VERSION}/site-packages"
 BELOW = "_millstream_below.pth"
+ABOVE = "_millstream_above.pth"
+"""It is read before all other files of its kind, so what it names counts before what the image has."""
+POD = "MILLSTREAM_POD_UID"
 KEEP, KEEP_S = "MILLSTREAM_STEP_KEEP_S", 30 * 86400.0
 """How long an environment stays in a folder that pods share after its last use, and the variable that says so."""
 PATIENCE_S = 1800.0
@@ -58,10 +61,20 @@ def here(key: str, own: str, cache: str) -> Environment | None:
 def _laid(own: str, final: str) -> Environment:
     with suppress(OSError):
         os.utime(final)  # whoever clears the folder sees that it is used
+    if _is_own(sys.prefix):
+        with open(f"{sys.prefix}/{SITE}/{ABOVE}", "w") as file:
+            file.write(f"import site; site.addsitedir({final + '/site'!r})\n")
+        return Environment(sys.prefix, final)
     prefix = f"{own}/env"
     if not os.path.isdir(prefix):
         _layer(prefix, [f"{final}/site", *sites()])
     return Environment(prefix, final)
+
+
+def _is_own(prefix: str) -> bool:
+    """Whether a laptop's node has laid this interpreter's folders for this pod alone: then there is no need of others,
+    over them, at each step."""
+    return prefix != sys.base_prefix and os.environ.get(POD, "/") in prefix.split("/")
 
 
 def ready(

@@ -5,6 +5,7 @@ A Python function is run in a fork of this interpreter where that is the same as
 
 from __future__ import annotations
 
+import gc
 import os
 import selectors
 import signal
@@ -52,6 +53,7 @@ class Program:
         def begin(out: int, err: int) -> Callable[[bool], int | None]:
             sys.stdout.flush()
             sys.stderr.flush()
+            gc.freeze()  # else the fork's search for garbage would copy all that both share
             self._pid = os.fork()
             if self._pid == 0:
                 _child(out, err, body)

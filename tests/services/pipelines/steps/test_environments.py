@@ -4,6 +4,8 @@ import os
 import zipfile
 from pathlib import Path
 
+from services.node.runtime import images
+from services.node.runtime.paths import HomePaths
 from services.pipelines.domain.engine.words import Failed
 from services.pipelines.domain.steps.values import StepOrder
 from tests.services.pipelines.steps.places import Bench, ordered
@@ -47,6 +49,18 @@ async def test_pip_runs_once_for_the_same_packages_and_another_machine_fetches_w
     elsewhere = await place.run(order, MILLSTREAM_STEP_CACHE=there)
     assert (again.code, elsewhere.code) == (0, 0), again.output + elsewhere.output
     assert here in again.output and there in elsewhere.output
+
+
+async def test_where_the_node_laid_folders_for_the_pod_an_environment_takes_no_others(place: Bench) -> None:
+    paths = HomePaths(place.folder / "home")
+    paths.make()
+    layer = images.for_pod(paths, "some-pod", "python:3.11")
+    order = asking(wheel(place.folder / "index", "1.0"), "tiny==1.0", "--quiet")
+    pod = {"PATH": f"{layer.prefix}/bin:{os.environ['PATH']}", "MILLSTREAM_POD_UID": "some-pod"}
+    for _ in range(2):
+        ended = await place.run(order, MILLSTREAM_STEP_CACHE=str(place.folder / "cache"), **pod)
+        assert (ended.code, ended.output.split()[:2]) == (0, ["tiny", "1.0"]), ended.output
+    assert list(place.folder.glob("pod-*/.millstream/env")) == []
 
 
 async def test_what_pip_cannot_install_fails_the_step_with_its_words_and_leaves_nothing(place: Bench) -> None:
