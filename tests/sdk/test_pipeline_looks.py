@@ -100,6 +100,17 @@ def test_names_that_look_like_markup_are_shown_as_they_are(
     assert "[/red]" in told and "s3://b/[x]" in told
 
 
+def test_a_task_that_waits_for_a_person_shows_its_question_and_how_to_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, whole = run("RUNNING", wait="PAUSED", other="RUNNING")
+    asked = {"path": "root/wait", "uid": "wait", "inputs": {"parameters": {"question": "Shall we?"}}}
+    with platform((200, {"tasks": [asked]})) as client:
+        pipelineshow.print_questions(client, whole)
+    told = capsys.readouterr().out
+    assert told == f"wait: Shall we?\n    `millstream pipeline approve {RUN} wait`, or reject\n"
+
+
 def test_artifacts_are_listed_without_logs_and_without_what_all_places_have_in_common(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from millstream.cli.pipelineshow import (
     follow,
     print_error,
     print_outputs,
+    print_questions,
     print_tasks,
     print_values,
     state,
@@ -155,6 +156,7 @@ def show(
         else:
             out.print(f"{escape(found['display_name'])}  {state(found)}  {took(found)}")
             print_tasks(found)
+            print_questions(client, found)
             print_outputs(client, found)
             print_error(found)
 

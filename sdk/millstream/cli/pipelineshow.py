@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from millstream.cli.show import BAD, BUSY, GOOD, out, plain_table
+
+if TYPE_CHECKING:
+    from millstream.pipelines.runs import Line
 
 COLOURS = {"SUCCEEDED": GOOD, "FAILED": BAD, "CANCELED": BAD, "RUNNING": BUSY, "CANCELING": BUSY, "PAUSED": BUSY}
 VALUE_MAX = 1000
@@ -52,7 +55,7 @@ def _followed(client: Any, run_id: str) -> Record:
                 told[task["task_id"]] = word + why
                 out.print(f"  {state(task)} {escape(line.path)}  {escape(why) or took(task)}".rstrip())
                 if word == "PAUSED":
-                    out.print(f"    `millstream pipeline approve {run_id} {line.path}`, or reject", markup=False)
+                    _ask(client, run_id, [line])
     return last
 
 
@@ -80,6 +83,24 @@ def print_tasks(run: dict[str, Any]) -> None:
     ]
     if rows:
         out.print(plain_table(["TASK", "STATE", "TOOK", "WHY"], rows))
+
+
+def print_questions(client: Any, run: Record) -> None:
+    """What its tasks ask a person, and how to answer."""
+    from millstream.pipelines import runs
+
+    if paused := [one for one in runs.tree(run) if one.task.get("state") == "PAUSED"]:
+        _ask(client, run["run_id"], paused)
+
+
+def _ask(client: Any, run_id: str, paused: Sequence[Line]) -> None:
+    from millstream.pipelines import runs
+
+    asked = {one["uid"]: one["inputs"]["parameters"].get("question") for one in runs.records(client, run_id)}
+    for line in paused:
+        words = shlex.join(["millstream", "pipeline", "approve", run_id, line.path])
+        question = asked.get(line.task["task_id"]) or "waits for a person"
+        out.print(f"{line.path}: {question}\n    `{words}`, or reject", markup=False)
 
 
 def print_outputs(client: Any, run: Record) -> None:
