@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,11 +17,12 @@ from libs.service.app import Ports
 from libs.store import Reader, UnitOfWork, brief
 from services.pipelines.adapters import runs as wishes
 from services.pipelines.adapters.admission import ANSWER, Seats, noted
+from services.pipelines.adapters.inbox import Inbox, answer, refuse
 from services.pipelines.adapters.ledger import Ledger
-from services.pipelines.adapters.live import LiveRun, artifact_id, load
+from services.pipelines.adapters.live import LiveRun, artifact_id
+from services.pipelines.adapters.liveruns import LiveRuns, Unreadable
 from services.pipelines.adapters.looking import Looking
 from services.pipelines.adapters.pods import Pods, PodStart
-from services.pipelines.adapters.presence import Away, Presence
 from services.pipelines.adapters.settling import Settled, settle
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.told import RESULT, Told, handed_in
@@ -45,12 +45,8 @@ ANY_WISH = "SELECT 1 FROM pipeline_wishes LIMIT 1"
 WISHES = brief("SELECT id, run_id, wish, body FROM pipeline_wishes ORDER BY id LIMIT 500")
 GRANTED = brief("DELETE FROM pipeline_wishes WHERE id = ?1")
 ACTIVE = "SELECT id FROM pipeline_runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING', 'PAUSED')"
-TOLD_MAX = 256
-"""Results in one transaction."""
 LOOK_S = 1.0
 """How long it sleeps at most: results that another replica's door took lie in the store without a sound."""
-LAZY_S = 0.5
-"""How long that a step runs may wait to be recorded: most that are short have ended by then."""
 GONE_S = 2.0
 """How often it looks whether pods are gone of whose end nobody told, as when it was not there."""
 
@@ -64,19 +60,14 @@ class Conductor:
 
     def __init__(self, ports: Ports, specs: Specs, pods: Callable[[Conductor], Pods], bucket: str) -> None:
         self._ports, self._store, self._clock = ports, ports.store, ports.clock
-        self._specs, self._bucket = specs, bucket
+        self._bucket = bucket
         self.pods = pods(self)
         self.waits = Waits()
         self.seats = Seats(ports, self.waits)
-        self._live: dict[str, LiveRun] = {}
+        self._runs = LiveRuns(ports, specs, bucket)
+        self._inbox = Inbox(ports.clock)
         self._suspects = Suspects()
-        self._away = Away()
         self._looking = Looking(lambda uid, attempt: self.hear(Told(uid, attempt, looked=True)))
-        self._steps: dict[str, tuple[str, str]] = {}
-        """Of each step that was started: its run and its path."""
-        self._told: deque[Told] = deque()
-        self._bell = asyncio.Event()
-        self._lazy_at: float | None = None
         self._seq = 0
         self._term = 0
         self.leading = False
@@ -84,28 +75,23 @@ class Conductor:
     @property
     def live(self) -> dict[str, LiveRun]:
         """The runs that go on; only while it leads."""
-        return self._live
+        return self._runs.all
 
     def hear(self, told: Told) -> None:
         """Takes note; what is urgent is looked at right away."""
-        if not self._is_news(told):
-            return
-        self._told.append(told)
-        if told.result is None and told.ended is None and not told.looked:
-            self._lazy_at = self._lazy_at or self._clock.monotonic() + LAZY_S
-        else:
-            self._bell.set()
+        if self._is_news(told):
+            self._inbox.put(told)
 
     def _is_news(self, told: Told) -> bool:
         """A pod's end is none once its result is committed: every step would cost transactions that change nothing."""
         if told.result is not None or self.seats.has(told.uid):
             return True
-        live, path = self._where(told.uid)
+        live, path = self._runs.where(told.uid)
         return live is not None and live.machine.expects(path, told.attempt)
 
     def order_of(self, uid: str, attempt: int) -> StepOrder | None:
         """What an attempt that counts is to do; None where the store has to say."""
-        live, path = self._where(uid)
+        live, path = self._runs.where(uid)
         record = live.stored.get(path) if live is not None else None
         if live is None or record is None or not record.active or record.attempt != attempt:
             return None
@@ -113,7 +99,7 @@ class Conductor:
 
     def ring(self) -> None:
         """A wish was left."""
-        self._bell.set()
+        self._inbox.ring()
 
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
         """Returns when the result is committed, or was before; raises Unavailable when nobody can say."""
@@ -139,10 +125,10 @@ class Conductor:
 
     async def _decide(self) -> None:
         while True:
-            self._bell.clear()
-            if self._told or await self._is_asked():
+            self._inbox.hush()
+            if self._inbox or await self._is_asked():
                 await self._turn()
-            if not self._told:
+            if not self._inbox:
                 await self._sleep()
 
     async def _load(self) -> None:
@@ -176,19 +162,17 @@ class Conductor:
                 ledger = Ledger(uow, self._ports, now)
                 touched = await self._wishes(uow, alone)
                 counted = [await self._tell(ledger, one, touched) for one in told]
-                touched |= {id: self._live[id] for id in self._ripe(now) if alone in (None, id)}
+                touched |= {id: self.live[id] for id in self._ripe(now) if alone in (None, id)}
                 done = [await self._settle(uow, ledger, live, now) for live in touched.values()]
                 if alone is None:
                     await self.seats.ask_again(uow, now)
                 self._seq = await uow.last_seq()
         except BaseException as error:
-            self._refuse(told, error)
+            refuse(told, error)
             await self._blame(alone, error)
             raise
         self._suspects.passed()
-        for one, counts in zip(told, counted, strict=True):
-            if one.heard is not None and not one.heard.done():
-                one.heard.set_result(counts)  # it is committed, whatever becomes of what follows
+        answer(told, counted)  # it is committed, whatever becomes of what follows
         for settled in done:
             self._carry_out(settled)
         self._seat()
@@ -196,23 +180,18 @@ class Conductor:
     def _take(self, alone: str | None) -> list[Told]:
         """What was told, of one run or of all."""
         if alone is None:
-            told = [self._told.popleft() for _ in range(min(len(self._told), TOLD_MAX))]
-        else:
-            told = [one for one in self._told if self._steps.get(one.uid, ("", ""))[0] == alone]
-            self._told = deque(one for one in self._told if one not in told)
-        if not self._told:
-            self._lazy_at = None
-        return told
+            return self._inbox.take()
+        return self._inbox.take(lambda told: self._runs.run_of(told.uid) == alone)
 
     def _ripe(self, now: datetime) -> list[str]:
         """The runs that are to be looked at though nobody told anything of them."""
-        found = (id for id, live in self._live.items() if live.is_ripe(now))
+        found = (id for id, live in self.live.items() if live.is_ripe(now))
         return [id for id in found if not self._suspects.is_hopeless(id)]
 
     async def _suspect(self) -> str | None:
         """The run that is taken alone, since a turn over many failed for one of them."""
-        for told in self._told:
-            if id := self._steps.get(told.uid, ("", ""))[0]:
+        for told in self._inbox:
+            if id := self._runs.run_of(told.uid):
                 return id
         async with self._store.read() as reader:
             if found := await reader.rows(WISHES):
@@ -227,7 +206,7 @@ class Conductor:
             await self._check_term(uow)
             await uow.set_meta("pipelines/sound", rfc3339(self._clock.now()))
         log.error("a turn failed%s", f" over run {alone}" if alone else "", exc_info=error)
-        self._suspects.blame(alone, len(self._live) + len(self._told))
+        self._suspects.blame(alone, len(self.live) + len(self._inbox))
 
     async def _wishes(self, uow: UnitOfWork, alone: str | None) -> dict[str, LiveRun]:
         """What people want, and what other replicas' doors took: the runs that are to be looked at."""
@@ -243,62 +222,51 @@ class Conductor:
                     self._suspects.forgive(id)
                     break
                 continue
-            if wish == ANSWER:
-                await self._answer(uow, body)
-                continue
-            if wish == wishes.FORGET:
-                await self.seats.drop_run(uow, id, "Deleted")
-                await self.waits.drop_run(uow, id)
-                self._forget(id)
-                touched.pop(id, None)
-                self.pods.stop_run(id)
-                continue
-            live = await self._get(uow, id)
-            if live is None:
-                continue
-            if wish == RESULT:
-                await self._tell(Ledger(uow, self._ports, self._clock.now()), handed_in(body), touched)
-            elif wish == wishes.TERMINATE:
-                live.machine.tell(Terminate())
-            elif wish == wishes.RETRY:
-                if live.earlier is not None:
-                    live.earlier = live.earlier.without(damaged(live.machine.records))
-                live.machine.retry()
-            touched[id] = live
+            await self._grant(uow, id, wish, body, touched)
         return touched
+
+    async def _grant(self, uow: UnitOfWork, id: str, wish: str, body: str, touched: dict[str, LiveRun]) -> None:
+        if wish == ANSWER:
+            await self._answer(uow, body)
+            return
+        if wish == wishes.FORGET:
+            await self.seats.drop_run(uow, id, "Deleted")
+            await self.waits.drop_run(uow, id)
+            self._forget(id)
+            touched.pop(id, None)
+            self.pods.stop_run(id)
+            return
+        live = await self._get(uow, id)
+        if live is None:
+            return
+        if wish == RESULT:
+            await self._tell(Ledger(uow, self._ports, self._clock.now()), handed_in(body), touched)
+        elif wish == wishes.TERMINATE:
+            live.machine.tell(Terminate())
+        elif wish == wishes.RETRY:
+            if live.earlier is not None:
+                live.earlier = live.earlier.without(damaged(live.machine.records))
+            live.machine.retry()
+        touched[id] = live
 
     async def _answer(self, uow: UnitOfWork, body: str) -> None:
         """What the scheduler said of a step that named a queue."""
         seat = await self.seats.heard(uow, noted(body))
-        live = self._live.get(seat.run_id) if seat else None
+        live = self.live.get(seat.run_id) if seat else None
         record = live.stored.get(seat.path) if live and seat else None
         if seat and live and record and seat.may_run and record.attempt == seat.attempt:
             await Ledger(uow, self._ports, self._clock.now()).started(live, record)
 
     async def _get(self, uow: UnitOfWork, id: str) -> LiveRun | None:
-        """The run as it is in the store by now, with the machine that knows its tasks."""
-        if id in self._live:
-            run = await wishes.ReadRuns(uow).get(id)
-            if run is None:
-                return None
-            self._live[id].run = run
-            return self._live[id]
+        """None for a run that is over or gone, and for one that cannot be read back: that one fails, the others go
+        on."""
         try:
-            live = await load(uow, self._specs, id)
-        except Unavailable:
-            raise
-        except Exception as error:
-            await self._hopeless(uow, id, str(error) or repr(error))
+            return await self._runs.get(uow, id)
+        except Unreadable as error:
+            await self._hopeless(uow, id, str(error))
             return None
-        if live is not None and not live.run.is_over:
-            self._live[id] = live
-            if self._ports.blobs is not None:
-                live.presence = Presence(self._ports.blobs, self._bucket, self._clock, self._away)
-            self._steps.update((record.uid, (id, record.path)) for record in live.machine.active())
-        return self._live.get(id)
 
     async def _hopeless(self, uow: UnitOfWork, id: str, why: str) -> None:
-        """A run that cannot be read back (its pipeline is no longer understood) fails; the others go on."""
         log.error("run %s cannot go on: %s", id, why)
         run = await wishes.ReadRuns(uow).get(id)
         if run is not None and not run.is_over:
@@ -310,7 +278,7 @@ class Conductor:
         """Whether it counts. What is known of an attempt already is the answer to who tells it again."""
         if told.ended is not None and not told.ended.there:
             await self.seats.freed(ledger.uow, told.uid, told.attempt)
-        live, path = self._where(told.uid)
+        live, path = self._runs.where(told.uid)
         if live is None or self._suspects.is_spoilt(live.run.id):
             return False
         record = live.stored.get(path)
@@ -339,10 +307,6 @@ class Conductor:
             live.machine.tell(StepStarted(path, told.attempt))
         touched[live.run.id] = live
         return True
-
-    def _where(self, uid: str) -> tuple[LiveRun | None, str]:
-        id, path = self._steps.get(uid, ("", ""))
-        return self._live.get(id), path
 
     async def _outcome(self, ledger: Ledger, live: LiveRun, path: str, result: StepResult) -> Succeeded | Failed:
         record = live.stored[path]
@@ -404,7 +368,7 @@ class Conductor:
         if live.presence is not None and settled.looks:
             self._looking.start(live.run.id, live.presence, settled.looks)
         if live.later:
-            self._bell.set()
+            self._inbox.ring()
         if settled.end is not None:
             if settled.end.state == State.SUCCEEDED and live.pipeline.config.get("workspace"):
                 self.pods.clear(live.run.namespace, live.run.id)  # a failed run may be taken up again with it
@@ -412,9 +376,9 @@ class Conductor:
             return
         for record in settled.changed.values():
             if record.active:
-                self._steps[record.uid] = (live.run.id, record.path)
+                self._runs.note(live, record)
         for start in settled.starts:
-            self._steps[start.record.uid] = (live.run.id, start.record.path)
+            self._runs.note(live, start.record)
             if start.ask is None:
                 self.pods.start(PodStart(start.order, live.run.service_account))
 
@@ -424,7 +388,7 @@ class Conductor:
         for uid, attempt in acts.stops:
             self.pods.stop(uid, attempt)
         for seat in acts.starts:
-            live = self._live.get(seat.run_id)
+            live = self.live.get(seat.run_id)
             if live is not None and live.machine.expects(seat.path, seat.attempt):
                 order = live.order(live.stored[seat.path])
                 self.pods.start(PodStart(order, live.run.service_account, seat.given))
@@ -443,35 +407,24 @@ class Conductor:
             before = set(found)
 
     def _forget(self, id: str) -> None:
-        live = self._live.pop(id, None)
+        self._runs.forget(id)
         self._looking.forget(id)
-        for record in live.stored.values() if live else ():
-            self._steps.pop(record.uid, None)
 
     def _forget_all(self) -> None:
-        self._live.clear()
-        self._steps.clear()
+        self._runs.clear()
         self._looking.forget_all()
         self.seats.forget()
         self.pods.forget()
-        told = [self._told.popleft() for _ in range(len(self._told))]
-        self._refuse(told, Unavailable("this replica no longer leads"))
-
-    def _refuse(self, told: list[Told], error: BaseException) -> None:
-        for one in told:
-            if one.heard is not None and not one.heard.done():
-                one.heard.set_exception(Unavailable(f"the result could not be stored; send it again: {error!r}"))
+        self._inbox.close(Unavailable("this replica no longer leads"))
 
     async def _sleep(self) -> None:
         """Until something was told, the store changed, or something is due."""
-        await first_of(self._store.feed.wait_beyond(self._seq, self._patience()), self._bell.wait())
+        await first_of(self._store.feed.wait_beyond(self._seq, self._patience()), self._inbox.rings())
 
     def _patience(self) -> float:
-        waits = [LOOK_S]
-        if self._lazy_at is not None:
-            waits.append(self._lazy_at - self._clock.monotonic())
         now = self._clock.now()
-        waits += [(due - now).total_seconds() for live in self._live.values() if (due := live.due())]
+        waits = [LOOK_S, self._inbox.left_s()]
+        waits += [(due - now).total_seconds() for live in self._runs if (due := live.due())]
         return max(0.001, min(waits))
 
     async def _generation(self) -> int:

@@ -27,6 +27,11 @@ class Told:
     looked: bool = False
     heard: asyncio.Future[bool] | None = None
 
+    @property
+    def is_urgent(self) -> bool:
+        """Something follows from it at once."""
+        return self.result is not None or self.ended is not None or self.looked
+
 
 def handed_in(body: str) -> Told:
     """What a RESULT wish holds."""
