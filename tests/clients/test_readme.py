@@ -1,4 +1,4 @@
-"""What README.md tells users of clients to type, typed: its manifests, its shell commands, its Python.
+"""What README.md and docs/pipelines.md tell users to type, typed: their manifests, shell commands and Python.
 
 The Kubeflow SDK's function is trained in test_kubeflow_sdk.py.
 """
@@ -107,3 +107,8 @@ def test_a_pipeline_is_run_shown_debugged_submitted_uploaded_and_started_as_an_o
     told = shell(kfp, block("sh", "kubectl apply -f squares.yaml"), tmp_path)
     assert "squares-once condition met" in told and "pipelines.pipelinerun.applied.v1" in told, told
     assert "squares-twice" in told
+    told = shell(kfp, block("sh", "kubectl apply -f pipeline.yaml"), tmp_path)
+    assert "pipelineversion.pipelines.kubeflow.org/applied-v1 created" in told and "Squares of numbers" in told, told
+    assert "pipeline.pipelines.kubeflow.org/squares " in told, "what was uploaded is an object, too"
+    recorded = shell(kfp, block("sh", "/apis/v2beta1"), tmp_path)
+    assert recorded.count('"uri":"s3://elsewhere/rows"') == 2, recorded
