@@ -76,15 +76,16 @@ class Seen:
 
 class Pods:
     """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
-    mount is in a namespace; `heard` is told of an attempt's pod that runs (None) or has ended, `stuck` why one that
-    should does not run yet. `order_of` says what an attempt is to do whose turn has come, None if nothing any more."""
+    mount is in a namespace, and says what they are told there; `heard` is told of an attempt's pod that runs (None) or
+    has ended, `stuck` why one that should does not run yet. `order_of` says what an attempt is to do whose turn has
+    come, None if nothing any more."""
 
     def __init__(
         self,
         cluster: Cluster,
         clock: Clock,
         site: Site,
-        ensure: Callable[[str], Awaitable[None]],
+        ensure: Callable[[str], Awaitable[Site]],
         heard: Callable[[str, int, Ended | None], None],
         order_of: Callable[[str, int], StepOrder | None],
         *,
@@ -141,7 +142,10 @@ class Pods:
 
     def done(self, uid: str, attempt: int) -> None:
         """The attempt is settled: its pod is about to end, and the next may begin."""
-        self._settle((uid, attempt))
+        key = uid, attempt
+        self._settle(key)
+        if not (key in self._seen or key in self._making or self._waiting):
+            self._settled.discard(key)  # it never had a pod
 
     def forget(self) -> None:
         """This replica no longer leads."""
@@ -228,10 +232,10 @@ class Pods:
             if is_claim(wanted.order.image):
                 self._tell(wanted.key, Ended(await carry_out(self._cluster, wanted.order)))
                 return
-            await self._ensure(wanted.order.namespace)
+            site = await self._ensure(wanted.order.namespace)
             await make_workspace(self._cluster, wanted.order)
             with suppress(AlreadyExists):
-                made = pod(wanted.order, self._site, wanted.service_account)
+                made = pod(wanted.order, site, wanted.service_account)
                 await self._cluster.create(placed(made, wanted.given))
         except (BadRequest, Invalid, NotFound) as error:
             self._tell(wanted.key, refused(error.message))
@@ -334,9 +338,10 @@ class Pods:
         while True:
             await self._clock.sleep(LOOK_S)
             now = self._clock.monotonic()
-            due = [seen for seen in self._seen.values() if seen.gone_by is not None and seen.gone_by <= now]
-            for seen in due[:AT_ONCE]:
-                await self._delete(seen)
+            due = sorted((seen.gone_by, name) for name, seen in self._seen.items() if seen.gone_by is not None)
+            for _, key in [each for each in due if each[0] <= now][:AT_ONCE]:
+                self._seen[key].gone_by = now + LOOK_S  # others are not to wait behind one that the cluster keeps
+                await self._delete(self._seen[key])
             for key, why in await self._starting.ask():
                 if key in self._seen and key not in self._settled:
                     self._obstacle(key, self._seen[key], why)

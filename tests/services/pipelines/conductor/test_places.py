@@ -1,10 +1,22 @@
 """What the cluster refuses holds up nobody else."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from libs.base import SystemIds
 from libs.base.errors import Forbidden, Invalid
+from libs.cluster import NAMESPACE, SECRET
+from libs.testing.clock import VirtualClock
+from libs.testing.cluster import MemoryCluster
+from libs.testing.cluster_wire import connect
+from services.pipelines.adapters.places import StepPlaces
+from services.pipelines.domain.steps.pod import KEYS, Site
 from tests.services.pipelines.conductor.rig import HERE, added, chain, rig, until, well
+
+SITE = Site(url="http://pipelines", gateway="http://gateway", launcher=b"zip")
 
 
 async def test_steps_that_a_quota_keeps_out_leave_their_place_to_others_and_come_later(tmp_path: Path):
@@ -75,3 +87,30 @@ async def test_a_workspace_is_there_before_the_first_pod_and_goes_when_the_run_h
             assert run.state == "SUCCEEDED", run.error
             assert claims and set(claims) == {1}
             await until(lambda: not here.cluster.list("", "persistentvolumeclaims", "team"))
+
+
+@pytest.mark.parametrize(("label", "setting", "restricted"), [
+    ("restricted", False, True), ("baseline", False, False), ("baseline", True, True), ("hidden", False, False),
+])  # fmt: skip
+async def test_pods_are_as_their_namespace_asks_for(label: str, setting: bool, restricted: bool):
+    clock, ids = VirtualClock(), SystemIds()
+    cluster = MemoryCluster(clock, ids)
+    wire = connect(cluster)
+    meta = {"name": "team", "labels": {"pod-security.kubernetes.io/enforce": label}}
+    await wire.create({"apiVersion": "v1", "kind": "Namespace", "metadata": meta})
+    get = wire.get
+
+    async def guarded(resource: Any, namespace: str | None, name: str) -> Any:
+        if label == "hidden" and resource == NAMESPACE:
+            raise Forbidden("namespaces are not for you")
+        return await get(resource, namespace, name)
+
+    wire.get = guarded  # type: ignore[method-assign]
+    places = StepPlaces(wire, clock, secret, replace(SITE, restricted=setting))
+    for _ in range(2):
+        assert (await places.ensure("team")).restricted is restricted
+    assert await get(SECRET, "team", KEYS) is not None
+
+
+async def secret() -> bytes:
+    return b"the service's own"

@@ -67,9 +67,10 @@ async def bench(patience_s: float = 300.0) -> AsyncIterator[Bench]:
     clock = VirtualClock()
     cluster = MemoryCluster(clock, SystemIds())
 
-    async def ensure(namespace: str) -> None:
+    async def ensure(namespace: str) -> Site:
         if made.refuses:
             raise Forbidden(made.refuses)
+        return SITE
 
     def heard(uid: str, attempt: int, ended: Ended | None) -> None:
         made.ended += [ended] if ended else []
@@ -177,3 +178,29 @@ def test_events_of_what_is_long_done_tell_nothing():
     done = event("Created", "Created container main", type="Normal")
     assert told_by([event("FailedScheduling", "0/3 nodes")]) is None
     assert told_by([event("FailedMount", MOUNT), done]) is None
+
+
+async def test_pods_that_the_cluster_keeps_do_not_keep_the_others():
+    async with bench() as here:
+        for attempt in range(1, 21):
+            await here.start(attempt)
+        pods = [at for at in here.cluster.objects if at.plural == "pods"]
+        assert len(pods) == 10, "no more have a place"
+        for at in pods:
+            here.cluster.patch(at, {"status": {"phase": "Failed"}}, status=True)
+        await here.clock.advance(1)
+        pods = [at for at in here.cluster.objects if at.plural == "pods"]
+        last = next(at for at in pods if at.name.endswith("-20"))
+        for at in pods:
+            here.cluster.patch(at, {"metadata": {"finalizers": ["example.com/keep"]} if at != last else {}})
+            here.cluster.patch(at, {"status": {"phase": "Failed"}}, status=True)
+        for _ in range(16):
+            await here.clock.advance(5)
+        left = [at for at in here.cluster.objects if at.plural == "pods"]
+        assert len(pods) == 20 and last not in left and len(left) == 19
+
+
+async def test_of_attempts_that_never_had_a_pod_nothing_is_kept():
+    async with bench() as here:
+        here.pods.done("claim", 1)
+        assert not here.pods._settled
