@@ -121,6 +121,7 @@ class Kind:
     columns: tuple[Column, ...] = ()
     only_columns: bool = False  # of a list nothing but `columns` is shown: names that nobody chose say nothing
     status_subresource: bool = True
+    takes_past_status: bool = False  # see libs.resources.writing.patch
     finalizer: str | None = None
     admit: Callable[[Object, Object | None, Admission], Object] = unchanged
     events: Callable[[Op, Object, Object | None], Sequence[Event]] = silent

@@ -108,10 +108,22 @@ async def patch(
     part: str,
     ask: Ask,
 ) -> Object:
+    """Of a kind that `takes_past_status`, a patch with the whole object is taken although its status moved since it was
+    read: it shows the present generation, so it has seen all that it may change. Katib's client sends such patches.
+    """
     old = await tx.get(kind, namespace, name)
+    if kind.takes_past_status and not part and content_type == patches.MERGE_PATCH:
+        change = _of_present_generation(change, old)
     new = shaping.identified(kind, _patched(kind, old, change, content_type), namespace, name)
     new = shaping.known_fields_only(kind, new, ask.field_validation, ask.warnings, ask.duplicates)
     return await _succeed(tx, kinds, kind, old, new, part, ask)
+
+
+def _of_present_generation(change: Any, old: Object) -> Any:
+    metadata = change.get("metadata") if isinstance(change, dict) else None
+    if not isinstance(metadata, dict) or metadata.get("generation") != old["metadata"].get("generation"):
+        return change
+    return {**change, "metadata": {k: v for k, v in metadata.items() if k != "resourceVersion"}}
 
 
 def _patched(kind: Kind, old: Object, change: Any, content_type: str) -> Any:

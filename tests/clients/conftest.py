@@ -103,5 +103,10 @@ def triton(platform: Platform) -> Client:
 
 
 @pytest.fixture(scope="session")
+def katib(platform: Platform) -> Client:
+    return _client("katib", platform)
+
+
+@pytest.fixture(scope="session")
 def kfp(platform: Platform) -> Client:
     return _client("kfp", platform)

@@ -113,6 +113,7 @@ def experiment_kind(algorithms: Sequence[Algorithm]) -> Kind:
             Column("Age", "date", ".metadata.creationTimestamp"),
             Column("Best Trial", "string", ".status.currentOptimalTrial.bestTrialName", priority=1),
         ),
+        takes_past_status=True,
         finalizer=FINALIZER,
         admit=lambda obj, old, admission: _admit(obj, old, algorithms),
         rights=_rights,

@@ -181,10 +181,13 @@ async def test_deleting_it_takes_its_trials_and_their_jobs_along(rig: Rig) -> No
 
 
 async def test_more_budget_lets_it_go_on_and_a_patch_of_the_whole_object_is_taken(rig: Rig) -> None:
-    """KatibClient sends all that it read, status and resourceVersion included."""
-    await rig.create(experiment())
+    """KatibClient sends all that it read, status and resourceVersion included, while the status moves."""
+    read = (await rig.create(experiment())).json()
     await until(rig.is_over)
     whole = await rig.experiment()
+    for generation, code in ((0, 409), (read["metadata"]["generation"], 200)):
+        past = {**whole["metadata"], "resourceVersion": read["metadata"]["resourceVersion"], "generation": generation}
+        assert (await rig.patch({**whole, "metadata": past})).status_code == code
     whole["spec"]["maxTrialCount"] = 6
     answer = await rig.patch(whole)
     assert answer.status_code == 200, answer.text
