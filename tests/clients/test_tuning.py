@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.clients.conftest import Client
+from tests.clients.readme import block
+from tests.clients.test_readme import shell
 
 
 @pytest.mark.timeout(300)
@@ -35,3 +39,13 @@ def test_katibs_client_tunes_raises_the_budget_and_reads_what_came_of_it(katib: 
     assert "tuned" in told["experiments"] and told["conditions"] == ["Created", "Succeeded"]
     assert told["after"] == 5, "more budget lets it go on"
     assert told["jobs"] == [], "deleting it leaves no Job"
+
+
+@pytest.mark.timeout(240)
+def test_the_readmes_experiment_runs_goes_on_and_goes(kubectl: Client, kubeflow: Client, tmp_path: Path) -> None:
+    (tmp_path / "rates.yaml").write_text(block("yaml", "# rates.yaml"))
+    told = shell(kubectl, block("sh", "kubectl apply -f rates.yaml"), tmp_path)
+    assert told.count("trial.kubeflow.org/rates-") == 6 and '"bestTrialName":"rates-' in told, told
+    assert "rates patched" in told and '"rates" deleted' in told, told
+    (tmp_path / "tune.py").write_text(block("python", "import OptimizerClient"))
+    assert "Result(parameters={'lr': '0.0" in kubeflow.call("python", str(tmp_path / "tune.py"))
