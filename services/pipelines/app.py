@@ -27,6 +27,12 @@ from contracts.events.training.v1 import (
     TrainJobStarted,
     TrainJobSucceeded,
 )
+from contracts.events.tuning.v1 import (
+    TuningExperimentCreated,
+    TuningExperimentDeleted,
+    TuningExperimentFailed,
+    TuningExperimentSucceeded,
+)
 from contracts.messages import Event
 from libs.base.settings import Settings
 from libs.resources import Kind
@@ -79,6 +85,8 @@ from services.pipelines.handlers.jobs import (
     when_job_started,
     when_legacy_job_succeeded,
     when_train_job_succeeded,
+    when_tuning_experiment_created,
+    when_tuning_experiment_succeeded,
 )
 from services.pipelines.handlers.pictures import Pictures
 from services.pipelines.handlers.releases import (
@@ -175,6 +183,10 @@ def build() -> App:
             LegacyJobSucceeded: when_legacy_job_succeeded,
             LegacyJobFailed: when_job_failed,
             LegacyJobDeleted: when_job_deleted,
+            TuningExperimentCreated: when_tuning_experiment_created,
+            TuningExperimentSucceeded: when_tuning_experiment_succeeded,
+            TuningExperimentFailed: when_job_failed,
+            TuningExperimentDeleted: when_job_deleted,
         },
         needs=lambda ports, uow: Heard(uow, parts_of(ports).conductor.ring),
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},

@@ -107,8 +107,8 @@ class Lineage(Protocol):
         """Those that are there."""
         ...
 
-    async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
-        """Those that lie there, the newest first."""
+    async def newest_at(self, namespace: str, uri: str) -> Artifact | None:
+        """Of those that lie there."""
         ...
 
     async def task(self, uid: str) -> tuple[str, TaskRecord] | None:
@@ -151,7 +151,8 @@ class Releases(Protocol):
 
 
 class Jobs(Protocol):
-    """Jobs that the trainer told of, inside one transaction; those that read or made something, in one namespace."""
+    """Jobs that the trainer and the tuner told of, inside one transaction; what they read and made is looked for in one
+    namespace."""
 
     async def note(self, job: Job) -> None:
         """Twice is as once; what this tells nothing of is left as it was."""

@@ -16,6 +16,7 @@ from libs.cluster import Cluster
 from libs.cluster.resource import PERSISTENTVOLUMECLAIM
 from libs.store import Store, brief
 from services.pipelines.adapters.claims import clear_workspace
+from services.pipelines.adapters.jobs import SqlJobs
 from services.pipelines.adapters.making import PUT
 from services.pipelines.adapters.runs import ReadRuns
 from services.pipelines.adapters.sharing import INCOMING
@@ -61,6 +62,8 @@ class Housekeeping:
                 log.warning("not all could be cleared away, it is tried again: %s", error)
 
     async def clear(self) -> None:
+        async with self._store.write() as uow:
+            await SqlJobs(uow).sweep()
         async with self._store.read() as reader:
             spaces = [str(space) for (space,) in await reader.rows(NAMESPACES)]
         await self._note(spaces)

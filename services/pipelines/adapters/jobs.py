@@ -1,4 +1,5 @@
-"""Jobs as rows, filled from the trainer's events alone; each event writes the columns that it tells of."""
+"""Jobs as rows, filled from events alone; each event writes the columns that it tells of. What is gone and leads from
+nothing to nothing goes after a while: an Experiment's trials leave thousands of such."""
 
 from __future__ import annotations
 
@@ -20,7 +21,15 @@ MADE = brief("UPDATE pipeline_jobs SET task_uid = ?1 WHERE uid = ?2")
 READS = brief("UPDATE pipeline_jobs SET dataset_uri = ?1 WHERE uid = ?2")
 STARTED = brief("UPDATE pipeline_jobs SET started = 1 WHERE uid = ?1")
 ENDED = brief("UPDATE pipeline_jobs SET ended = ?1, model_uri = ?2, body = ?3 WHERE uid = ?4")
-GONE = brief("UPDATE pipeline_jobs SET gone = 1 WHERE uid = ?1")
+GONE = brief("UPDATE pipeline_jobs SET gone = 1 WHERE uid = ?1 AND gone = 0")
+LOOSE = "gone = ?1 AND task_uid = '' AND dataset_uri = ''"
+MARK = f"UPDATE pipeline_jobs SET gone = 2 WHERE {LOOSE}"
+SWEEP = (
+    f"DELETE FROM pipeline_jobs WHERE {LOOSE} AND NOT EXISTS (SELECT 1 FROM pipeline_releases r "
+    "WHERE r.uri = pipeline_jobs.model_uri AND r.uri <> '') AND NOT EXISTS (SELECT 1 FROM pipeline_artifacts a "
+    "WHERE a.namespace = pipeline_jobs.namespace AND a.uri IN (model_uri, model_uri || '/'))"
+)
+"""Marked an hour before: what is told late of them has come by then."""
 FIND = f"SELECT {COLUMNS} FROM pipeline_jobs WHERE "
 BY_UID = brief(f"{FIND}uid = ?1")
 OF_TASK = brief(f"{FIND}namespace = ?1 AND task_uid = ?2 ORDER BY uid LIMIT {MAX}")
@@ -49,6 +58,11 @@ class SqlJobs:
             await write(ENDED, job.ended, job.model_uri, json.dumps(dict(job.body)), job.uid)
         if job.gone:
             await write(GONE, job.uid)
+
+    async def sweep(self) -> None:
+        assert isinstance(self._reader, UnitOfWork)
+        await self._reader.later(SWEEP, 2)
+        await self._reader.later(MARK, 1)
 
     async def named(self, uids: Iterable[str]) -> Sequence[Job]:
         return [job for uid in sorted({*uids}) for job in await self._found(BY_UID, uid)]

@@ -14,7 +14,10 @@ from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.runs import Artifact
 
 GET = brief(f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id = ?1")
-FIND = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE namespace = ?1 AND uri = ?2 ORDER BY created_ms DESC"
+FIND = (
+    f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE namespace = ?1 AND uri = ?2 "
+    "ORDER BY created_ms DESC LIMIT 1"
+)
 TASK = brief("SELECT run_id, body FROM pipeline_tasks WHERE uid = ?1")
 OF_ARTIFACT = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE artifact_id = ?1")
 OF_TASK = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE task_uid = ?1")
@@ -41,8 +44,9 @@ class SqlLineage:
             found += [artifact_of(row) for row in await self._reader.rows(query, *some)]
         return found
 
-    async def at(self, namespace: str, uri: str) -> Sequence[Artifact]:
-        return [artifact_of(row) for row in await self._reader.rows(FIND, namespace, uri)]
+    async def newest_at(self, namespace: str, uri: str) -> Artifact | None:
+        found = await self._reader.rows(FIND, namespace, uri)
+        return artifact_of(found[0]) if found else None
 
     async def task(self, uid: str) -> tuple[str, TaskRecord] | None:
         found = await self._reader.rows(TASK, uid)

@@ -1,7 +1,7 @@
-"""Jobs that read and made what runs read and made: TrainJobs and their like, as the trainer told of them; pure.
+"""Jobs that read and made what runs read and made: TrainJobs and their like, and Experiments; pure.
 
-All of it is hearsay, from facts that may come late, twice, or in another order than they came true: each fact says
-something else of a job, so that all of them together say the same in any order.
+All of it is hearsay of the trainer and the tuner, from facts that may come late, twice, or in another order than they
+came true: each fact says something else of a job, so that all of them together say the same in any order.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from services.pipelines.domain.releases import VERSION, Release, plain
 
 STARTED_BY = "millstream.dev/task"
 """The label by which a job says which task of a run started it."""
+TRAIN_JOB, EXPERIMENT = "TrainJob", "Experiment"
 FIGURES_MAX = 50
 
 
@@ -24,7 +25,7 @@ class Job:
     uid: str
     namespace: str
     name: str
-    kind: str = "TrainJob"
+    kind: str = TRAIN_JOB
     task_uid: str = ""
     dataset_uri: str = ""
     model_uri: str = ""

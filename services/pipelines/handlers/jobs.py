@@ -1,4 +1,5 @@
-"""What is noted when the trainer speaks of its jobs; each of these facts may come at any time, and more than once."""
+"""What is noted when the trainer speaks of its jobs and the tuner of its Experiments; each of these facts may come at
+any time, and more than once."""
 
 from __future__ import annotations
 
@@ -18,14 +19,20 @@ from contracts.events.training.v1 import (
     TrainJobStarted,
     TrainJobSucceeded,
 )
-from services.pipelines.domain.jobs import STARTED_BY, Job, figures
+from contracts.events.tuning.v1 import (
+    TuningExperimentCreated,
+    TuningExperimentDeleted,
+    TuningExperimentFailed,
+    TuningExperimentSucceeded,
+)
+from services.pipelines.domain.jobs import EXPERIMENT, STARTED_BY, TRAIN_JOB, Job, figures
 from services.pipelines.domain.releases import plain
 from services.pipelines.ports import Hears
 
 Created = TrainJobCreated | LegacyJobCreated
 Started = TrainJobStarted | LegacyJobStarted
-Failed = TrainJobFailed | LegacyJobFailed
-Deleted = TrainJobDeleted | LegacyJobDeleted
+Failed = TrainJobFailed | LegacyJobFailed | TuningExperimentFailed
+Deleted = TrainJobDeleted | LegacyJobDeleted | TuningExperimentDeleted
 
 
 async def when_job_created(event: Created, needs: Hears) -> Sequence[Event]:
@@ -54,6 +61,20 @@ async def when_legacy_job_succeeded(event: LegacyJobSucceeded, needs: Hears) -> 
     return []
 
 
+async def when_tuning_experiment_created(event: TuningExperimentCreated, needs: Hears) -> Sequence[Event]:
+    """Its trials begin at once, as far as their queue lets them."""
+    await needs.jobs.note(Job(**_about(event), task_uid=event.labels.get(STARTED_BY, ""), started=True))
+    return []
+
+
+async def when_tuning_experiment_succeeded(event: TuningExperimentSucceeded, needs: Hears) -> Sequence[Event]:
+    best = event.best.model_dump(mode="json") if event.best else {}
+    told = {"metrics": figures(best.get("metrics") or {}), "parameters": figures(best.get("assignments") or {})}
+    body = {"reason": event.reason, "trials": event.trials, "best_trial": best.get("name", ""), **told}
+    await needs.jobs.note(Job(**_about(event), ended="SUCCEEDED", body=body))
+    return []
+
+
 async def when_job_failed(event: Failed, needs: Hears) -> Sequence[Event]:
     await needs.jobs.note(Job(**_about(event), ended="FAILED", body={"reason": event.reason, "message": event.message}))
     return []
@@ -66,5 +87,6 @@ async def when_job_deleted(event: Deleted, needs: Hears) -> Sequence[Event]:
 
 
 def _about(event: Any) -> dict[str, Any]:
-    kind = getattr(event, "kind", "") or "TrainJob"
+    usual = EXPERIMENT if event.type.startswith("tuning.") else TRAIN_JOB
+    kind = getattr(event, "kind", "") or usual
     return {"uid": event.uid, "namespace": event.namespace, "name": event.name, "kind": kind}

@@ -69,7 +69,8 @@ class Lineages:
             space = self._space(release)
             await self.means.allow(user, "get", PLURAL, space, "")
             async with self.means.look() as needs:
-                starts += (await needs.lineage.at(space, release.uri))[:1]
+                if found := await needs.lineage.newest_at(space, release.uri):
+                    starts.append(found)
         if not starts and not jobs:
             places = ", ".join(sorted({one.uri for one in releases}))
             raise NotFound(f"no run here made what {what} stands for: {places}")

@@ -72,7 +72,7 @@ class Walk:
         self._seen.add(job.node)
         self._graph.jobs[job.uid] = job
         place = job.dataset_uri if self._up else job.model_uri
-        for artifact in (await self._needs.lineage.at(job.namespace, place))[:1] if place else ():
+        if place and (artifact := await self._needs.lineage.newest_at(job.namespace, place)):
             self._next(artifact)
         if self._up and job.task_uid and await self._is_of(job.namespace, job.task_uid):
             await self._task(job.task_uid, job.namespace)

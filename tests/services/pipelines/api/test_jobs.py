@@ -1,4 +1,4 @@
-"""TrainJobs and their like in the lineage, as the trainer tells of them."""
+"""TrainJobs, their like and Experiments in the lineage, as the trainer and the tuner tell of them."""
 
 from itertools import permutations
 from types import SimpleNamespace
@@ -14,6 +14,12 @@ from contracts.events.training.v1 import (
     TrainJobDeleted,
     TrainJobStarted,
     TrainJobSucceeded,
+)
+from contracts.events.tuning.v1 import (
+    TrialResult,
+    TuningExperimentCreated,
+    TuningExperimentDeleted,
+    TuningExperimentSucceeded,
 )
 from libs.base.errors import NotFound
 from services.pipelines.adapters.jobs import SqlJobs
@@ -138,3 +144,48 @@ async def test_a_job_that_writes_where_it_read_is_drawn(here: Here):  # noqa: F8
     await hear(rig, succeeded(model["uri"], data["uri"], uid="j2", name="back"))
     drawn = await desk.lineage_picture(None, model["artifact_id"])
     assert ">fit<" in drawn and ">back<" in drawn
+
+
+async def test_an_experiment_is_shown_below_the_step_that_made_it_with_what_it_found(here: Here):  # noqa: F811
+    rig, desk = here
+    found = await made(rig, desk)
+    model = found["model"]["artifact_id"]
+    task = (await desk.lineage(None, model, "up"))["tasks"][0]["task_id"]
+    target = {"metric": "accuracy", "type": "maximize"}
+    best = TrialResult(name="fit-1", assignments={"lr": "0.01"}, metrics={"accuracy": 0.9})
+    over = {"reason": "ExperimentMaxTrialsReached", "target": target, "trials": 3}
+    told = [
+        TuningExperimentCreated(**JOB, algorithm="tpe", target=target, labels={STARTED_BY: task}),
+        TuningExperimentSucceeded(**JOB, **over, best=best),
+        TuningExperimentDeleted(**JOB),
+    ]
+    seen = []
+    for order in permutations(told):
+        async with rig.ports.store.write() as uow:
+            await uow.later("DELETE FROM pipeline_jobs")
+        await hear(rig, *order, *order)
+        seen.append((await desk.lineage(None, model, "up"))["jobs"])
+    assert all(each == seen[0] for each in seen)
+    [job] = seen[0]
+    assert (job["kind"], job["state"], job["trials"], job["gone"]) == ("Experiment", "SUCCEEDED", 3, True)
+    assert (job["metrics"], job["parameters"]) == ({"accuracy": 0.9}, {"lr": "0.01"})
+    assert "Experiment, succeeded" in await desk.lineage_picture(None, model)
+
+
+async def test_only_what_is_gone_and_leads_from_nothing_to_nothing_is_forgotten_after_an_hour(here: Here):  # noqa: F811
+    rig, desk = here
+    found = await made(rig, desk)
+    await hear(rig, by_job(registered(EXTERN, "8")))
+    ends = {"made": found["model"]["uri"], "registered": EXTERN, "trial": "s3://elsewhere/other", "alive": EXTERN + "2"}
+    for uid, place in ends.items():
+        await hear(rig, created("", uid=uid), succeeded("", place, uid=uid))
+        if uid != "alive":
+            await hear(rig, TrainJobDeleted(**{**JOB, "uid": uid}))
+    await hear(rig, created("some-task", uid="started"), TrainJobDeleted(**{**JOB, "uid": "started"}))
+    kept = []
+    for _ in range(3):
+        async with rig.ports.store.write() as uow:
+            await SqlJobs(uow).sweep()
+        async with rig.ports.store.read() as reader:
+            kept.append({str(uid) for (uid,) in await reader.rows("SELECT uid FROM pipeline_jobs")})
+    assert kept == [{*ends, "started"}, {*ends, "started"} - {"trial"}, {*ends, "started"} - {"trial"}]
