@@ -48,7 +48,8 @@ async def _pod(trial: Object, cluster: Cluster) -> Object | None:
     kind, meta = kind_of(trial), trial["metadata"]
     selector = kind.selector(meta["name"], trial["spec"].get("primaryPodLabels"))
     pods = await cluster.list(POD, meta["namespace"], labels=selector)
-    first = [pod for pod in pods if kind.first.items() <= (pod["metadata"].get("labels") or {}).items()] or pods
+    marked = ([pod for pod in pods if pod["metadata"]["labels"].get(key) == value] for key, value in kind.first)
+    first = next(filter(None, marked), pods)
     good = [pod for pod in first if (pod.get("status") or {}).get("phase") == "Succeeded"] or first
     return max(good, key=lambda pod: str(pod["metadata"].get("creationTimestamp") or ""), default=None)
 

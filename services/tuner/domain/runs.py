@@ -34,7 +34,7 @@ class Command:
 @dataclass(frozen=True)
 class RunKind:
     """`command` is None for what the tuner makes in the cluster itself. `pods` selects the run's pods by its name, and
-    `first` among them that whose output counts."""
+    `first` among them that whose output counts: the first of these labels that one of them bears."""
 
     api_version: str
     kind: str
@@ -43,7 +43,7 @@ class RunKind:
     problems: Callable[[Object, str], Iterator[Wrong]]
     templates: Callable[[Object], Iterator[Object]]
     pods: str
-    first: Mapping[str, str]
+    first: tuple[tuple[str, str], ...] = ()
 
     def apply(self, manifest: Object) -> ApplyCommand:
         assert self.command is not None
@@ -163,9 +163,9 @@ RUN_KINDS: tuple[RunKind, ...] = (
         _trainjob,
         _no_templates,
         words.TRAINJOB_NAME,
-        {words.COMPLETION_INDEX: "0"},
+        ((words.REPLICATED_JOB, "launcher"), (words.COMPLETION_INDEX, "0")),
     ),
-    RunKind("batch/v1", "Job", "jobs", None, _job, _job_template, words.TRIAL, {}),
+    RunKind("batch/v1", "Job", "jobs", None, _job, _job_template, words.TRIAL),
     RunKind(
         "kubeflow.org/v1",
         "PyTorchJob",
@@ -174,7 +174,7 @@ RUN_KINDS: tuple[RunKind, ...] = (
         _pytorchjob,
         _replica_templates,
         words.TRIAL,
-        {"training.kubeflow.org/replica-index": "0"},
+        ((words.JOB_ROLE, "master"),),
     ),
 )
 

@@ -14,6 +14,8 @@ SEARCHED = "ExperimentSuggestionEndReached"
 EXPERIMENT_FAILED = "ExperimentFailed"
 
 TRAINJOB_NAME = "jobset.sigs.k8s.io/jobset-name"
+REPLICATED_JOB = "jobset.sigs.k8s.io/replicatedjob-name"
+JOB_ROLE = "training.kubeflow.org/job-role"
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
 STDOUT = "StdOut"

@@ -38,6 +38,21 @@ TRAINJOB = {
     "kind": "TrainJob",
     "spec": {"runtimeRef": {"name": "python"}, "trainer": {"command": ["train", "${trialParameters.rate}"]}},
 }
+PYTORCHJOB = {
+    "apiVersion": "kubeflow.org/v1",
+    "kind": "PyTorchJob",
+    "spec": {
+        "pytorchReplicaSpecs": {
+            role: {
+                "replicas": 1,
+                "template": {
+                    "spec": {"containers": [{"name": "pytorch", "image": "p", "args": ["${trialParameters.rate}"]}]}
+                },
+            }
+            for role in ("Master", "Worker")
+        }
+    },
+}
 EXPERIMENT: Object = {
     "apiVersion": "kubeflow.org/v1beta1",
     "kind": "Experiment",
@@ -63,8 +78,8 @@ def experiment(run: Object = JOB, **spec: Any) -> Object:
     made = deepcopy(EXPERIMENT)
     made["spec"] |= spec
     made["spec"]["trialTemplate"]["trialSpec"] = deepcopy(run)
-    if run is not JOB:
-        made["spec"]["trialTemplate"]["primaryContainerName"] = "node"
+    names = {"TrainJob": "node", "PyTorchJob": "pytorch", "Job": "main"}
+    made["spec"]["trialTemplate"]["primaryContainerName"] = names[run["kind"]]
     return made
 
 

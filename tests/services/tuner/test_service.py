@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from contracts.commands.training.v1 import ApplyTrainJob
+from contracts.commands.training.v1 import ApplyLegacyJob, ApplyTrainJob
 from contracts.events.training.v1 import (
+    LegacyJobApplied,
+    LegacyJobSucceeded,
     TrainJobApplied,
     TrainJobDeleted,
     TrainJobFailed,
@@ -15,7 +17,7 @@ from contracts.events.training.v1 import (
     TrainJobSucceeded,
 )
 from tests.services.tuner.paper import PaperCluster
-from tests.services.tuner.rig import API, TRAINJOB, Rig, as_told, experiment, started, until
+from tests.services.tuner.rig import API, PYTORCHJOB, TRAINJOB, Rig, as_told, experiment, started, until
 
 Object = dict[str, Any]
 EXPERIMENT, TRIAL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
@@ -109,6 +111,22 @@ async def test_trainjobs_are_asked_for_by_command_and_shown_to_clients_once_they
     assert best["bestTrialName"] == names[0]
     assert best["observation"]["metrics"] == [{"name": "accuracy", "latest": "0.7", "min": "0.5", "max": "0.7"}]
     await until(lambda: rig.said_of("training.trainjob.delete.v1"))
+
+
+async def test_of_several_pods_the_masters_output_counts(rig: Rig) -> None:
+    await rig.create(experiment(PYTORCHJOB, maxTrialCount=1, parallelTrialCount=1))
+    [name] = await until(lambda: rig.said_of(ApplyLegacyJob.type))
+    for role, output in (("master", "accuracy=0.9"), ("worker", "accuracy=0.1")):
+        own = {"training.kubeflow.org/job-role": role} if role == "master" else {}
+        labels = {TRIAL: name, "training.kubeflow.org/replica-index": "0", **own}
+        rig.cluster.prints(f"{name}-{role}", labels, output)
+    kind = {"kind": "PyTorchJob"}
+    await rig.hear(LegacyJobSucceeded(**{**about(name), "kind": "TFJob"}))
+    assert not await rig.is_over(), "that was another job of this name"
+    await rig.hear(LegacyJobApplied(**about(name), resource_version="1", command_id="c"))
+    await rig.hear(LegacyJobSucceeded(**about(name), **kind))
+    await until(rig.is_over)
+    assert (await rig.experiment())["status"]["currentOptimalTrial"]["observation"]["metrics"][0]["max"] == "0.9"
 
 
 async def test_a_job_that_fails_or_says_nothing_is_a_failed_trial_that_tells_why(rig: Rig) -> None:
