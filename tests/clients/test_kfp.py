@@ -108,6 +108,8 @@ def test_every_other_call_of_kfps_clients_is_answered_as_kfp_answers(kfp: Client
     assert told["experiment"] == [True, "All calls", 1, " No experiment is found with name nobody."]
     assert (told["states"], told["ran"]) == ([WELL] * 3, [True, True, False]), "a cache key of one's own counts alone"
     assert (told["root"], told["account"], told["of the experiment"]) == (True, "default", 3)
+    assert told["by time"] == told["by number"] == [1, 2, 1, 2, 1, 2]
+    assert told["by text"] == [1, 2, 2, 1, 0] and all(told["pages"])
     assert told["job"] == ["DISABLED", "ENABLED", "DISABLED", True, "3", "default"]
     assert told["context"] == ["default", True] and (told["health"], told["auth"]) == (False, {})
     assert (told["changed"], told["changed version"]) == (["shown", {"a": "b"}, "both"], "better")
@@ -121,6 +123,7 @@ def test_every_other_call_of_kfps_clients_is_answered_as_kfp_answers(kfp: Client
 def test_runs_recur_by_cron_and_interval_until_they_are_held(kfp: Client) -> None:
     told = kfp.program("kfp_recurring")
     assert (told["jobs"], told["ran"]) == (["by-cron", "by-interval"], [True, True])
+    assert told["missed"] == [3, 1], "what lies between a start in the past and now is made up for, or its last alone"
     assert (told["held"], told["still"], told["goes on"]) == (["DISABLED", "* * * * * *", "1"], 0, True)
     assert told["states"] == [WELL] and "not found" in told["gone"]
     assert "trigger.cron_schedule.cron: '61 * * * * *'" in told["bad cron"]

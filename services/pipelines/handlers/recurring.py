@@ -47,7 +47,7 @@ class Recurring:
             experiment = await runs.placed(needs, say, space, form.experiment_id)
             made = await _new(needs, form, source, (space, experiment.id))
             made.status, made.max_concurrency = status, concurrency
-            made.due_ms = schedule.after(made.created_ms, made.created_ms) if status == ENABLED else None
+            made.due_ms = schedule.first(made.created_ms) if status == ENABLED else None
             await needs.catalog.recurring.add(made)
             say(events.RecurringRunCreated(**about(made)))
         return made.shown(source.document.shown())
@@ -74,7 +74,8 @@ class Recurring:
             found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
             if found.status != ENABLED:
                 found.status, found.error, found.updated_ms = ENABLED, "", needs.now_ms()
-                found.due_ms = schedule_of(found).after(found.last_ms or found.created_ms, found.created_ms)
+                schedule, created = schedule_of(found), found.created_ms
+                found.due_ms = schedule.after(found.last_ms, created) if found.last_ms else schedule.first(created)
                 await needs.catalog.recurring.put(found)
                 say(events.RecurringRunEnabled(**about(found)))
         return {}

@@ -94,6 +94,40 @@ told["no version"] = refused(
     lambda: client.run_pipeline(made.experiment_id, "no", pipeline_id=kept.pipeline_id, version_id="nobody")
 )
 
+# Lists: every operation, on texts and on times; pages in every order.
+first, middle, last = sorted(
+    client.list_runs(experiment_id=made.experiment_id, page_size=50).runs, key=lambda run: run.created_at
+)
+moment = middle.created_at.isoformat().replace("+00:00", "Z")
+
+
+def count(**predicate):
+    wanted = json.dumps({"predicates": [predicate]})
+    return client.list_runs(experiment_id=made.experiment_id, page_size=50, filter=wanted).total_size
+
+
+times = ["EQUALS", "NOT_EQUALS", "GREATER_THAN", "GREATER_THAN_EQUALS", "LESS_THAN", "LESS_THAN_EQUALS"]
+told["by time"] = [count(key="created_at", operation=each, timestampValue=moment) for each in times]
+told["by number"] = [count(key="created_at", operation=each, timestampValue=moment) for each in (1, 2, 3, 5, 6, 7)]
+told["by text"] = [
+    count(key="name", operation=1, stringValue="job"),
+    count(key="display_name", operation="NOT_EQUALS", stringValue="job"),
+    count(key="name", operation="IN", stringValues={"values": ["job", "first"]}),
+    count(key="name", operation="IS_SUBSTRING", stringValue="OB"),
+    count(key="name", operation=9, stringValue="%"),
+]
+told["pages"] = []
+for order in ("created_at", "created_at desc", "name", "name desc", "state", "id desc", "finished_at", "storage_state"):
+    seen, more = [], {"experiment_id": made.experiment_id, "sort_by": order, "page_size": 1}
+    page = client.list_runs(**more)
+    while page.runs:
+        seen += [run.run_id for run in page.runs]
+        page = client.list_runs(page_token=page.next_page_token, **more) if page.next_page_token else page
+        if not page.next_page_token:
+            seen += [run.run_id for run in page.runs if run.run_id not in seen]
+            break
+    told["pages"].append(len(seen) == len(set(seen)) == 3)
+
 # Recurring runs, with every argument, and by the names of old.
 job = client.create_recurring_run(
     made.experiment_id, "later", description="d", start_time="2127-01-01T00:00:00Z", end_time="2128-01-01T00:00:00Z",

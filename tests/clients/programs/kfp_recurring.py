@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import kfp
@@ -62,9 +63,14 @@ def job(name, **more):
     )
 
 
+now = datetime.now(UTC)
+past = {each: (now - timedelta(seconds=ago)).isoformat() for each, ago in (("start_time", 35), ("end_time", 2))}
+missed = [job(f"missed-{no}", interval_second=10, no_catchup=no, **past) for no in (False, True)]
 cron = job("by-cron", cron_expression="* * * * * *", enable_caching=True)
 interval = job("by-interval", interval_second=1)
-told["jobs"] = sorted(each.display_name for each in client.list_recurring_runs(page_size=10).recurring_runs)
+found = client.list_recurring_runs(page_size=10).recurring_runs
+told["jobs"] = sorted(each.display_name for each in found if each.display_name.startswith("by-"))
+told["missed"] = [until_runs("missed-False", 3) and len(runs_of("missed-False")), len(runs_of("missed-True"))]
 told["ran"] = [until_runs("by-cron", 3), until_runs("by-interval", 2)]
 client.disable_recurring_run(cron.recurring_run_id)
 client.disable_recurring_run(interval.recurring_run_id)
@@ -80,7 +86,8 @@ client.delete_recurring_run(cron.recurring_run_id)
 told["gone"] = refused(lambda: client.get_recurring_run(cron.recurring_run_id))
 told["bad cron"] = refused(lambda: job("bad", cron_expression="61 * * * * *"))
 told["five fields"] = refused(lambda: job("bad", cron_expression="not a cron"))
-client.delete_recurring_run(interval.recurring_run_id)
+for each in (interval, *missed):
+    client.delete_recurring_run(each.recurring_run_id)
 for _ in range(150):
     states = {run.state for run in runs_of("by-")}
     if states <= {"SUCCEEDED", "FAILED", "CANCELED"}:

@@ -44,6 +44,10 @@ class Schedule:
     end_ms: int | None = None
     zone: tzinfo = UTC
 
+    def first(self, created: int) -> int | None:
+        """What lies between a start in the past and now was missed, and is caught up with as all that is missed."""
+        return self.after(created if self.start_ms is None else min(created, self.start_ms - 1), created)
+
     def after(self, moment: int, created: int) -> int | None:
         """The first moment later than `moment`, None when there is none before the end."""
         found = self._by_cron(moment) if self.cron else self._by_interval(moment, created)

@@ -113,6 +113,34 @@ async def test_a_run_is_started_for_each_moment_when_it_comes(server: Server):
     assert (run["recurring_run_id"], run["display_name"]) == (made["recurring_run_id"], "nightly 2026-01-01 00-01-00")
 
 
+@pytest.mark.parametrize(
+    ("trigger", "no_catchup", "moments"),
+    [
+        ({"periodic_schedule": {"interval_second": 60}}, False, ["56:30", "57:30", "58:30"]),
+        ({"periodic_schedule": {"interval_second": 60}}, True, ["58:30"]),
+        ({"cron_schedule": {"cron": "0 * * * * *"}}, False, ["56:00", "57:00", "58:00", "59:00"]),
+        ({"cron_schedule": {"cron": "30 * * * * *"}}, True, ["58:30"]),
+    ],
+)
+async def test_what_lies_between_a_start_in_the_past_and_now_is_made_up_for(
+    server: Server, trigger: dict[str, Any], no_catchup: bool, moments: list[str]
+):
+    [(kind, told)] = trigger.items()
+    span = {"start_time": "2025-12-31T23:55:30Z", "end_time": "2025-12-31T23:59:00Z"}
+    more = {"max_concurrency": "10", "no_catchup": no_catchup, "trigger": {kind: {**told, **span}}}
+    held = await server.post("/recurringruns", asked(mode="DISABLE", **more))
+    await server.post(f"/recurringruns/{held['recurring_run_id']}:enable")
+    clockwork = Clockwork(server.means)
+    while await clockwork.tick():
+        pass
+    assert await scheduled(server) == moments
+    again = await server.post("/recurringruns", asked(**more))
+    while await clockwork.tick():
+        pass
+    assert await scheduled(server) == sorted(moments * 2), "also of one that begins enabled"
+    assert (await server.get(f"/recurringruns/{again['recurring_run_id']}"))["status"] == "ENABLED"
+
+
 async def test_two_leaders_at_once_start_one_run(server: Server):
     await server.post("/recurringruns", asked(max_concurrency="10"))
     await server.clock.advance(60)
