@@ -50,7 +50,7 @@ FIND_CACHE = brief("SELECT task_uid, outputs FROM pipeline_cache WHERE namespace
 DROP_DAMAGED = "DELETE FROM pipeline_cache WHERE namespace = ?1 AND outputs LIKE ?2 ESCAPE '!'"
 NEWEST_CACHE = brief(
     "SELECT parts FROM pipeline_cache WHERE namespace = ?1 AND pipeline = ?2 AND task = ?3 "
-    "ORDER BY created_ms DESC LIMIT 1"
+    "ORDER BY created_ms DESC LIMIT ?4"
 )
 
 

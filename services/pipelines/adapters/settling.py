@@ -198,6 +198,10 @@ def _if_there(live: LiveRun, record: TaskRecord, found: Succeeded, why: str) -> 
     return None if lost else found
 
 
+ITEMS = 16
+"""Of a step in a loop as many results of its name are looked at to tell what changed."""
+
+
 async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: StepOrder) -> Succeeded | Look | None:
     """The outputs that are kept under the step's fingerprint; why not is noted."""
     live = settled.live
@@ -216,8 +220,9 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
         uid, told = str(found[0][0]), json.loads(found[0][1])
         kept = Succeeded(Outputs.from_json(told), cached_from=uid)
         return _if_there(live, record, kept, hit(told.get("origin")))
-    newest = await reader.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name)
-    live.caches[record.path] = explain(made.parts, json.loads(newest[0][0]) if newest else None)
+    most = ITEMS if any(part.isdigit() for part in record.path.split("/")) else 1
+    newest = await reader.rows(NEWEST_CACHE, live.run.namespace, live.run.pipeline_name, record.name, most)
+    live.caches[record.path] = explain(made.parts, [json.loads(row[0]) for row in newest])
     return None
 
 

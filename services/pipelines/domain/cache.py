@@ -7,7 +7,8 @@ bucket or a host is among them, so that a laptop and a cluster agree.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -20,6 +21,7 @@ from services.pipelines.domain.steps.places import WORKSPACE
 from services.pipelines.domain.steps.values import StepOrder
 
 SHOWN_MAX = 80
+LONG = re.compile(r"sha256:[0-9a-f]{64}")
 HIT = "hit: everything that its outputs follow from is as it was"
 FORM = "1"
 """Another one when the same parts come to mean something else: nothing kept before is found then."""
@@ -72,13 +74,18 @@ def hit(origin: Mapping[str, Any] | None) -> str:
     return f"{HIT}; brought from {where} on {origin.get('platform', '')}"
 
 
-def explain(now: Mapping[str, str], before: Mapping[str, str] | None) -> str:
-    """Why nothing kept fits, in view of the newest that was kept of the same task."""
-    if before is None:
+def explain(now: Mapping[str, str], kept: Sequence[Mapping[str, str]]) -> str:
+    """Why nothing kept fits, in view of what was kept of the same task, the newest first: the nearest counts, for the
+    others may be those of a loop's other items."""
+    if not kept:
         return "miss: this task has no kept outputs yet"
-    told = [_change(name, before.get(name), now.get(name)) for name in {**before, **now}]
-    changes = [one for one in told if one]
+    changes = min((_changes(now, before) for before in kept), key=len)
     return "miss: " + ("; ".join(changes) if changes else "its outputs are no longer kept")
+
+
+def _changes(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    told = [_change(name, before.get(name), now.get(name)) for name in {**before, **now}]
+    return [one for one in told if one]
 
 
 def _change(name: str, before: str | None, now: str | None) -> str:
@@ -90,6 +97,8 @@ def _change(name: str, before: str | None, now: str | None) -> str:
         return f"{name} is gone (it was {before})"
     if name == "code":
         return "the code changed"
+    if LONG.fullmatch(before) and LONG.fullmatch(now):
+        return f"{name} changed"
     return f"{name} changed ({before} -> {now})"
 
 

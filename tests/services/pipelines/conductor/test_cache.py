@@ -13,15 +13,23 @@ from tests.services.pipelines.conductor.rig import added, chain, rig
 def test_a_miss_names_what_changed_what_came_and_what_went():
     before = {"image": "python:3.11", "code": "abc", "input x": "1", "env MODE": '"fast"'}
     now = {"image": "python:3.12", "code": "abd", "input x": "2", "input y": "3"}
-    assert explain(now, before) == (
+    assert explain(now, [before]) == (
         "miss: image changed (python:3.11 -> python:3.12); the code changed; input x changed (1 -> 2); "
         'env MODE is gone (it was "fast"); input y is new (3)'
     )
 
 
 def test_without_anything_kept_or_changed_it_says_so():
-    assert explain({"code": "a"}, None) == "miss: this task has no kept outputs yet"
-    assert explain({"code": "a"}, {"code": "a"}) == "miss: its outputs are no longer kept"
+    assert explain({"code": "a"}, []) == "miss: this task has no kept outputs yet"
+    assert explain({"code": "a"}, [{"code": "a"}]) == "miss: its outputs are no longer kept"
+
+
+def test_of_a_loops_items_the_nearest_is_compared_and_no_digest_is_shown_to_people():
+    long, other = f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"
+    now = {"code": "c", "input item": long, "input seed": "8"}
+    kept = [{"code": "c", "input item": other, "input seed": "7"}, {"code": "c", "input item": long, "input seed": "7"}]
+    assert explain(now, kept) == "miss: input seed changed (7 -> 8)"
+    assert explain(now, kept[:1]) == "miss: input item changed; input seed changed (7 -> 8)"
 
 
 def nested(caching: dict[str, Any] | None) -> str:
