@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.adapters.keyed import rows_for
 from services.pipelines.domain.jobs import Job
 
 COLUMNS = "uid, namespace, name, kind, task_uid, dataset_uri, model_uri, started, ended, gone, body"
@@ -31,7 +32,7 @@ SWEEP = (
 )
 """Marked an hour before: what is told late of them has come by then."""
 FIND = f"SELECT {COLUMNS} FROM pipeline_jobs WHERE "
-BY_UID = brief(f"{FIND}uid = ?1")
+BY_UIDS = f"{FIND}uid IN ({{keys}})"
 OF_TASK = brief(f"{FIND}namespace = ?1 AND task_uid = ?2 ORDER BY uid LIMIT {MAX}")
 READING = brief(f"{FIND}namespace = ?1 AND dataset_uri = ?2 ORDER BY uid LIMIT {MAX}")
 MAKING = brief(f"{FIND}namespace = ?1 AND model_uri = ?2 ORDER BY uid LIMIT {MAX}")
@@ -65,7 +66,7 @@ class SqlJobs:
         await self._reader.later(MARK, 1)
 
     async def named(self, uids: Iterable[str]) -> Sequence[Job]:
-        return [job for uid in sorted({*uids}) for job in await self._found(BY_UID, uid)]
+        return [_job(row) for row in await rows_for(self._reader, BY_UIDS, uids)]
 
     async def of_task(self, namespace: str, uid: str) -> Sequence[Job]:
         return await self._found(OF_TASK, namespace, uid)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.adapters.keyed import rows_for
 from services.pipelines.adapters.ledger import PUT_ARTIFACT, PUT_LINEAGE
 from services.pipelines.adapters.listing import settled
 from services.pipelines.adapters.runs import ARTIFACT_COLUMNS, artifact_of
@@ -14,6 +15,7 @@ from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.runs import Artifact
 
 GET = brief(f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id = ?1")
+GET_ALL = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id IN ({{keys}})"
 FIND = (
     f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE namespace = ?1 AND uri = ?2 "
     "ORDER BY created_ms DESC LIMIT 1"
@@ -21,7 +23,6 @@ FIND = (
 TASK = brief("SELECT run_id, body FROM pipeline_tasks WHERE uid = ?1")
 OF_ARTIFACT = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE artifact_id = ?1")
 OF_TASK = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE task_uid = ?1")
-AT_ONCE = 100
 OF_RUN = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE run_id = ?1")
 
 
@@ -36,13 +37,7 @@ class SqlLineage:
         return artifact_of(found[0]) if found else None
 
     async def artifacts(self, ids: Iterable[str]) -> Sequence[Artifact]:
-        wanted, found = sorted({*ids} - {""}), list[Artifact]()
-        for begin in range(0, len(wanted), AT_ONCE):
-            some = wanted[begin : begin + AT_ONCE]
-            marks = ", ".join(f"?{number}" for number in range(1, len(some) + 1))
-            query = f"SELECT {ARTIFACT_COLUMNS} FROM pipeline_artifacts WHERE id IN ({marks})"
-            found += [artifact_of(row) for row in await self._reader.rows(query, *some)]
-        return found
+        return [artifact_of(row) for row in await rows_for(self._reader, GET_ALL, {*ids} - {""})]
 
     async def newest_at(self, namespace: str, uri: str) -> Artifact | None:
         found = await self._reader.rows(FIND, namespace, uri)

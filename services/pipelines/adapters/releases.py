@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from libs.store import Reader, UnitOfWork, brief
+from services.pipelines.adapters.keyed import rows_for
 from services.pipelines.domain.releases import ENDPOINT, VERSION, Release
 
 COLUMNS = "kind, id, revision, namespace, name, uri, body"
@@ -20,7 +21,7 @@ IS_GONE = f"EXISTS (SELECT 1 FROM pipeline_releases gone WHERE gone.kind = '{GON
 SELECT = f"SELECT {COLUMNS}, {IS_GONE} FROM pipeline_releases told WHERE"
 NAMED = f"{SELECT} kind = ?1 AND namespace = ?2 AND name = ?3"
 VERSIONS = f"{SELECT} kind = ?1 AND name = ?2"
-AT_ONCE = 500
+AT = f"{SELECT} uri IN ({{keys}})"
 
 
 class SqlReleases:
@@ -45,13 +46,7 @@ class SqlReleases:
         return [_release(row) for row in await self._reader.rows(NAMED, ENDPOINT, namespace, name)]
 
     async def at(self, uris: Iterable[str]) -> Sequence[Release]:
-        wanted, found = sorted({*uris}), []
-        for begin in range(0, len(wanted), AT_ONCE):
-            some = wanted[begin : begin + AT_ONCE]
-            marks = ", ".join(f"?{number}" for number in range(1, len(some) + 1))
-            query = f"{SELECT} uri IN ({marks}) AND uri <> ''"
-            found += [_release(row) for row in await self._reader.rows(query, *some)]
-        return found
+        return [_release(row) for row in await rows_for(self._reader, AT, {*uris} - {""})]
 
 
 def _release(row: Sequence[Any]) -> Release:

@@ -19,6 +19,7 @@ from libs.base import Clock, milliseconds
 from libs.base.errors import BadRequest, NotFound
 from libs.blobs import BlobError, Blobs, NoSuchBlob
 from libs.store import Store, UnitOfWork, brief
+from services.pipelines.adapters.keyed import rows_for
 from services.pipelines.adapters.ledger import PUT_ARTIFACT, PUT_CACHE
 from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.runs import ReadRuns
@@ -29,6 +30,7 @@ from services.pipelines.domain.sharing import Brought, Carried, File, brought, w
 Say = Callable[[Event], None]
 COLUMNS = "key, pipeline, task, run_id, task_uid, outputs, parts, created_ms"
 PAGE = f"SELECT {COLUMNS} FROM pipeline_cache WHERE namespace = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
+MANY = "SELECT key, outputs FROM pipeline_cache WHERE namespace = ?1 AND key IN ({keys})"
 ONE = brief("SELECT outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
 ENTRIES_MAX = 200
 INCOMING = ".incoming"
@@ -70,10 +72,11 @@ class SharedCache:
         """Those that are not kept here yet, or whose bytes are lost."""
         seen = Presence(self._blobs, self._bucket, self._clock)
         async with self._store.read() as reader:
-            known = {key: await reader.rows(ONE, namespace, key) for key in keys}
+            known = dict(await rows_for(reader, MANY, keys, namespace))
         return [
-            key for key, rows in known.items() if not rows or await seen.lost(Outputs.from_json(json.loads(rows[0][0])))
-        ]
+            key for key in dict.fromkeys(keys)
+            if key not in known or await seen.lost(Outputs.from_json(json.loads(known[key])))
+        ]  # fmt: skip
 
     async def parts(self, namespace: str, digest: str) -> Mapping[int, int]:
         """The sizes of the parts of an object that have come so far."""
