@@ -21,7 +21,8 @@ from services.pipelines.domain.steps.places import WORKSPACE
 from services.pipelines.domain.steps.values import StepOrder
 
 SHOWN_MAX = 80
-LONG = re.compile(r"sha256:[0-9a-f]{64}")
+LONG = re.compile(r'\[?"?sha256[a-z-]*:[0-9a-f]{64}"?\]?')
+"""A value that is only known by its digest: a long one, an artifact."""
 HIT = "hit: everything that its outputs follow from is as it was"
 FORM = "1"
 """Another one when the same parts come to mean something else: nothing kept before is found then."""

@@ -30,6 +30,8 @@ def test_of_a_loops_items_the_nearest_is_compared_and_no_digest_is_shown_to_peop
     kept = [{"code": "c", "input item": other, "input seed": "7"}, {"code": "c", "input item": long, "input seed": "7"}]
     assert explain(now, kept) == "miss: input seed changed (7 -> 8)"
     assert explain(now, kept[:1]) == "miss: input item changed; input seed changed (7 -> 8)"
+    files = {"input model": f'["sha256-tree:{"a" * 64}"]'}
+    assert explain(files, [{"input model": f'["sha256:{"b" * 64}"]'}]) == "miss: input model changed"
 
 
 def nested(caching: dict[str, Any] | None) -> str:
