@@ -22,6 +22,7 @@ BOOKMARK_EVERY_S = 60.0
 INITIAL_END = "k8s.io/initial-events-end"
 _WAITING_MAX = 20_000
 _REPLAY_CHUNK = 500
+_LATEST_MAX, _LATEST_CHARACTERS = 64, 32_768
 _FELL_BEHIND = "too old resource version: the watch fell behind the changes, list again and watch from there"
 
 
@@ -30,6 +31,8 @@ class Shared:
     """One change as all watchers see it: decoded and rendered at most once, whoever asks first."""
 
     change: Change
+    earlier: Shared | None = None
+    """The change of the same object before this one, where it is known; let go of with the next."""
 
     @cached_property
     def body(self) -> Object:
@@ -37,6 +40,8 @@ class Shared:
 
     @cached_property
     def prev(self) -> Object | None:
+        if self.earlier is not None and self.earlier.change.body_json == self.change.prev_json:
+            return self.earlier.body
         return self.change.prev
 
     @cached_property
@@ -111,6 +116,7 @@ class Hub:
         self._task: asyncio.Task[None] | None = None
         self._drained = False
         self._joining = asyncio.Lock()
+        self._latest: dict[tuple[str, str, str], Shared] = {}
 
     async def join(self, resource: str) -> Watcher:
         """A watcher that gets every change of `resource` behind the present `position`."""
@@ -152,9 +158,21 @@ class Hub:
         self.position = change.seq
         watchers = self._watchers.get(change.resource)
         if watchers and change.body_json is not None:
-            shared = Shared(change)
+            shared = self._shared(change)
             for watcher in watchers:
                 watcher.put(shared)
+
+    def _shared(self, change: Change) -> Shared:
+        """What an object was before is most often what it became by the change before: it is decoded already."""
+        place = (change.resource, change.namespace, change.name)
+        if earlier := self._latest.pop(place, None):
+            earlier.earlier = None
+        shared = Shared(change, earlier)
+        if change.op != "DELETED" and len(change.body_json or "") <= _LATEST_CHARACTERS:
+            self._latest[place] = shared
+            if len(self._latest) > _LATEST_MAX:
+                del self._latest[next(iter(self._latest))]
+        return shared
 
     def _lose_everybody(self) -> None:
         """The feed ended under us: every watcher must list again, none may wait for ever."""

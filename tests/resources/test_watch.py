@@ -8,7 +8,7 @@ import httpx
 
 from libs.base import SystemClock, SystemIds
 from libs.resources import Resources, selectors
-from libs.store import Store, trim
+from libs.store import Change, Store, trim
 from libs.testing.resources import GROUP, TOYS, WIDGET, widget
 
 WIDGETS = f"/apis/{GROUP}/v1/namespaces/default/widgets"
@@ -130,6 +130,23 @@ async def test_many_watchers_see_the_same_and_leave_nothing_behind(resources: Re
     for n in range(20):
         await resources.create(WIDGET, widget(f"w{n}"))
     assert await asyncio.wait_for(asyncio.gather(*watching), 10) == [[f"w{n}" for n in range(20)]] * 10
+
+
+async def test_what_an_object_was_before_is_not_decoded_once_more(resources: Resources, monkeypatch: Any) -> None:
+    decoded: list[int] = []
+    monkeypatch.setattr(Change, "prev", property(lambda change: change.prev_json and decoded.append(change.seq)))
+    batches = await resources.changes(WIDGET, None, None, selectors("kept=yes"), False, None, 10)
+    made = widget("a")
+    made["metadata"]["labels"] = {"kept": "yes"}
+    await resources.create(WIDGET, made)
+    await resources.patch(WIDGET, "default", "a", {"spec": {"size": 2}})
+    await resources.patch(WIDGET, "default", "a", {"metadata": {"labels": {"kept": "no"}}})
+    seen: list[str] = []
+    async for batch in batches:
+        seen += [happening.type for happening in batch]
+        if len(seen) == 3:
+            break
+    assert (seen, decoded) == (["ADDED", "MODIFIED", "DELETED"], [])
 
 
 async def test_draining_ends_every_watch(http: httpx.AsyncClient, resources: Resources) -> None:

@@ -1,10 +1,14 @@
 """Turns one container of a pod into a start order for the runtime: volumes made, references resolved."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from libs.base.errors import NotFound
 from libs.resources import Resources
+from libs.resources.kinds import Kind
 from services.node.domain.environment import ConfigError, Sources, command_line, environment, references
 from services.node.domain.expand import expand
 from services.node.domain.quantity import quantity
@@ -18,6 +22,15 @@ PLATFORM = "millstream-system"
 ACCOUNT_VOLUME = "kube-api-access"
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a pod names besides itself, as far as it is there."""
+
+    sources: Sources
+    account: Object | None
+    claims: frozenset[str]
+
+
 class Containers:
     """Makes ContainerSpecs. Raises ConfigError while something the pod refers to is missing."""
 
@@ -26,9 +39,9 @@ class Containers:
 
     async def spec(self, pod: Object, container: Object, attempt: int) -> ContainerSpec:
         """Everything the runtime must know to start the container."""
-        sources = await self._sources(pod)
-        places = await self.put_volumes(pod, sources)
-        env = environment(pod, container, sources, self._node.allocatable)
+        known = await self._known(pod)
+        places = await self._put_volumes(pod, known)
+        env = environment(pod, container, known.sources, self._node.allocatable)
         mounts = [self._mount(m, places, env) for m in container.get("volumeMounts") or []]
         if account := places.get(ACCOUNT_VOLUME):
             mounts.append(Mount(str(account[0]), TOKEN_PATH, True))
@@ -44,45 +57,46 @@ class Containers:
             trusted=pod["metadata"]["namespace"] == PLATFORM,
         )  # fmt: skip
 
-    async def put_volumes(self, pod: Object, sources: Sources | None = None) -> dict[str, tuple[Path, bool]]:
-        """Makes or refreshes every volume; answers its directory and whether it may only be read."""
-        sources = sources or await self._sources(pod)
-        files = await self._account_files(pod)
+    async def refresh_volumes(self, pod: Object) -> None:
+        """Makes every volume as it should be now."""
+        await self._put_volumes(pod, await self._known(pod))
+
+    async def _put_volumes(self, pod: Object, known: Known) -> dict[str, tuple[Path, bool]]:
+        """The directory of each volume, and whether it may only be read."""
+        files = self._account_files(pod, known.account)
         token = files.get("token", b"").decode()
-        found = volumes(pod, sources, self._node.allocatable, token)
+        found = volumes(pod, known.sources, self._node.allocatable, token)
         for volume in found.values():
-            if isinstance(volume, Claim):
-                await self._check_claim(pod, volume.name)
+            if isinstance(volume, Claim) and volume.name not in known.claims:
+                raise ConfigError(f'persistentvolumeclaim "{volume.name}" not found')
         if files:
             found[ACCOUNT_VOLUME] = FileSet({name: (content, 0o600) for name, content in files.items()})
         places = await self._store.put(pod, found)
         return {name: (place, _only_read(found[name])) for name, place in places.items()}
 
-    async def _check_claim(self, pod: Object, name: str) -> None:
-        if await self._resources.find(CLAIM, pod["metadata"]["namespace"], name) is None:
-            raise ConfigError(f'persistentvolumeclaim "{name}" not found')
-
-    async def _sources(self, pod: Object) -> Sources:
-        maps, secrets = references(pod["spec"])
-        namespace = pod["metadata"]["namespace"]
+    async def _known(self, pod: Object) -> Known:
+        """What the pod names besides itself, all as of one moment."""
+        namespace, spec = pod["metadata"]["namespace"], pod["spec"]
+        maps, secrets = references(spec)
+        claims = {ref["claimName"] for v in spec.get("volumes") or [] if (ref := v.get("persistentVolumeClaim"))}
         async with self._resources.store.read() as reader:
-            found_maps = {name: await reader.get(CONFIGMAP.resource, namespace, name) for name in maps}
-            found_secrets = {name: await reader.get(SECRET.resource, namespace, name) for name in secrets}
-        return Sources(
-            {name: obj for name, obj in found_maps.items() if obj}, {n: obj for n, obj in found_secrets.items() if obj}
-        )
 
-    async def _account_files(self, pod: Object) -> dict[str, bytes]:
+            async def all_of(kind: Kind, names: Iterable[str]) -> dict[str, Object]:
+                found = {name: await reader.get(kind.resource, namespace, name) for name in names}
+                return {name: obj for name, obj in found.items() if obj}
+
+            sources = Sources(await all_of(CONFIGMAP, maps), await all_of(SECRET, secrets))
+            account = await reader.get(ACCOUNT.resource, namespace, _account(pod))
+            return Known(sources, account, frozenset(await all_of(CLAIM, claims)))
+
+    def _account_files(self, pod: Object, account: Object | None) -> dict[str, bytes]:
         """The service account's credentials, unless the pod or the account declines them."""
-        name, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
         if pod["spec"].get("automountServiceAccountToken") is False:
             return {}
-        try:
-            account = await self._resources.get(ACCOUNT, namespace, name)
-        except NotFound as error:
-            if name == "default":
+        if account is None:
+            if _account(pod) == "default":
                 return {}
-            raise ConfigError(f'serviceaccount "{name}" not found') from error
+            raise ConfigError(f'serviceaccount "{_account(pod)}" not found')
         declines = account.get("automountServiceAccountToken") is False
         if declines and pod["spec"].get("automountServiceAccountToken") is not True:
             return {}
@@ -98,6 +112,10 @@ class Containers:
         if sub and not host.resolve().is_relative_to(place.resolve()):
             raise ConfigError(f"subPath {sub!r} leads out of its volume")
         return Mount(str(host), mount["mountPath"], only_read or bool(mount.get("readOnly")))
+
+
+def _account(pod: Object) -> str:
+    return pod["spec"].get("serviceAccountName") or "default"
 
 
 def _only_read(volume: Volume) -> bool:

@@ -176,7 +176,8 @@ class Pods:
             if status != pod.get("status"):
                 await self._write(pod, status, [])
             return None
-        node = await self._resources.find(NODE, "", self._node.name)
+        chooses = pod["spec"].get("nodeSelector")  # most pods take any node
+        node = await self._resources.find(NODE, "", self._node.name) if chooses else None
         labels = node["metadata"].get("labels") if node else None
         why = unschedulable(pod, self._node, labels or {})
         if why:
@@ -219,7 +220,7 @@ class Pods:
 
     async def _refresh(self, pod: Object, live: Live) -> None:
         try:
-            await self._containers.put_volumes(pod)
+            await self._containers.refresh_volumes(pod)
         except ConfigError as error:
             live.news.append(("Warning", "FailedMount", str(error), ""))
 

@@ -24,7 +24,7 @@ def request_for(
         raise ValueError(f"container {spec.name!r} has an empty argv")
     own = images.is_platform(spec.image, paths.recipes)
     environment = images.platform() if own else images.for_pod(paths, spec.pod_uid, spec.image)
-    work = _made(paths.pod(spec.pod_uid) / "work" / safe(spec.name))
+    work = _made(paths.pod(spec.pod_uid) / f"work-{safe(spec.name)}")
     variables = _variables(paths, spec, environment, work, hostname)
     argv = list(spec.argv)
     python = environment.python_arguments(argv, variables) if pyargs.forkable(variables) else None
@@ -51,7 +51,7 @@ def _made(folder: Path) -> Path:
 def _variables(
     paths: HomePaths, spec: ContainerSpec, environment: images.Environment, work: Path, hostname: str
 ) -> dict[str, str]:
-    tmp = _made(paths.pod(spec.pod_uid) / "tmp" / spec.name)
+    tmp = _made(paths.pod(spec.pod_uid) / f"tmp-{spec.name}")
     tmp.chmod(0o1777)
     defaults = {**environment.variables(), "HOME": str(work), "HOSTNAME": hostname, "LANG": "C.UTF-8"}
     marks = {POD_MARK: spec.pod_uid, HOME_MARK: str(paths.home), CONTAINER_MARK: spec.name}
@@ -98,7 +98,7 @@ def _view(paths: HomePaths, spec: ContainerSpec, work: Path, hostname: str) -> d
         if not source.exists():
             source.mkdir(parents=True)
         shown.append((str(source.resolve()), mount.mount_path, mount.read_only))
-    tmp = str(pod / "tmp" / spec.name)
+    tmp = str(pod / f"tmp-{spec.name}")
     return {
         "root": str(_made(paths.run / "root")),  # each pod lays its own over it, which nobody else sees
         "hostname": hostname[:HOSTNAME_CHARS_MAX],

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from libs.store import Store
 from services.node.reconcile.pods import Pods
 from tests.node.control.conftest import phase, pod, true
 
@@ -36,18 +37,20 @@ async def test_the_start_of_a_short_program_is_told_with_its_end(desk):
     assert sorted(about) == ["Scheduled", "Started"]
 
 
-async def test_the_node_does_not_look_once_more_at_what_it_wrote_itself(desk, monkeypatch):
-    looks = []
-    look = Pods.reconcile
+async def test_the_node_writes_little_and_does_not_look_once_more_at_what_it_wrote_itself(desk, monkeypatch):
+    looks, writes, look, write = [], [], Pods.reconcile, Store.write
     monkeypatch.setattr(Pods, "reconcile", lambda self, key: (looks.append(key), look(self, key))[1])
+    monkeypatch.setattr(Store, "write", lambda self: (writes.append(1), write(self))[1])
     await desk.node.controllers.stop()  # its queues know the look from before
     await desk.node.controllers.start()
+    writes.clear()
     await desk.make(pod("p", "true", env=BRIEF))
     await desk.until("Pod", "p", phase("Succeeded"))
     await desk.delete("Pod", "p")
     await desk.until("Pod", "p", lambda p: p is None)
     await asyncio.sleep(0.1)
     assert len(looks) == 3, looks  # it was made, it has ended, it shall go
+    assert len(writes) == 5, writes  # besides: it has a place
 
 
 async def test_configmaps_secrets_and_the_downward_api_reach_environment_and_files(desk):

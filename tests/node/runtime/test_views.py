@@ -87,7 +87,7 @@ async def test_the_platform_is_read_only_and_its_home_hidden_from_users(bench: B
     assert not any((Path(folder) / "x").exists() for folder in (sys.prefix, sys.base_prefix, root))
     assert bench.log(spec, "stdout").splitlines() == [
         "node",
-        str(bench.runtime.pod_path(spec.pod_uid) / "work" / "main"),
+        str(bench.runtime.pod_path(spec.pod_uid) / "work-main"),
     ]
 
 
