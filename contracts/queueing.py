@@ -29,9 +29,15 @@ Object = dict[str, Any]
 
 
 def submit(
-    obj: Object, pod_sets: Iterable[PodSet], *, suspended: bool = False, after: str | None = None
+    obj: Object,
+    pod_sets: Iterable[PodSet],
+    *,
+    suspended: bool = False,
+    after: str | None = None,
+    owners: list[dict[str, str]] | None = None,
 ) -> SubmitWorkload:
-    """What `obj` asks for. Raises ValueError where a label or an annotation is no number that should be one."""
+    """What `obj` asks for; `owners` are what it goes with, if it is no object that is served itself. Raises ValueError
+    where a label or an annotation is no number that should be one."""
     meta = obj["metadata"]
     labels, notes = meta.get("labels") or {}, meta.get("annotations") or {}
     limit = labels.get(MAX_EXECUTION)
@@ -48,6 +54,7 @@ def submit(
         annotations={key: value for key, value in notes.items() if key.startswith(PREFIX)},
         max_execution_s=int(limit) if limit else None,
         after=after,
+        owners=owners,
     )
 
 

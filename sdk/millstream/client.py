@@ -16,6 +16,8 @@ from millstream.home import Home, default_home
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+JOB_UID = "kueue.x-k8s.io/job-uid"
+"""The label of a Workload that says of what it is."""
 MANAGER = {"fieldManager": "millstream", "force": "true", "fieldValidation": "Strict"}
 
 
@@ -136,8 +138,7 @@ class Client:
     def explain(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Why this job (or another object that waits in a queue) does not run: `sentences`, and what they rest on."""
         metadata = obj["metadata"]
-        owners = metadata.get("ownerReferences") if obj.get("kind") == "Workload" else None
-        uid = owners[0]["uid"] if owners else metadata["uid"]
+        uid = (metadata.get("labels") or {}).get(JOB_UID) if obj.get("kind") == "Workload" else metadata["uid"]
         path = f"/scheduling/v1/namespaces/{metadata['namespace']}/workloads/{uid}/explanation"
         return dict(self.request("GET", path).json())
 

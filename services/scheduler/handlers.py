@@ -62,4 +62,4 @@ def _fresh(event: SubmitWorkload, needs: Needs, past: Object | None = None) -> O
     arrival = int((past or {}).get("arrival") or needs.now.timestamp() * 1_000_000)
     obj = made(event, uid=needs.new_uid(), now=needs.now, arrival=arrival)
     last = (past or {}).get("last")
-    return obj if last is None else {**obj, "status": {"scheduling": {"arrival": arrival, "last": last}}}
+    return obj if last is None else {**obj, "status": {"scheduling": {**memory(obj), "last": last}}}

@@ -60,6 +60,10 @@ class SubmitWorkload(ObjectCommand):
     max_execution_s: int | None = Field(default=None, ge=1, examples=[3600])
     after: str | None = Field(default=None, examples=["1"])
     """The last pod of this admission is gone: what it held may be given to others."""
+    owners: list[dict[str, str]] | None = Field(
+        default=None, examples=[[{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "1"}]]
+    )
+    """The objects with which its Workload goes, if it is none that is served itself; None for itself."""
 
 
 class ReportWorkload(ObjectCommand):

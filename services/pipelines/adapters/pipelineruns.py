@@ -4,7 +4,7 @@ crash between the two makes no second one."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
@@ -192,7 +192,7 @@ class PipelineRuns:
                 pipeline_id=source.pipeline.id if source.pipeline else "",
                 version_id=source.version.id if source.version else "",
                 root=sources.root(source.compiled, config),
-                options=sources.options(self.means, source.compiled, config),
+                options=replace(sources.options(self.means, source.compiled, config), pipeline_run=meta["name"]),
                 id=meta["uid"],
             )
             return await needs.runs.create(made)

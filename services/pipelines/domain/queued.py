@@ -7,7 +7,7 @@ in the queue and comes back as its next attempt. A step that names no queue asks
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from contracts import admission, queueing
 from contracts.admission import Answer
 from contracts.commands.scheduling.v1 import FinishWorkload, PodSet, ReportWorkload, SubmitWorkload
 from contracts.events.scheduling.v1 import Assignment
+from contracts.kinds.pipelinerun import GROUP, VERSION
 from libs.base import parse_rfc3339, rfc3339_micro
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.codes import DEADLINE_EXCEEDED, UNAVAILABLE
@@ -47,6 +48,7 @@ class Ask:
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     pods: PodSet
+    owners: Sequence[dict[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,15 @@ def wanted(order: StepOrder, options: RunOptions) -> Ask | None:
     spec["containers"] = [{"resources": order.resources}]
     template = {"metadata": {"annotations": extra.annotations}, "spec": spec}
     pods = queueing.pod_set(PODS, 1, template)
-    return Ask({key: value for key, value in asked.items() if value}, extra.annotations, pods)
+    return Ask({key: value for key, value in asked.items() if value}, extra.annotations, pods, _owners(order, options))
+
+
+def _owners(order: StepOrder, options: RunOptions) -> list[dict[str, str]]:
+    """A task is no object that is served; its run's PipelineRun is, if it has one."""
+    if not options.pipeline_run:
+        return []
+    about = {"kind": "PipelineRun", "name": options.pipeline_run, "uid": order.run_id}
+    return [{"apiVersion": f"{GROUP}/{VERSION}", **about}]
 
 
 def seat(order: StepOrder, ask: Ask) -> Seat:
@@ -173,6 +183,7 @@ def seat(order: StepOrder, ask: Ask) -> Seat:
             "labels": dict(ask.labels),
             "annotations": dict(ask.annotations),
             "pods": ask.pods.model_dump(mode="json"),
+            "owners": list(ask.owners),
         },
     )
 
@@ -191,7 +202,7 @@ def asks(seat: Seat, now: datetime) -> tuple[Seat, SubmitWorkload]:
     note = {"state": admission.WAITING, "since": at, **note, "generation": seat.attempt, "asked": at}
     asking = replace(seat, memory={**seat.memory, "admission": note})
     pods = [PodSet.read(seat.ask["pods"])]
-    return asking, queueing.submit(asking.obj, pods, suspended=rests, after=last)
+    return asking, queueing.submit(asking.obj, pods, suspended=rests, after=last, owners=seat.ask.get("owners", []))
 
 
 def heard(seat: Seat, answer: Answer) -> Seat | None:

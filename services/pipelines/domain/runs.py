@@ -21,6 +21,8 @@ class RunOptions:
     `exits_s` how long exit tasks may take when the run is stopped; with `fail_fast` nothing more is begun after a
     failure.
 
+    `pipeline_run` is the name of the object that it was made for, whose uid is the run's id.
+
     A fork keeps what the run `fork_of` has done, but for the paths in `anew` and what follows from them; with `only` it
     does no more than those need."""
 
@@ -30,6 +32,7 @@ class RunOptions:
     fail_fast: bool = False
     queue: str = ""
     priority_class: str = ""
+    pipeline_run: str = ""
     fork_of: str = ""
     anew: tuple[str, ...] = ()
     only: bool = False

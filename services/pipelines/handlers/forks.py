@@ -80,6 +80,7 @@ class Forks:
             options=replace(
                 old.options,
                 fork_of=old.id,
+                pipeline_run="",
                 anew=tuple(sorted(anew)),
                 only=bool(form.only),
                 queue=new.queue or old.options.queue,

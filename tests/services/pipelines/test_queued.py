@@ -56,6 +56,15 @@ def test_what_no_queue_is_called_is_refused_with_its_field(queue: str, priority_
         queued.options(queue, priority_class, {"exec-train": {"podMetadata": {"labels": labels}}})
 
 
+def test_the_workload_of_a_step_goes_with_its_pipelinerun_or_with_nothing_that_is_not_served():
+    owner = {"apiVersion": "millstream.dev/v1alpha1", "kind": "PipelineRun", "name": "once", "uid": RUN}
+    for made_for, owners in (("once", [owner]), ("", [])):
+        step = order()
+        ask = queued.wanted(step, RunOptions(queue="gold", pipeline_run=made_for))
+        assert ask is not None
+        assert queued.asks(queued.seat(step, ask), NOW)[1].owners == owners
+
+
 def seat() -> queued.Seat:
     step = order({QUEUE: "gold", LIMIT: "60"})
     ask = queued.wanted(step, RunOptions())

@@ -113,10 +113,14 @@ class Rig:
         place = f"{API}/namespaces/{namespace}/{plural}" if namespace else f"{API}/{plural}"
         return (await self.http.get(f"{place}/{name}")).json()
 
+    async def workloads(self) -> Any:
+        return (await self.http.get(f"{API}/namespaces/team/workloads")).json()["items"]
+
     async def workload(self, name: str) -> Any:
         """The Workload of this owner, None if there is none."""
-        found = (await self.http.get(f"{API}/namespaces/team/workloads")).json()["items"]
-        return next((obj for obj in found if obj["metadata"]["ownerReferences"][0]["name"] == name), None)
+        return next(
+            (obj for obj in await self.workloads() if obj["metadata"]["ownerReferences"][0]["name"] == name), None
+        )
 
     async def patch(self, path: str, body: Any) -> httpx.Response:
         headers = {"content-type": "application/merge-patch+json"}

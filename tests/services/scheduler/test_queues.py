@@ -129,6 +129,22 @@ async def _reserved(rig: Rig, name: str) -> Any:
     return obj if held else None
 
 
+async def test_what_stands_for_no_object_goes_with_those_that_it_names_or_with_none(rig: Rig):
+    await rig.queue("q")
+    one = {"apiVersion": "millstream.dev/v1alpha1", "kind": "PipelineRun", "name": "run", "uid": "uid-run"}
+    for name, owners in (("a", [one]), ("b", [])):
+        await rig.say(submit(name, nodes=1, queue="q").model_copy(update={"owners": owners}))
+        assert isinstance(await rig.hear(name), WorkloadAdmitted)
+    found = {obj["metadata"]["labels"]["kueue.x-k8s.io/job-uid"]: obj for obj in await rig.workloads()}
+    bound = {"controller": True, "blockOwnerDeletion": True}
+    assert found["uid-a"]["metadata"]["ownerReferences"] == [{**one, **bound}]
+    assert "ownerReferences" not in found["uid-b"]["metadata"]
+    await rig.say(submit("c", nodes=2, queue="q"))
+    for name in ("a", "b"):
+        await rig.say(finish(name, "Deleted"))
+    assert isinstance(await rig.hears("c", WorkloadAdmitted), WorkloadAdmitted), "what they held is free"
+
+
 async def test_the_status_of_a_workload_reads_as_kueues_does(rig: Rig):
     await rig.queue("q")
     await rig.say(submit("a", nodes=2, queue="q"))

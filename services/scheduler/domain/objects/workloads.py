@@ -31,7 +31,9 @@ def name_of(command: ObjectCommand) -> str:
 
 def made(command: SubmitWorkload, *, uid: str, now: datetime, arrival: int) -> Object:
     """A new one, before what the owner asks for is written into it."""
-    owner = {"apiVersion": command.api_version or "v1", "kind": command.kind, "name": command.name}
+    of = {"kind": command.kind, "name": command.name, "uid": command.uid}
+    owners = [{"apiVersion": command.api_version or "v1", **of}] if command.owners is None else command.owners
+    bound = {"ownerReferences": [{**each, "controller": True, "blockOwnerDeletion": True} for each in owners[:1]]}
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "Workload",
@@ -42,10 +44,10 @@ def made(command: SubmitWorkload, *, uid: str, now: datetime, arrival: int) -> O
             "generation": 1,
             "creationTimestamp": rfc3339(now),
             "labels": {OWNER_UID: command.uid[:63]},
-            "ownerReferences": [{**owner, "uid": command.uid, "controller": True, "blockOwnerDeletion": True}],
+            **(bound if owners else {}),
         },
         "spec": {"podSets": [], "active": True},
-        "status": {"scheduling": {"arrival": arrival}},
+        "status": {"scheduling": {"arrival": arrival, **({} if command.owners is None else {"of": of})}},
     }
 
 
@@ -56,8 +58,8 @@ def memory(obj: Object) -> Object:
 
 
 def owner(obj: Object) -> dict[str, str]:
-    """`kind`, `name` and `uid` of what the workload stands for."""
-    found = (obj["metadata"].get("ownerReferences") or [{}])[0]
+    """`kind`, `name` and `uid` of what the workload stands for: its owner, unless that is what it goes with only."""
+    found = memory(obj).get("of") or (obj["metadata"].get("ownerReferences") or [{}])[0]
     return {key: str(found.get(key) or "") for key in ("kind", "name", "uid")}
 
 
