@@ -69,7 +69,7 @@ async def _note(
     told = gone if gone and run.get("removing") else told
     if RANK[told["state"]] <= RANK[run["state"]]:
         return []
-    if told["state"] == DELETED and run["state"] in (GOOD, BAD) and not is_done(trial):
+    if told["state"] == DELETED and run["state"] in (GOOD, BAD) and not (is_done(trial) or run.get("removing")):
         return []  # it ended before it was deleted: that it did is still to be noted
     if told["state"] == REJECTED and run["state"] != ASKED:
         return []

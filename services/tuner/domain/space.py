@@ -6,12 +6,11 @@ Where a value lies is told by a place from 0 to 1, so that an algorithm that dra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from statistics import NormalDist
-from typing import Any
 
 SIGMAS = 6
 """From end to end, of a normal distribution: what Katib takes a range for."""
@@ -113,10 +112,6 @@ class Tried:
     values: Mapping[str, str]
     objective: float | None = None
     over: bool = False
-
-
-Space = Sequence[Parameter]
-Object = dict[str, Any]
 
 
 def _text(value: Decimal, is_int: bool) -> str:

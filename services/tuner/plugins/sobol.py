@@ -10,9 +10,6 @@ from libs.base.errors import Cause
 from services.tuner.domain.algorithms import RANDOM_STATE, Ask, Values
 from services.tuner.domain.space import Parameter
 
-DIMENSIONS_MAX = 21201
-"""Of the direction numbers of Joe and Kuo, which scipy has."""
-
 
 @dataclass(frozen=True)
 class Sobol:

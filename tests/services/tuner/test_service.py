@@ -16,6 +16,7 @@ from contracts.events.training.v1 import (
     TrainJobRejected,
     TrainJobSucceeded,
 )
+from libs.base.errors import Unavailable
 from tests.services.tuner.paper import PaperCluster
 from tests.services.tuner.rig import API, PYTORCHJOB, TRAINJOB, Rig, as_told, experiment, started, until
 
@@ -196,6 +197,25 @@ async def test_deleting_it_takes_its_trials_and_their_jobs_along(rig: Rig) -> No
 
     await until(gone)
     assert await rig.said_of("tuning.experiment.deleted.v1") == ["rates"]
+
+
+async def test_one_that_is_deleted_just_when_its_job_has_ended_goes_too(rig: Rig) -> None:
+    async def no_answer(step: str) -> None:
+        raise Unavailable("the log cannot be read now")
+
+    await rig.create(experiment(TRAINJOB, maxTrialCount=1, parallelTrialCount=1))
+    [name] = await asked_for(rig, 1)
+    await accept(rig, name)
+    rig.cluster.step = no_answer
+    await succeed(rig, name, "accuracy=1")
+    await rig.http.delete(f"{API}/experiments/rates")
+    await until(lambda: rig.said_of("training.trainjob.delete.v1"))
+    await rig.hear(TrainJobDeleted(**about(name)))
+
+    async def gone() -> bool:
+        return (await rig.http.get(f"{API}/experiments/rates")).status_code == 404
+
+    await until(gone)
 
 
 async def test_more_budget_lets_it_go_on_and_a_patch_of_the_whole_object_is_taken(rig: Rig) -> None:
