@@ -100,7 +100,7 @@ POOR = [
     "uri 'http://127.0.0.1:1/data.csv' cannot be read",
     "scikit-learn has none of this name",
     "it predicts nothing",
-    "parameters of sklearn.ensemble.RandomForestClassifier: ",
+    "parameters of RandomForestClassifier: ",
     "candidate: estimatr means nothing here",
     "give the transformer of tabular_features",
     "column 'label' is empty in 1 of 2 rows",
@@ -114,6 +114,21 @@ POOR = [
     "column 'price' is not in the table",
     "positive 'yes': the classes are 0, 1",
     "there is no transformer; tabular_features makes one",
+    "space.x: min 3 is more than max 1",
+    "space.x.min: 1.5 is not whole",
+    "space.x: ['a', 1] mixes kinds",
+    "space.x: 'say \"a\"' cannot be tried",
+    "space.x.type: 'float' is neither int nor double",
+    "space: 'x-y' is no name of a parameter",
+    "space: name at least one parameter",
+    "SVC has no parameter deepness; it has C, ",
+    "C: in space and in parameters",
+    "column 'price' is not in the table",
+    "direction 'up': say maximize or minimize",
+    "trials can only reach s3://",
+    "folds 1: 0 for none, or at least 2",
+    "rounds 0: at least one tree",
+    "program: it is empty",
 ]
 
 
@@ -164,3 +179,44 @@ def test_the_readme_pipeline_ends_with_a_promoted_canary(platform: Platform) -> 
         client.delete("inferenceservices", "digits-pipeline")
     assert revisions[0] != revisions[1]
     assert "digits-pipeline" in [one["name"] for one in said]
+
+
+SLOW = "import time; print('score=1', flush=True); time.sleep(600)"
+TUNED = f"""
+import kfp, sys
+from kfp import dsl
+from millstream import components as c
+@dsl.pipeline(name="slow")
+def slow():
+    c.tune(train=c.sample_data(name="iris").output, program={SLOW!r}, space={{"x": [1, 2]}})
+print(kfp.Client(host=sys.argv[1]).create_run_from_pipeline_func(slow).run_id)
+"""
+
+
+@pytest.mark.timeout(420)
+def test_an_experiment_of_a_pipeline_finds_parameters_and_goes_with_a_run_that_is_stopped(platform: Platform) -> None:
+    env = {**os.environ, "PYTHONPATH": SDK, "PYTHONWARNINGS": "ignore", "HOME": str(platform.home / "user")}
+    python, program = str(environment("kfp") / "python"), ROOT / "examples" / "pipelines" / "tuned.py"
+    stopped = run([python, "-c", TUNED, platform.http], env).split()[-1]
+    printed = run([python, str(program), platform.http, "max_trials=3"], env, timeout_s=300)
+    assert "SUCCEEDED  evaluate" in printed, printed
+    told = next(line.split()[1] for line in printed.splitlines() if line.startswith("SUCCEEDED "))
+    with Sdk.from_home(Path(platform.home)) as client:
+        tasks = {one["name"]: one for one in client.request("GET", f"/pipelines/v1/runs/{told}/tasks").json()["tasks"]}
+        gave = tasks["tune"]["outputs"]["parameters"]
+        assert set(gave["best_parameters"]) == {"gamma", "C", "kernel"}
+        assert tasks["train-sklearn"]["inputs"]["parameters"]["parameters"] == gave["best_parameters"]
+        [page] = tasks["tune"]["outputs"]["artifacts"]["report"]
+        shown = client.request("GET", f"/pipelines/v1/artifacts/{page['id']}/view").json()["text"]
+        assert shown.count("<circle") == 3 and f'class="best"><td>{gave["best_trial"]}<' in shown
+        around = client.request("GET", f"/pipelines/v1/artifacts/{page['id']}/lineage").json()
+        [made] = around["jobs"]
+        assert (made["kind"], made["best_trial"], made["task_id"]) == (
+            "Experiment",
+            gave["best_trial"],
+            tasks["tune"]["uid"],
+        )
+        until(lambda: len(client.list("experiments")) == 2, 60, "the slow one has begun, too")
+        client.request("POST", f"/apis/v2beta1/runs/{stopped}:terminate")
+        until(lambda: len(client.list("experiments")) == 1, 60, "what the stopped run made is gone")
+        client.delete("experiments", client.list("experiments")[0]["metadata"]["name"])

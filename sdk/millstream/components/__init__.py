@@ -1,4 +1,4 @@
-"""Components for pipelines: tables, checks, features, training, judging, releasing, drift; with KFP's own SDK.
+"""Components for pipelines: tables, checks, features, training, tuning, judging, releasing, drift; with KFP's own SDK.
 
     from kfp import dsl
     from millstream.components import split_table, train_sklearn
@@ -15,6 +15,7 @@ from millstream.components.judging import batch_predict, evaluate, pick_best
 from millstream.components.releasing import check_canary, deploy_model, promote_model, register_model
 from millstream.components.tables import convert_table, read_table, sample_data, split_table, write_table
 from millstream.components.training import train_sklearn, train_torch, train_xgboost
+from millstream.components.tuning import tune
 
 __all__ = [
     "apply_features",
@@ -36,6 +37,7 @@ __all__ = [
     "train_sklearn",
     "train_torch",
     "train_xgboost",
+    "tune",
     "validate_table",
     "wait_for_approval",
     "write_table",

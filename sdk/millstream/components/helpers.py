@@ -91,6 +91,43 @@ def matrix_of(table: Any, names: list[str]) -> Any:
     return np.stack(columns, axis=1) if columns else np.empty((table.num_rows, 0))
 
 
+def estimator_of(name: str) -> Any:
+    """The class of scikit-learn with this dotted name; raises ValueError for what is none or predicts nothing."""
+    import importlib
+
+    package, _, word = name.rpartition(".")
+    if not package.startswith("sklearn."):
+        raise ValueError(f"estimator {name!r}: it must be a dotted name below sklearn.")
+    try:
+        kind = getattr(importlib.import_module(package), word)
+    except (ImportError, AttributeError):
+        raise ValueError(f"estimator {name!r}: scikit-learn has none of this name") from None
+    if not hasattr(kind, "predict"):
+        raise ValueError(f"estimator {name!r}: it predicts nothing")
+    return kind
+
+
+def arguments_of(kind: Any, told: dict[str, Any]) -> dict[str, Any]:
+    """An estimator's arguments as it takes them: KFP carries dictionaries as JSON whose numbers are all floats, and
+    2000.0 stays one only where it may be one. Raises ValueError for one that it does not have."""
+    from sklearn.utils._param_validation import InvalidParameterError
+
+    try:
+        kind(**told)
+    except TypeError as error:
+        raise ValueError(f"parameters of {kind.__name__}: {error}") from None
+    found = dict(told)
+    for word, value in told.items():
+        if isinstance(value, float) and value.is_integer():
+            try:
+                kind(**{word: value})._validate_params()
+            except InvalidParameterError:
+                found[word] = int(value)
+            except TypeError:  # it cannot be made of this alone
+                pass
+    return found
+
+
 def load_any(path: str, kind: str) -> Any:
     """A function from a matrix of rows to (predictions, probabilities or None), from the folder or file of a model of
     format sklearn, xgboost or pytorch."""

@@ -5,8 +5,10 @@ from typing import NamedTuple
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
-from millstream.components.helpers import ask, columns_but, matrix_of, my_namespace, read_any
+from millstream.components.helpers import answers_of, ask, columns_but, matrix_of, my_namespace, read_any
 from millstream.components.packages import ARROW, IMAGE
+
+USING = [ask, columns_but, matrix_of, my_namespace, read_any]
 
 
 @dsl.component(base_image=IMAGE, additional_funcs=[ask, my_namespace])
@@ -174,9 +176,7 @@ def deploy_model(
     return status["url"], canary, str(part.get("latestReadyRevision") or "")
 
 
-@dsl.component(
-    base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[ask, my_namespace, read_any, columns_but, matrix_of]
-)
+@dsl.component(base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[answers_of, *USING])
 def check_canary(
     name: str,
     test: Input[Dataset],
@@ -223,7 +223,7 @@ def check_canary(
     before = next((one for one in shares if not one.get("latestRevision")), None)
     table = read_any(test.path).slice(0, rows)
     data = matrix_of(table, columns_but(table, target)).tolist()
-    right = table[target].to_pylist()
+    right = answers_of(table, target)
 
     def same(a, b):
         if isinstance(a, list):  # scores of classes

@@ -67,8 +67,12 @@ def read_table(table: Output[Dataset], uri: str, format: str = "auto", columns: 
             host = urlsplit(os.environ.get("AWS_ENDPOINT_URL") or "")
             known = {"endpoint_override": host.netloc, "scheme": host.scheme} if host.netloc else {}
             bucket = fs.S3FileSystem(region=os.environ.get("AWS_DEFAULT_REGION") or "us-east-1", **known)
-            with bucket.open_input_stream(where.netloc + where.path) as source, local.open("wb") as file:
-                shutil.copyfileobj(source, file)
+            try:
+                with bucket.open_input_stream(where.netloc + where.path) as source, local.open("wb") as file:
+                    shutil.copyfileobj(source, file)
+            except OSError as error:
+                told = "its keys come in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its server in AWS_ENDPOINT_URL"
+                raise RuntimeError(f"uri {uri!r} cannot be read: {error}; {told}") from error
         elif where.scheme in ("", "file"):
             local = Path(unquote(where.path))
         else:
@@ -132,8 +136,12 @@ def write_table(table: Input[Dataset], uri: str, format: str = "parquet") -> str
         host = urlsplit(os.environ.get("AWS_ENDPOINT_URL") or "")
         known = {"endpoint_override": host.netloc, "scheme": host.scheme} if host.netloc else {}
         bucket = fs.S3FileSystem(region=os.environ.get("AWS_DEFAULT_REGION") or "us-east-1", **known)
-        with bucket.open_output_stream(where.netloc + where.path) as target:
-            target.write(data)
+        try:
+            with bucket.open_output_stream(where.netloc + where.path) as target:
+                target.write(data)
+        except OSError as error:
+            told = "its keys come in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, its server in AWS_ENDPOINT_URL"
+            raise RuntimeError(f"uri {uri!r} cannot be written: {error}; {told}") from error
     elif where.scheme in ("", "file"):
         file = Path(unquote(where.path))
         file.parent.mkdir(parents=True, exist_ok=True)

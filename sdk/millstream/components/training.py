@@ -3,13 +3,24 @@
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output
 
-from millstream.components.helpers import answers_of, ask, columns_but, maker, matrix_of, my_namespace, read_any
+from millstream.components.helpers import (
+    answers_of,
+    arguments_of,
+    ask,
+    columns_but,
+    estimator_of,
+    maker,
+    matrix_of,
+    my_namespace,
+    read_any,
+)
 from millstream.components.packages import ARROW, IMAGE, SKLEARN, XGBOOST
 
 USING = [read_any, columns_but, answers_of, matrix_of]
+ESTIMATORS = [*USING, estimator_of, arguments_of]
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=SKLEARN, additional_funcs=USING)
+@dsl.component(base_image=IMAGE, packages_to_install=SKLEARN, additional_funcs=ESTIMATORS)
 def train_sklearn(
     train: Input[Dataset],
     model: Output[Model],
@@ -37,7 +48,6 @@ def train_sklearn(
     Returns:
         The mean score of the cross-validation, or the score on the training rows without one.
     """
-    import importlib
     from pathlib import Path
 
     import joblib
@@ -45,32 +55,15 @@ def train_sklearn(
     from sklearn.base import clone
     from sklearn.model_selection import cross_val_score
     from sklearn.pipeline import Pipeline
-    from sklearn.utils._param_validation import InvalidParameterError
 
+    if folds < 0 or folds == 1:
+        raise ValueError(f"folds {folds}: 0 for none, or at least 2")
     if unknown := set(candidate) - {"estimator", "parameters"}:
         raise ValueError(f"candidate: {', '.join(sorted(unknown))} means nothing here: write estimator and parameters")
     estimator = str(candidate.get("estimator") or estimator)
     parameters = dict(candidate.get("parameters") or parameters)
-    package, _, name = estimator.rpartition(".")
-    if not package.startswith("sklearn."):
-        raise ValueError(f"estimator {estimator!r}: it must be a dotted name below sklearn.")
-    try:
-        kind = getattr(importlib.import_module(package), name)
-    except (ImportError, AttributeError):
-        raise ValueError(f"estimator {estimator!r}: scikit-learn has none of this name") from None
-    if not hasattr(kind, "predict"):
-        raise ValueError(f"estimator {estimator!r}: it predicts nothing")
-    try:
-        made = kind(**parameters)
-    except TypeError as error:
-        raise ValueError(f"parameters of {estimator}: {error}") from None
-    for word, value in parameters.items():
-        # KFP carries dictionaries as JSON whose numbers are all floats: 2000.0 stays one only where it may be one.
-        if isinstance(value, float) and value.is_integer():
-            try:
-                kind(**{word: value})._validate_params()
-            except InvalidParameterError:
-                made.set_params(**{word: int(value)})
+    kind = estimator_of(estimator)
+    made = kind(**arguments_of(kind, parameters))
     if "random_state" in made.get_params() and "random_state" not in parameters:
         made.set_params(random_state=seed)
     rows = read_any(train.path)
@@ -129,6 +122,10 @@ def train_xgboost(
     import pyarrow as pa
     import xgboost
 
+    if folds < 0 or folds == 1:
+        raise ValueError(f"folds {folds}: 0 for none, or at least 2")
+    if rounds < 1:
+        raise ValueError(f"rounds {rounds}: at least one tree is wanted")
     rows = read_any(train.path)
     names = columns_but(rows, target)
     x, kind = matrix_of(rows, names), rows.schema.field(target).type
@@ -214,6 +211,10 @@ def train_torch(
 
     if not train.uri.startswith("s3://"):
         raise ValueError(f"train lies at {train.uri}: nodes of a TrainJob can only reach s3://, so run on the platform")
+    if not program.strip():
+        raise ValueError("program: it is empty; give the Python that torchrun is to run")
+    if nodes < 1:
+        raise ValueError(f"nodes {nodes}: at least one is wanted")
     features = columns_but(read_any(train.path), target)
     where = my_namespace(namespace)
     name = "torch-" + hashlib.sha256(model.uri.encode()).hexdigest()[:12]  # the same for the same attempt

@@ -5,6 +5,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -217,6 +218,11 @@ def poor():
         metrics, confusion = new(Metrics, "metrics"), new(ClassificationMetrics, "confusion")
         return problem("evaluate", model=by, test=rows, metrics=metrics, confusion=confusion, **{**label, **more})
 
+    def tuned(space, uri="s3://millstream/good", **more):
+        rows = SimpleNamespace(uri=uri, path=good.path)
+        outputs = {"trials": new(Dataset, "t"), "report": new(HTML, "r"), "metrics": new(Metrics, "m")}
+        return problem("tune", train=rows, space=space, **outputs, **{"estimator": "sklearn.svm.SVC", **label, **more})
+
     return [
         *(written(data) for data in (b"", b"\0\1\2", "a\nf\xfcr\n".encode("latin-1"), b"a,a\n1,2\n", b"a,b\n1,2,3\n")),
         written(b"\x1f\x8bno gzip at all"),
@@ -239,6 +245,28 @@ def poor():
         judged(model, good, target="price"),
         judged(model, good, positive="yes"),
         problem("apply_features", table=good, transformer=nobody, features=new(Dataset, "out")),
+        *(
+            tuned({"x": poor_space})
+            for poor_space in (
+                {"min": 3, "max": 1},
+                {"min": 1.5, "max": 3, "type": "int"},
+                ["a", 1],
+                ['say "a"'],
+                {"min": 1, "max": 2, "type": "float"},
+            )
+        ),
+        tuned({"x-y": [1, 2]}),
+        tuned({}),
+        tuned({"deepness": [1, 2]}),
+        tuned({"C": [1, 2]}, parameters={"C": 1}),
+        tuned({"C": [1, 2]}, target="price"),
+        tuned({"C": [1, 2]}, direction="up"),
+        tuned({"C": [1, 2]}, uri=good.uri),
+        trained(folds=1),
+        trained("xgboost", rounds=0),
+        problem(
+            "train_torch", train=SimpleNamespace(uri="s3://a/b", path=good.path), model=new(Model, "m"), program=""
+        ),
     ]
 
 
