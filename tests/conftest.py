@@ -1,10 +1,14 @@
-"""The order in which workers get the files: the long ones first, so that none waits at the end for another's."""
+"""What all tests share: a PostgreSQL; and the order in which workers get the files, the long ones first, so that none
+waits at the end for another's."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from libs.testing.store_postgres import Postgres, running_postgres
 
 TESTS = Path(__file__).parent
 LONG = (
@@ -28,6 +32,13 @@ LONG = (
     "frameworks/test_two_nodes.py",
 )
 """Longest first among those of one stage. A file that is missing here costs time and nothing else."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One for all that a worker runs; a test empties its database, or asks for one of its own."""
+    with running_postgres() as server:
+        yield server
 
 
 @pytest.hookimpl(trylast=True)

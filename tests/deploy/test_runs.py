@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from libs.testing.bus_server import free_port
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.deploy.builds import Object
 from tests.deploy.pods import Pod, pods
 from tests.deploy.test_settings import config
@@ -23,12 +22,6 @@ from tests.platform import until
 
 SERVICES = ["registry"]
 """What neither the cluster nor a front proxy is part of."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture

@@ -6,14 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.engines.ground import Ground, running_node
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -6,24 +6,23 @@ from libs.base import SystemClock, SystemIds
 from libs.resources import Resources, owner_reference
 from libs.store import Store
 from libs.testing.resources import GADGET, TOYS, WIDGET, thing, widget
-from libs.testing.store_postgres import running_postgres
+from libs.testing.store_postgres import Postgres
 
 
-async def test_owners_and_watches_work_on_postgresql() -> None:
-    with running_postgres() as server:
-        url = server.emptied_database()
-        stores = [await Store.open(url, clock=SystemClock(), ids=SystemIds()) for _ in range(2)]
-        one, two = (Resources(s, TOYS, clock=SystemClock(), ids=SystemIds(), source="millstream/toys") for s in stores)
-        owner = await one.create(WIDGET, widget("owner"))
-        changes = two.watch(GADGET, "default", timeout=10)
-        seen = [asyncio.ensure_future(anext(changes))]
-        child = thing(GADGET, "child")
-        child["metadata"]["ownerReferences"] = [owner_reference(owner)]
-        await one.create(GADGET, child)
-        assert (await asyncio.wait_for(seen[0], 8))["type"] == "ADDED"
-        await one.delete(WIDGET, "default", "owner")
-        assert (await asyncio.wait_for(anext(changes), 8))["type"] == "DELETED"
-        assert await two.find(GADGET, "default", "child") is None
-        await changes.aclose()  # type: ignore[attr-defined]
-        for store in stores:
-            await store.close()
+async def test_owners_and_watches_work_on_postgresql(postgres: Postgres) -> None:
+    url = postgres.emptied_database()
+    stores = [await Store.open(url, clock=SystemClock(), ids=SystemIds()) for _ in range(2)]
+    one, two = (Resources(s, TOYS, clock=SystemClock(), ids=SystemIds(), source="millstream/toys") for s in stores)
+    owner = await one.create(WIDGET, widget("owner"))
+    changes = two.watch(GADGET, "default", timeout=10)
+    seen = [asyncio.ensure_future(anext(changes))]
+    child = thing(GADGET, "child")
+    child["metadata"]["ownerReferences"] = [owner_reference(owner)]
+    await one.create(GADGET, child)
+    assert (await asyncio.wait_for(seen[0], 8))["type"] == "ADDED"
+    await one.delete(WIDGET, "default", "owner")
+    assert (await asyncio.wait_for(anext(changes), 8))["type"] == "DELETED"
+    assert await two.find(GADGET, "default", "child") is None
+    await changes.aclose()  # type: ignore[attr-defined]
+    for store in stores:
+        await store.close()

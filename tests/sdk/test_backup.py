@@ -31,7 +31,7 @@ from libs.store.dump import reflected, rows, shape
 from libs.store.engines import database
 from libs.store.moment import at_one_moment
 from libs.testing.bus_server import NatsServer
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.blobs.server import s3_server
 from tests.service.toy import HASTY, created, hearing, say, settings, toy_app
 
@@ -40,12 +40,6 @@ ROOT = Path(__file__).resolve().parents[2]
 MILLSTREAM = Path(sys.executable).parent / "millstream"
 CREATED, ADMITTED = "training.trainjob.created.v1", "scheduling.workload.admitted.v1"
 OBJECTS = {"models/digits/1/model.pt2": os.urandom(70_000), "a b/ü%&.txt": b"", "deep/er/still/x": b"x" * 10}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @dataclass

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +17,12 @@ from libs.base import SystemClock, SystemIds
 from libs.bus import Bus
 from libs.store import Store
 from libs.testing.bus_server import NatsServer
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.service.rolling.main import V1, V2
 from tests.service.toy import HASTY, created, hearing, say
 
 PROGRAM = Path(__file__).parent / "rolling" / "main.py"
 CLOCK = SystemClock()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 class Replicas:

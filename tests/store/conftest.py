@@ -4,13 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.testing.store_postgres import Postgres, running_postgres
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    with running_postgres() as server:
-        yield server
+from libs.testing.store_postgres import Postgres
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.services.registry.test_lineage import (
     test_a_letter_that_comes_twice_and_a_job_told_twice_make_one_version,
     test_versions_count_up_and_many_jobs_at_once_get_each_their_own,
@@ -22,12 +22,6 @@ __all__ = [
     "test_pages_follow_one_another_without_gap_or_repetition_in_any_order",
     "test_versions_count_up_and_many_jobs_at_once_get_each_their_own",
 ]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The archive's rows on both databases: what is put is read back, old jobs are forgotten whole, figures are thinned."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from libs.base import SystemClock, rfc3339
 from libs.base.ids import SystemIds
 from libs.store import Store
 from libs.testing.blobs import FolderBlobs
-from libs.testing.store_postgres import Postgres, running_postgres
 from services.trainer.adapters.archive import records
 from services.trainer.adapters.archive.bodies import Bodies
 from services.trainer.adapters.archive.jobs import Jobs
@@ -23,12 +22,6 @@ KIND = "trainjobs.trainer.kubeflow.org"
 META = {"uid": "u1", "namespace": "team", "name": "digits", "creationTimestamp": "2026-11-22T10:00:00Z"}
 JOB = {"metadata": META, "spec": {}, "status": {"note": "nul \x00 and ü"}}
 SPOT = Spot("p1", "node", 0, "u1", "logs/team/digits-u1/digits-0")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

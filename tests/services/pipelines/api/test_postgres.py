@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.testing.store_postgres import Postgres, running_postgres
+from libs.testing.store_postgres import Postgres
 from tests.services.pipelines.api.test_lists import (
     test_a_filter_leaves_what_it_says,
     test_pages_follow_one_another_without_gap_or_repetition_in_any_order,
@@ -30,12 +30,6 @@ __all__ = [
     "test_what_is_applied_is_found_over_rest_and_changes_and_goes_with_it",
     "test_what_is_uploaded_is_an_object_and_changes_and_goes_with_it",
 ]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture

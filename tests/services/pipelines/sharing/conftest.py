@@ -22,7 +22,6 @@ from millstream.client import Client
 from libs.base.errors import Forbidden
 from libs.blobs import Endpoint, Reader, S3Blobs
 from libs.testing.bus_server import free_port
-from libs.testing.store_postgres import running_postgres
 from services.pipelines.adapters.sharing import SharedCache
 from services.pipelines.api.sharing import router
 from services.pipelines.app import PipelinesSettings, means, saying
@@ -138,12 +137,6 @@ async def served(desk: SharedResults) -> AsyncIterator[int]:
     yield port
     server.should_exit = True
     await serving
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Any]:
-    with running_postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
