@@ -141,7 +141,7 @@ class SqlRuns(ReadRuns):
     async def delete(self, id: str) -> bool:
         run = await self._present(id)
         if not (run.is_over or run.is_leaving) and await self._uow.rows(MAY_CLEAN_UP, run.spec):
-            await self._uow.later(SET_STORAGE, id, words.ARCHIVED)
+            await self._uow.later(SET_STORAGE, id, words.LEAVING)
             await (self._wish(id, ADVANCE) if run.state == words.CANCELING else self.terminate(id))
             return False
         await erase(self._uow, id)

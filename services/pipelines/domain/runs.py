@@ -12,7 +12,7 @@ SUCCEEDED, FAILED, CANCELED, SKIPPED = "SUCCEEDED", "FAILED", "CANCELED", "SKIPP
 ACTIVE = (PENDING, RUNNING, CANCELING, PAUSED)
 OVER = (SUCCEEDED, FAILED, CANCELED, SKIPPED)
 
-AVAILABLE, ARCHIVED = "AVAILABLE", "ARCHIVED"
+AVAILABLE, ARCHIVED, LEAVING = "AVAILABLE", "ARCHIVED", "LEAVING"
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,8 @@ class Run:
 
     @property
     def is_leaving(self) -> bool:
-        """Somebody deleted it while it went on: it goes when its exit tasks have cleaned up. Nobody can archive a run
-        that goes on, so this needs no word of its own."""
-        return self.storage_state == ARCHIVED and not self.is_over
+        """Somebody deleted it while it went on: it goes when its exit tasks have cleaned up."""
+        return self.storage_state == LEAVING
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from services.pipelines.domain.catalog.items import shown_moment, shown_time
 from services.pipelines.domain.codes import CANCELLED, INTERNAL, UNAVAILABLE
 from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
-from services.pipelines.domain.runs import FAILED, Run, task_uid
+from services.pipelines.domain.runs import ARCHIVED, FAILED, Run, task_uid
 from services.pipelines.domain.steps.naming import pod_name
 
 Object = dict[str, Any]
@@ -23,7 +23,7 @@ def shown(run: Run, document: Object | None = None) -> Object:
         "run_id": run.id,
         "display_name": run.name,
         "experiment_id": run.experiment_id,
-        "storage_state": run.storage_state,
+        "storage_state": ARCHIVED if run.is_leaving else run.storage_state,
         "created_at": shown_time(run.created_ms),
         "scheduled_at": shown_time(run.scheduled_ms),
         "finished_at": shown_time(run.finished_ms),

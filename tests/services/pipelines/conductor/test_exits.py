@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from services.pipelines.domain.steps.values import StepOrder, StepResult
-from tests.services.pipelines.conductor.rig import Rig, rig, until, well
+from tests.services.pipelines.conductor.rig import Rig, failed, rig, until, well
 from tests.services.pipelines.engine.specs import document, graph, step, task
 
 BODY = "comp-exit-handler-1"
@@ -113,6 +113,15 @@ async def test_a_run_that_is_deleted_while_it_goes_on_cleans_up_before_it_goes(t
             for table in ("runs", "tasks", "artifacts", "lineage", "specs"):
                 assert not await reader.rows(f"SELECT 1 FROM pipeline_{table}"), table
         assert not here.conductor.live
+
+
+async def test_an_archived_run_that_is_retried_stays_when_it_ends(tmp_path: Path):
+    async with rig(tmp_path, lambda order: failed()) as here, here.leading():
+        run = await here.over(await here.submit(guarded()))
+        await here.change(lambda of: of.archive(run.id, True))
+        await here.change(lambda of: of.retry(run.id))
+        run = await here.over(run)
+        assert (run.state, run.storage_state, run.is_leaving) == ("FAILED", "ARCHIVED", False)
 
 
 async def gone(here: Rig, id: str) -> bool:
