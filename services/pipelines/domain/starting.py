@@ -11,13 +11,16 @@ from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.engine.records import Error
 from services.pipelines.domain.engine.words import Failed
 
+PULLING = "Pulling"
 WAITS = frozenset(
-    ("SchedulingGated", "QuotaExceeded", "NodeLost", "NamespaceTerminating", "AdmissionUnavailable", "ClusterError")
-)
-"""Reasons that go away by themselves, when others are done or a machine is back."""
+    (
+        "SchedulingGated", "QuotaExceeded", "NodeLost", "NamespaceTerminating", "AdmissionUnavailable", "ClusterError",
+        PULLING,
+    )
+)  # fmt: skip
+"""Reasons that go away by themselves, when others are done, a machine is back or a large image has come."""
 UNSCHEDULABLE = "Unschedulable"
 MISSING = "not found"
-PULLING = "Pulling"
 BEGUN = (PULLING, "Pulled", "Created", "Started")
 """What a kubelet says after all volumes were mounted."""
 

@@ -144,6 +144,17 @@ async def test_room_on_a_node_is_waited_for_whatever_it_takes():
         assert 'claim "data" not found' in here.ended[0].outcome.error.message
 
 
+async def test_a_large_image_is_waited_for_whatever_it_takes():
+    async with bench(patience_s=60) as here:
+        await here.start()
+        here.status(phase="Pending")
+        here.says("FailedMount", MOUNT)
+        await here.clock.advance(30)
+        here.says("Pulling", 'Pulling image "python:3.11"', at="10:00:30", type="Normal")
+        await here.clock.advance(3600)
+        assert here.ended == [] and "Pulling image" in here.told[-1]
+
+
 async def test_an_account_that_is_not_there_is_asked_for_in_vain_until_the_patience_is_over():
     async with bench(patience_s=60) as here:
         here.refuses = ACCOUNT
