@@ -132,7 +132,7 @@ class Step:
             return ""
         if code < 0:
             name = signal.Signals(-code).name
-            hint = ", most likely for want of memory" if name == "SIGKILL" else ""
+            hint = ", most likely out of memory: give it more with set_memory_limit()" if name == "SIGKILL" else ""
             return f"the step's program was ended by {name}{hint}"
         last = self._kept.last_line()
         return f"the step's program ended with exit code {code}" + (f": {last}" if last else "")
