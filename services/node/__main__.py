@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -44,6 +45,8 @@ async def life(wanted: Options, command: tuple[str, ...]) -> None:
     runtime = await LocalRuntime.open(wanted.home, RuntimeConfig(node_command=command, environments=environments()))
     try:
         async with running(wanted, runtime, place):
+            gc.collect()
+            gc.freeze()  # what stays for ever is not looked through for garbage at each step of a pipeline
             await until_ended(ended, runtime.shutdown_ordered)
     finally:
         await runtime.close()

@@ -63,7 +63,7 @@ def _version(name: str) -> str | None:
     if found is not None:
         return found
     try:
-        return metadata.version(name) if any(name.endswith(OTHERS) for name in _distributions(sites())) else None
+        return metadata.version(name) if any(name.endswith(OTHERS) for name in _distributions(tuple(sites()))) else None
     except metadata.PackageNotFoundError:
         return None
 
@@ -71,7 +71,7 @@ def _version(name: str) -> str | None:
 @lru_cache(maxsize=1)
 def _named_by_folders() -> dict[str, str]:
     found: dict[str, str] = {}
-    for folder in _distributions(sites()):
+    for folder in _distributions(tuple(sites())):
         name, _, version = folder[: -len(".dist-info")].partition("-")
         if folder.endswith(".dist-info") and version:
             found.setdefault(_normal(name), version)
@@ -87,7 +87,8 @@ def sites() -> list[str]:
     return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
 
 
-def _distributions(folders: list[str]) -> list[str]:
+@lru_cache(maxsize=2)
+def _distributions(folders: tuple[str, ...]) -> list[str]:
     """Names of what describes installed packages, in the order in which they are found."""
     names = (name for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder)))
     return [name for name in names if name.endswith((".dist-info", *OTHERS))]
@@ -98,7 +99,7 @@ def key_of(image: str, installs: list[list[str]]) -> str:
 
     An image's name may mean other packages tomorrow, so what is installed in it counts too.
     """
-    below = sorted(_distributions(sites()))
+    below = sorted(_distributions(tuple(sites())))
     parts = [FORM, image, sys.implementation.cache_tag, os.uname().machine, _libc(), installs, below]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
