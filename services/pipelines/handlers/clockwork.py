@@ -15,6 +15,7 @@ from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
 from services.pipelines.domain.runs import NewRun
 from services.pipelines.handlers import lending, recurring, runs, sources
 from services.pipelines.handlers.desk import Means, Say
+from services.pipelines.handlers.disabling import disable
 from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
 
@@ -57,7 +58,7 @@ class Clockwork:
             async with self.means.begin() as (needs, say):
                 now = await needs.catalog.recurring.get(found.id)
                 if now is not None and now.due_ms == found.due_ms:
-                    await recurring.disable(needs, say, now, f"its next run could not be started: {error.message}")
+                    await disable(needs, say, now, f"its next run could not be started: {error.message}")
             return False
         except Exception:  # what nobody thought of: the others' runs are started all the same
             log.exception("the next run of the recurring run %s could not be started", found.id)

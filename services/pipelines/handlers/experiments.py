@@ -10,10 +10,11 @@ from contracts.events.pipelines import v1 as events
 from libs.base.errors import Conflict
 from services.pipelines.domain.catalog import forms
 from services.pipelines.domain.catalog.filters import Predicate
-from services.pipelines.domain.catalog.items import ARCHIVED, AVAILABLE, DISABLED, ENABLED, Experiment
+from services.pipelines.domain.catalog.items import ARCHIVED, AVAILABLE, ENABLED, Experiment
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.runs import OVER
 from services.pipelines.handlers.desk import Means, Object, Say, name_of, there
+from services.pipelines.handlers.disabling import disable
 from services.pipelines.ports import Needs
 
 PLURAL = "experiments"
@@ -119,10 +120,7 @@ async def _disable_recurring(needs: Needs, say: Say, id: str) -> None:
     why = "its experiment was archived"
     while (found := await needs.catalog.recurring.list(_enabled(BATCH), experiment_id=id))[0]:
         for each in found[0]:
-            each.status, each.due_ms, each.error, each.updated_ms = DISABLED, None, why, needs.now_ms()
-            await needs.catalog.recurring.put(each)
-            about = {"namespace": each.namespace, "name": each.name, "uid": each.id}
-            say(events.RecurringRunDisabled(**about, message=why))
+            await disable(needs, say, each, why)
 
 
 def _about(experiment: Experiment) -> Mapping[str, Any]:

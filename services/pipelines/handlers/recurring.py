@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +13,8 @@ from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.catalog.schedules import Schedule
 from services.pipelines.domain.ir.problems import Problem, SpecError
 from services.pipelines.handlers import lending, runs, sources
-from services.pipelines.handlers.desk import Means, Object, Say, name_of, refused, there
+from services.pipelines.handlers.desk import Means, Object, name_of, refused, there
+from services.pipelines.handlers.disabling import about, disable
 from services.pipelines.handlers.sources import Chosen
 from services.pipelines.ports import Needs
 
@@ -110,21 +110,8 @@ def expanded(config: forms.RuntimeConfig, moment: macros.Moment) -> forms.Runtim
     return config.model_copy(update={"parameters": macros.expanded(config.parameters or {}, moment)})
 
 
-async def disable(needs: Needs, say: Say, found: RecurringRun, why: str = "") -> None:
-    """`why` is kept as its error, where nobody asked for it."""
-    if found.status == DISABLED:
-        return
-    found.status, found.due_ms, found.error, found.updated_ms = DISABLED, None, why, needs.now_ms()
-    await needs.catalog.recurring.put(found)
-    say(events.RecurringRunDisabled(**about(found), message=why))
-
-
 def schedule_of(found: RecurringRun) -> Schedule:
     return schedules.schedule(forms.Trigger.model_validate(found.trigger))
-
-
-def about(found: RecurringRun) -> Mapping[str, Any]:
-    return {"namespace": found.namespace, "name": found.name, "uid": found.id}
 
 
 def _settings(form: forms.RecurringRunForm) -> tuple[Schedule, str, int]:
