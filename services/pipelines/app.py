@@ -301,22 +301,22 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     from services.pipelines.api import console, downloads, forks, gates, lineage, pictures, sharing, steps
     from services.pipelines.api.v2beta1.rest import rest
 
-    desks, kept = means(ports), StoredBytes(ports.blobs, ports.settings.s3_bucket, ports.cluster)
+    desks, bucket = means(ports), ports.settings.s3_bucket
+    kept = StoredBytes(ports.blobs, bucket, ports.cluster)
     artifacts = Artifacts(desks, kept, parts.key.get, ports.clock, ports.settings.public_url)
-    rehearsal = SqlRehearsal(ports.store, ports.clock, ports.settings.s3_bucket, ports.blobs)
-    more = [
+    shared = SharedCache(ports.store, ports.blobs, bucket, ports.clock, partial(saying, ports))
+    return [
+        # The steps' door first: it is asked twice for every step, and routes are tried in this order.
+        steps.router(parts.desk, parts.files, parts.key.get),
+        rest(desks, artifacts),
         lineage.router(artifacts),
-        forks.router(desks, rehearsal),
+        forks.router(desks, SqlRehearsal(ports.store, ports.clock, bucket, ports.blobs)),
         pictures.router(Pictures(desks)),
         console.router(Spaces(desks)),
+        downloads.router(artifacts),
+        sharing.router(SharedResults(desks, shared)),
+        gates.router(Gates(desks, parts.desk)),
     ]
-    told = ports.store, ports.blobs, ports.settings.s3_bucket, ports.clock, partial(saying, ports)
-    shared = SharedCache(*told)
-    more.append(downloads.router(artifacts))
-    more.append(sharing.router(SharedResults(desks, shared)))
-    more.append(gates.router(Gates(desks, parts.desk)))
-    # The steps' door first: it is asked twice for every step, and routes are tried in this order.
-    return [steps.router(parts.desk, parts.files, parts.key.get), rest(desks, artifacts), *more]
 
 
 def means(ports: Ports) -> Means:
