@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from contracts.kinds.pipelinerun import GROUP, VERSION, PipelineRun
@@ -29,6 +30,7 @@ from services.pipelines.handlers.desk import Means, Say, there
 from services.pipelines.ports import Catalog, Needs
 
 Object = dict[str, Any]
+WHY_MAX = 80
 LOOK_S = 1.0
 """How often a run that goes on is looked at: it lies in the same store, so it costs one row."""
 
@@ -85,6 +87,13 @@ def _sent(spec: Object) -> Object:
     return {"pipeline_spec": spec["pipelineSpec"], "platform_spec": spec.get("platformSpec") or {}}
 
 
+def _why(obj: Object, now: datetime) -> str:
+    """What failed, as far as a table has room for it."""
+    found = [each for each in (obj.get("status") or {}).get("conditions") or [] if each["status"] == "False"]
+    text = found[0]["message"].splitlines()[0] if found and found[0]["message"] else ""
+    return text if len(text) <= WHY_MAX else f"{text[: WHY_MAX - 3]}..."
+
+
 PIPELINERUN = Kind(
     group=GROUP,
     version=VERSION,
@@ -96,6 +105,7 @@ PIPELINERUN = Kind(
     categories=("all", "millstream"),
     columns=(
         Column("State", "string", ".status.state"),
+        Column("Why", "string", _why),
         Column("Run", "string", ".status.runId", priority=1),
         Column("Started", "date", ".status.startTime"),
         Column("Completed", "date", ".status.completionTime"),

@@ -1,5 +1,6 @@
 """PipelineRuns become runs, once; the conductor does not run, so that runs stay as they are."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from services.pipelines.adapters.pipelineruns import PIPELINERUN, PipelineRuns
 from tests.services.pipelines.api.conftest import Server
 from tests.services.pipelines.api.test_runs import SIMPLE, simple
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HERE = ("team", "once")
 
 
@@ -90,3 +92,12 @@ async def test_of_a_pipeline_that_is_not_there_the_object_and_an_event_tell(serv
     told = (await reconciled(server, PipelineRuns(server.means)))["status"]["conditions"][0]
     assert (told["status"], told["reason"], told["message"]) == ("False", "Refused", "pipeline 'later' not found")
     assert "pipelines.pipelinerun.failed.v1" in await server.said()
+
+
+def test_a_table_says_why_a_run_failed():
+    [why] = [column.value for column in PIPELINERUN.columns if column.name == "Why"]
+    assert callable(why)
+    failed = {"type": "Succeeded", "status": "False", "message": "task `train` failed: no memory\nmore of it"}
+    assert why({"status": {"conditions": [failed]}}, NOW) == "task `train` failed: no memory"
+    assert len(why({"status": {"conditions": [{**failed, "message": "x" * 500}]}}, NOW)) == 80
+    assert why({"status": {"conditions": [{**failed, "status": "Unknown"}]}}, NOW) == why({}, NOW) == ""
