@@ -5,57 +5,35 @@ the runtime starts once. So a node that dies anywhere here adopts what runs and 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Hashable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from libs.base.clock import Clock
 from libs.resources import Resources
-from libs.store import UnitOfWork
-from services.node.domain.attempts import Attempt, Attempts, Backoff, Exit, latest, remembered, with_attempt
+from services.node.domain.attempts import Attempt, Backoff, Exit, remembered, with_attempt
 from services.node.domain.environment import ConfigError
 from services.node.domain.job_pods import TRACKING
 from services.node.domain.pod_status import pod_status
-from services.node.domain.pods import FINISHED, Health, Kill, PodPlan, Seen, Start, Waiting, is_brief, plan_pod
+from services.node.domain.pods import FINISHED, Kill, PodPlan, Seen, Start, Waiting, is_brief, plan_pod
 from services.node.ports import ContainerStarted, HostAlias, PodRuntime, PodSandbox, RuntimeEvent
 from services.node.reconcile.containers import Containers
+from services.node.reconcile.health import HealthCare
 from services.node.reconcile.kinds import JOB, KUBELET, NODE, POD
+from services.node.reconcile.live import Live, all_containers, container_named
 from services.node.reconcile.needs import NodeFacts
 from services.node.reconcile.pod_news import news_of
-from services.node.reconcile.probing import Probes, Watched
+from services.node.reconcile.probing import Probes
 from services.node.reconcile.pulling import PULLING, Pulls
-from services.node.reconcile.recorder import News, Recorder
+from services.node.reconcile.recorder import Recorder
 from services.node.reconcile.scheduling import Addresses, bound, gated, unbound, unschedulable
+from services.node.reconcile.writing import Writing
 
 Object = dict[str, Any]
 CONFIG_RETRY_S = 10.0
 LAZY_S = 0.3
 """How long the start of a short program may go untold: most of them end before, and both are told at once."""
-
-
-@dataclass
-class Live:
-    """What is known of one pod beyond the store."""
-
-    attempts: Attempts
-    brief: bool = False
-    sandbox: bool = False
-    stale_volumes: bool = False
-    blocked: dict[str, Waiting] = field(default_factory=dict)
-    pulls: dict[str, Waiting] = field(default_factory=dict)
-    probed: dict[str, Watched] = field(default_factory=dict)
-    killed: set[tuple[str, int]] = field(default_factory=set)
-    news: list[News] = field(default_factory=list)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    told: str | None = None
-    """The version of the pod that this node wrote last."""
-    later: asyncio.Task[None] | None = None
-
-    @property
-    def seen(self) -> Seen:
-        return Seen(self.attempts, {name: w.health for name, w in self.probed.items()}, self.blocked)
 
 
 class Pods:
@@ -70,6 +48,7 @@ class Pods:
         self._containers, self._probes, self._recorder = containers, probes, recorder
         self._node, self._hosts, self._wake, self._backoff = node, hosts, wake, backoff
         self._live: dict[str, Live] = {}
+        self._health, self._writing = HealthCare(probes, runtime), Writing(resources, recorder, self._live)
         self._keys: dict[str, tuple[str, str]] = {}
         self._records: dict[str, list[Attempt]] = {}
         self._addresses = Addresses(node.second)
@@ -159,14 +138,15 @@ class Pods:
 
     def _live_of(self, pod: Object) -> Live:
         uid = pod["metadata"]["uid"]
+        wake = partial(self._wake, self._keys[uid])
         if uid not in self._live:
             records = self._records.pop(uid, [])
             known = remembered(pod.get("status") or {}, records, self._clock.now())
             live = self._live[uid] = Live(known, is_brief(pod))
-            for container in _all(pod):
-                self._look_after(pod, live, container, told_before=True)
-        for container in _all(pod):
-            self._look_after(pod, self._live[uid], container)
+            for container in all_containers(pod):
+                self._health.look_after(pod, live, container, wake, told_before=True)
+        for container in all_containers(pod):
+            self._health.look_after(pod, self._live[uid], container, wake)
         return self._live[uid]
 
     async def _schedule(self, pod: Object) -> Object | None:
@@ -174,7 +154,7 @@ class Pods:
         if closed := gated(pod):
             status = unbound(pod, closed, now, "SchedulingGated")
             if status != pod.get("status"):
-                await self._write(pod, status, [])
+                await self._writing.status(pod, status, [])
             return None
         chooses = pod["spec"].get("nodeSelector")  # most pods take any node
         node = await self._resources.find(NODE, "", self._node.name) if chooses else None
@@ -183,10 +163,10 @@ class Pods:
         if why:
             status = unbound(pod, why, now)
             if status != pod.get("status"):
-                await self._write(pod, status, [("Warning", "FailedScheduling", why, "")])
+                await self._writing.status(pod, status, [("Warning", "FailedScheduling", why, "")])
             return None
         ip = self._addresses.take(pod)
-        async with self._writing(meta["uid"]) as (uow, live):
+        async with self._writing.transaction(meta["uid"]) as (uow, live):
             current = await uow.get(POD.resource, meta["namespace"], meta["name"])
             if current is None or current["metadata"]["uid"] != meta["uid"]:
                 self._addresses.free(meta["uid"])
@@ -216,7 +196,7 @@ class Pods:
             elif (action.name, action.number) not in live.killed:
                 live.killed.add((action.name, action.number))
                 live.news.append(("Normal", "Killing", action.why, action.name))
-                self._spawn(live, self._kill(pod, live, action))
+                live.spawn(self._kill(pod, live, action))
 
     async def _refresh(self, pod: Object, live: Live) -> None:
         try:
@@ -225,7 +205,7 @@ class Pods:
             live.news.append(("Warning", "FailedMount", str(error), ""))
 
     async def _start(self, pod: Object, live: Live, action: Start) -> None:
-        container = _named(pod, action.name)
+        container = container_named(pod, action.name)
         if self._lacks_image(pod, live, container):
             return
         try:
@@ -281,7 +261,7 @@ class Pods:
 
     async def _kill(self, pod: Object, live: Live, action: Kill) -> None:
         """The container's own farewell first, then SIGTERM; both within the grace period."""
-        container = _named(pod, action.name)
+        container = container_named(pod, action.name)
         began = self._clock.monotonic()
         hook = (container.get("lifecycle") or {}).get("preStop")
         if hook and action.grace_s > 0:
@@ -294,11 +274,6 @@ class Pods:
             await self._clock.sleep(min(float(sleep.get("seconds") or 0), grace))
         else:
             await self._probes.prober.ask(pod, container, hook, grace)
-
-    def _spawn(self, live: Live, work: Any) -> None:
-        task = asyncio.create_task(work)
-        live.tasks.add(task)
-        task.add_done_callback(live.tasks.discard)
 
     # telling
 
@@ -315,39 +290,15 @@ class Pods:
         news = [*live.news, *news_of(pod, old, status)]
         live.news = []
         if status != old or news:
-            await self._write(pod, status, news)
-
-    async def _write(self, pod: Object, status: Object, news: Sequence[News]) -> None:
-        meta = pod["metadata"]
-        async with self._writing(meta["uid"]) as (uow, live):
-            current = await uow.get(POD.resource, meta["namespace"], meta["name"])
-            if current is None or current["metadata"]["uid"] != meta["uid"]:
-                return
-            view, before = self._resources.view(uow), current["metadata"]["resourceVersion"]
-            told = await view.update_status(POD, meta["namespace"], meta["name"], status)
-            if told["metadata"]["resourceVersion"] != before:
-                live.told = told["metadata"]["resourceVersion"]
-            await self._recorder.tell(uow, current, news)
-        if status.get("phase") in FINISHED:
-            self._rest(meta["uid"], live)
-
-    @asynccontextmanager
-    async def _writing(self, uid: str) -> AsyncIterator[tuple[UnitOfWork, Live]]:
-        """A transaction; where it fails, its version of the pod will be somebody else's."""
-        live = self._live[uid]
-        try:
-            async with self._resources.store.write() as uow:
-                yield uow, live
-        except BaseException:
-            live.told = None
-            raise
+            await self._writing.status(pod, status, news)
+            if status.get("phase") in FINISHED:
+                self._rest(pod["metadata"]["uid"], live)
 
     # the end
 
     def _rest(self, uid: str, live: Live) -> None:
         """A finished pod needs no address and no probes; its logs stay."""
-        for watched in live.probed.values():
-            watched.stop()
+        live.rest()
         self._addresses.free(uid)
 
     async def _finish(self, pod: Object) -> None:
@@ -378,58 +329,11 @@ class Pods:
             self._addresses.free(uid)
             await self._runtime.remove_pod(uid)
 
-    # health
-
-    def _look_after(self, pod: Object, live: Live, container: Object, *, told_before: bool = False) -> None:
-        """Probes follow the running attempt."""
-        name = container["name"]
-        last, watched = latest(live.attempts, name), live.probed.get(name)
-        running = last is not None and last.running and last.started_at is not None
-        if watched and (not running or last is None or watched.number != last.number):
-            watched.stop()
-            del live.probed[name]
-            watched = None
-        if running and last and watched is None:
-            known = _health_told(pod, name, last.number) if told_before else None
-            uid, number = pod["metadata"]["uid"], last.number
-            tell = lambda kind, ok, text: self._probed(uid, container, number, kind, ok, text)  # noqa: E731
-            live.probed[name] = self._probes.watch(pod, container, number, known, tell)
-
-    def _probed(self, uid: str, container: Object, number: int, kind: str, ok: bool, text: str) -> None:
-        live, name = self._live.get(uid), container["name"]
-        watched = live.probed.get(name) if live else None
-        if live is None or watched is None or watched.number != number:
-            return
-        if kind.endswith(":bad"):
-            probe = kind.removesuffix(":bad").capitalize()
-            live.news.append(("Warning", "Unhealthy", f"{probe} probe failed: {text}", name))
-        elif kind == "readiness":
-            watched.health = replace(watched.health, ready=ok)
-        elif kind == "startup" and ok:
-            has_readiness = bool(container.get("readinessProbe"))
-            watched.health = Health(True, not has_readiness)
-        elif not ok:
-            self._condemn(uid, live, container, number, kind)
-        self._wake(self._keys[uid])
-
-    def _condemn(self, uid: str, live: Live, container: Object, number: int, kind: str) -> None:
-        """A container that fails its startup or liveness probe is ended; its restart policy does the rest."""
-        name = container["name"]
-        if (name, number) not in live.killed:
-            live.killed.add((name, number))
-            live.news.append(("Normal", "Killing", f"Container {name} failed {kind} probe, will be restarted", name))
-            probe = container.get(kind + "Probe") or {}
-            grace = float(probe.get("terminationGracePeriodSeconds") or 30)
-            self._spawn(live, self._runtime.kill_container(uid, name, grace))
-
     def stop(self) -> None:
         """Ends this node's own tasks; containers go on."""
         self._pulls.stop()
         for live in self._live.values():
-            for watched in live.probed.values():
-                watched.stop()
-            for task in live.tasks:
-                task.cancel()
+            live.stop()
 
 
 def attempt_of(event: RuntimeEvent) -> Attempt:
@@ -438,22 +342,6 @@ def attempt_of(event: RuntimeEvent) -> Attempt:
         return Attempt(event.name, event.attempt, event.started_at)
     end = Exit(event.exit_code, event.signal, event.reason, event.message, event.started_at, event.finished_at)
     return Attempt(event.name, event.attempt, event.started_at, end)
-
-
-def _health_told(pod: Object, name: str, number: int) -> Health | None:
-    status = pod.get("status") or {}
-    for one in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        if one["name"] == name and one["restartCount"] == number and "running" in (one.get("state") or {}):
-            return Health(bool(one.get("started")), bool(one.get("ready")))
-    return None
-
-
-def _all(pod: Object) -> list[Object]:
-    return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
-
-
-def _named(pod: Object, name: str) -> Object:
-    return next(c for c in _all(pod) if c["name"] == name)
 
 
 def _pair(key: Any) -> tuple[str, str]:
