@@ -13,9 +13,11 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import services
 from services.node.runtime import images, launch, pyargs, pyrun, rewrite, wire
 from services.node.runtime.hosts_site import sitecustomize
 
@@ -64,7 +66,15 @@ UNWALKED = ("libs.testing", "contracts.golden")
 _ours = (images, pyargs, rewrite, sitecustomize)  # imported before the fork for the children's sake
 
 
-def preload(names: tuple[str, ...]) -> None:
+def ahead() -> Iterator[str]:
+    """Modules by which services have their pods' programs at hand: whatever service has one, the node knows none."""
+    for folder in services.__path__:
+        yield from (
+            f"services.{found.parts[-3]}.adapters.ahead" for found in sorted(Path(folder).glob("*/adapters/ahead.py"))
+        )
+
+
+def preload(names: Iterable[str]) -> None:
     """A part that is absent or broken costs its users a slower start, nobody else anything."""
     for name in names:
         for module in _modules(name):
@@ -161,7 +171,9 @@ def _handed_over(
 
 def main(profile: str, modules: list[str] | None = None) -> None:
     pythonpath = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    preload(PROFILES[profile] if modules is None else tuple(modules))
+    preload(PROFILES[profile] if modules is None else modules)
+    if profile in PARKING:
+        preload(ahead())
     pyrun.remember_start(pythonpath)
     line = socket.socket(fileno=LINE_FD)
     line.set_inheritable(False)

@@ -43,6 +43,7 @@ def run(function: Function, environment: Environment | None, variables: dict[str
         path = os.path.join(tempfile.mkdtemp(), "ephemeral_component.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(function.source)
+        sys.dont_write_bytecode = True  # nobody imports this file once more
         sys.argv = [EXECUTOR, "--component_module_path", path, *function.arguments]
         gc.enable()
         code = _guarded()

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.pipelines.adapters.launcher import COMPILED, launcher
+from services.pipelines.adapters.begin import COMPILED
+from services.pipelines.adapters.launcher import launcher
 from services.pipelines.domain.engine.records import Values
 from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.placeholders import PlaceholderError, Scope
@@ -150,3 +151,21 @@ def test_the_launcher_begins_compiled_where_that_can_be_and_from_its_source_anyw
     assert "KeyError: 'MILLSTREAM_STEP_URL'" in done.stderr  # it is there, and asks for its first variable
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("import 'millstream_launcher.door'")]
     assert ("Compiled" in told) != other
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the zip's sources", "others"])
+def test_what_was_imported_ahead_is_run_by_a_zip_of_the_same_sources_alone(tmp_path, same) -> None:
+    packed = tmp_path / "launcher.pyz"
+    packed.write_bytes(launcher())
+    program = f"""if True:
+        import runpy, sys
+        import services.pipelines.adapters.ahead
+        from millstream_launcher import door
+        sys.modules["millstream_launcher"].SOURCES += {"" if same else "x"!r}
+        try:
+            runpy.run_path({str(packed)!r}, run_name="__main__")
+        except KeyError as error:
+            print(error, sys.modules["millstream_launcher.door"] is door)
+        """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={"PATH": "/bin"})
+    assert done.stdout == f"'MILLSTREAM_STEP_URL' {same}\n", done.stderr
