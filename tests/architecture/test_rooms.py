@@ -22,6 +22,7 @@ FOUND_BY_PATTERN = {
     "contracts/kinds/*.py": "the golden files look for kinds",
     "*/migrations/*.py": "Alembic looks for revisions",
     "sdk/millstream/dev/reload.py": "the Tiltfile puts it into pods, as a file",
+    "services/*/adapters/ahead.py": "a laptop's fork server looks for what it may import ahead",
     "services/trainer/plugins/programs/*.py": "plugins put these into pods, as files",
     "benchmarks/*.py": "python -m benchmarks runs every module of the folder",
 }
