@@ -44,6 +44,10 @@ async def connected(platform: Platform) -> AsyncIterator[Nats]:
         await connection.close()
 
 
+BATCH, BATCH_S = 25, 30.0
+"""A dozen letters of 7 MiB may be among them, on a machine that does other things as well."""
+
+
 async def everything(connection: Nats, stream: str = "millstream") -> list[Raw]:
     """All that the stream holds now, oldest first."""
     js = connection.jetstream()
@@ -53,7 +57,7 @@ async def everything(connection: Nats, stream: str = "millstream") -> list[Raw]:
     found: list[Raw] = []
     reader = await js.pull_subscribe_bind(consumer, stream)
     while len(found) < left:
-        batch = await reader.fetch(min(200, left - len(found)), timeout=5)
+        batch = await reader.fetch(min(BATCH, left - len(found)), timeout=BATCH_S)
         found += [Raw(m.subject, {k: str(v) for k, v in (m.headers or {}).items()}, m.data) for m in batch]
     await js.delete_consumer(stream, consumer)
     return found

@@ -61,7 +61,7 @@ class SharedCache:
         async with self._store.read() as reader:
             found = await reader.rows(ONE, namespace, key)
         many = Outputs.from_json(json.loads(found[0][0])).artifacts.get(output, ()) if found else ()
-        at = self._key(many[place].uri) if place < len(many) else ""
+        at = self._key(many[place].uri) if 0 <= place < len(many) else ""
         whole = f"{at}/{path}" if at and path else at
         blob = await self._blobs.stat(whole) if whole and ".." not in path.split("/") else None
         if blob is None:

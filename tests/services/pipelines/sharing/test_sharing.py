@@ -169,6 +169,19 @@ async def test_what_is_gone_where_it_was_made_is_left_out_and_said(two: Two):
     assert (tally.sent, tally.gone) == (1, ["file-1"])
 
 
+@pytest.mark.parametrize("place", [1, -1, -2179035])
+async def test_an_output_at_a_place_that_there_is_not_is_not_found(two: Two, place: int):
+    laptop, _ = two
+    await laptop.run(steps("file-0"))
+    key = (await first(laptop))["key"]
+    where = {"namespace": laptop.namespace, "output": "data", "place": place}
+    with pytest.raises(ClientError) as refused:
+        await asyncio.to_thread(
+            laptop.client.request, "GET", f"/pipelines/v1/cache/entries/{key}/content", params=where
+        )
+    assert refused.value.code == 404
+
+
 async def test_nobody_brings_results_without_the_right_to(two: Two):
     laptop, cluster = two
     await laptop.run(steps("file-0"))
