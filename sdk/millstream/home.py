@@ -89,6 +89,13 @@ class Home:
     def keep_tracking(self, told: Mapping[str, str]) -> None:
         self._keep(tracking=dict(told))
 
+    def code(self) -> int:
+        """The newest time, in nanoseconds, of the code that the platform was started from; 0 if nobody said."""
+        return int(self._kept().get("code") or 0)
+
+    def keep_code(self, newest_ns: int) -> None:
+        self._keep(code=newest_ns)
+
     def _kept(self) -> dict[str, Any]:
         return dict(json.loads(self.settings.read_text())) if self.settings.exists() else {}
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from millstream.kubeconfig import write_env, write_kubeconfig
 
 OWNERS = ("deployments", "statefulsets")
 LOOK_S = 0.2
+PARTS = ("contracts", "libs", "services")
 
 
 def start(home: Home, ports: Ports) -> None:
@@ -30,10 +32,13 @@ def start(home: Home, ports: Ports) -> None:
 
     tracking = laptop.tracking(home.tracking(), os.environ)
     home.make()
-    mine = None if node_url(home) is None and at_rest(home.path) else home.ports()  # those our own edge may hold
+    rests = node_url(home) is None and at_rest(home.path)
+    mine = None if rests else home.ports()  # those our own edge may hold
     _check_free(ports, mine)
     home.keep_ports(ports)
     home.keep_tracking(tracking)
+    if rests:
+        home.keep_code(code_ns())
     keys.local_token(home)
     keys.certificates(home, dt.datetime.now(dt.UTC))
     manifests = laptop.render(home)
@@ -46,6 +51,17 @@ def start(home: Home, ports: Ports) -> None:
             start_new_session=True,
             cwd=home.path,
         )
+
+
+def code_ns() -> int:
+    """When the newest of the platform's own files was written, in nanoseconds."""
+    root = Path(__file__).resolve().parents[2]
+    return max(file.stat().st_mtime_ns for part in PARTS for file in (root / part).rglob("*.py"))
+
+
+def is_behind(home: Home) -> bool:
+    """Whether the home runs from code that has changed since: new processes would be of two minds."""
+    return node_url(home) is not None and 0 < home.code() < code_ns()
 
 
 def _private(path: str, flags: int) -> int:

@@ -71,4 +71,9 @@ def test_a_home_that_is_started_again_takes_the_ports_and_the_listeners_it_is_to
         assert httpx.get(f"{moved.https}/readyz", trust_env=False, verify=False).status_code == 200
         assert told_of(moved, "on other ports", heard) == "START"
 
-        assert "OPENLINEAGE_URL" not in platform.run("up", "--detach", OPENLINEAGE_URL="")
+        assert "The code has changed" not in said
+        settings = platform.home / "settings.json"
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "code": 1}))
+        said = platform.run("up", "--detach", OPENLINEAGE_URL="")
+        assert "OPENLINEAGE_URL" not in said
+        assert "The code has changed" in said and "`millstream down" in said, "it was started long ago"

@@ -31,6 +31,9 @@ def up(
     if ports != kept and laptop.node_url(place) is not None:
         held = f"--http {kept.http} --https {kept.https}"
         raise ClientError(f"{place.path} runs with {held}: to change its ports, `{place.command('down')}` first")
+    if laptop.is_behind(place):
+        again = f"`{place.command('down')}`, then `{place.command('up')}`"
+        out.print(f"[yellow]The code has changed since {place.path} was started:[/] {again} makes the new one run.")
     try:
         laptop.start(place, ports)
         laptop.wait_ready(place, timeout, progress=_progress)
