@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,15 @@ def interrupted(file: str):
 """
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Also where the tests run in the background: a shell has it ignored there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_after_ctrl_c_the_exit_tasks_run_and_nothing_else(python: str, write: Write, tmp_path: Path) -> None:
     path, told = write(INTERRUPTED), tmp_path / "told"
     place = inprocess.Place(tmp_path / "run", python, path)
