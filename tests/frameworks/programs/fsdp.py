@@ -27,4 +27,5 @@ for step in range(20):
     dist.all_reduce(shared)
     if rank == 0:
         print(f"size {size} step {step} loss {float(shared) / size:.6f}", flush=True)
+dist.barrier()  # who leaves while another still speaks to it may be aborted by gloo
 dist.destroy_process_group()
