@@ -85,7 +85,7 @@ async def _changed(tx: Transaction, catalog: SqlCatalog, obj: Object, found: Ver
     below = await catalog.pipelines.get(found.pipeline_id) if found else None
     if found is None or below is None:
         return obj
-    if not any(objects.is_of_pipeline(each) for each in obj["metadata"].get("ownerReferences") or []):
+    if not _owners(obj):
         told = "a version goes with its Pipeline: delete it in the background, or in the foreground"
         raise _invalid(obj, Cause("metadata.ownerReferences", told))
     wanted = objects.version_of(obj, found.pipeline_id, found.spec, found.created_ms, found.name)
@@ -135,7 +135,7 @@ async def _drop(tx: Transaction, catalog: SqlCatalog, version: Version, namespac
 
 def _admit_pipeline(obj: Object, old: Object | None, admission: Admission) -> Object:
     if causes := [*objects.misnamed(obj)]:
-        raise Invalid.about(f"pipelines.{wire.GROUP}", obj["metadata"].get("name") or "", causes=causes)
+        raise _invalid(obj, *causes)
     return obj
 
 
@@ -147,16 +147,18 @@ def _admit_version(obj: Object, old: Object | None, admission: Admission) -> Obj
     if causes := [*objects.unchanging(obj, old)]:
         raise _invalid(obj, *causes)
     meta = obj["metadata"]
-    if not any(
-        objects.is_of_pipeline(each) for each in meta.get("ownerReferences") or []
-    ):  # who replaces need not know
-        kept = [each for each in old["metadata"].get("ownerReferences") or [] if objects.is_of_pipeline(each)]
-        meta = {**meta, "ownerReferences": [*(meta.get("ownerReferences") or []), *kept]}
+    if not _owners(obj):  # who replaces need not know
+        meta = {**meta, "ownerReferences": [*(meta.get("ownerReferences") or []), *_owners(old)]}
     return {**obj, "metadata": meta}
 
 
+def _owners(obj: Object) -> list[Object]:
+    """The Pipeline that a version is of, as its ownerReferences tell it."""
+    return [each for each in obj["metadata"].get("ownerReferences") or [] if objects.is_of_pipeline(each)]
+
+
 def _invalid(obj: Object, *causes: Cause) -> Invalid:
-    return Invalid.about(f"pipelineversions.{wire.GROUP}", obj["metadata"].get("name") or "", causes=list(causes))
+    return Invalid.about(f"{obj['kind'].lower()}s.{wire.GROUP}", obj["metadata"].get("name") or "", causes=list(causes))
 
 
 def _about(item: Pipeline | Version, namespace: str) -> dict[str, Any]:

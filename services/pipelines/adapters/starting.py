@@ -72,11 +72,10 @@ class Starting:
     async def ask(self) -> list[tuple[Key, Obstacle | None]]:
         """Of some that have been silent for long, those that waited longest first: what Events newly say of them."""
         now = self._clock.monotonic()
-        due = sorted(
-            (one for one in self._silent.values() if now - one.asked >= ASK_AFTER_S), key=lambda one: one.asked
-        )
-        news = await asyncio.gather(*(self._news(one) for one in due[:AT_ONCE]))
-        return [(one.key, one.told) for one, is_new in zip(due, news, strict=False) if is_new]
+        due = [one for one in self._silent.values() if now - one.asked >= ASK_AFTER_S]
+        due = sorted(due, key=lambda one: one.asked)[:AT_ONCE]
+        news = await asyncio.gather(*map(self._news, due))
+        return [(one.key, one.told) for one, is_new in zip(due, news, strict=True) if is_new]
 
     async def _news(self, one: Silent) -> bool:
         one.asked, before = self._clock.monotonic(), one.told

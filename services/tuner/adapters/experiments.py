@@ -14,7 +14,7 @@ from typing import Any
 from contracts.messages import Event
 from libs.base.errors import Conflict, NotFound
 from libs.resources import Kind
-from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label
+from libs.resources.reconcile import Context, Key, Owned, Requeue, by_label, owner_reference
 from services.tuner.adapters.kinds import FINALIZER, TRIAL
 from services.tuner.adapters.stored import note_suggestions, trials_of
 from services.tuner.domain import algorithms, experiments, spaces, trials
@@ -53,7 +53,8 @@ class Experiments:
     ) -> None:
         meta, now = experiment["metadata"], ctx.clock.now()
         first = experiments.made(experiment, found)
-        new = [trials.new(experiment, first + index, each) for index, each in enumerate(values)]
+        owner = owner_reference(experiment)
+        new = [trials.new(experiment, owner, number, each) for number, each in enumerate(values, first)]
         status = {**step.status, "trialsMade": first + len(new)}
         if len(values) < step.begin:
             status["exhausted"] = True

@@ -91,10 +91,6 @@ def _values(obj: Object, now: datetime) -> str:
     return ",".join(f"{one['name']}={one['value']}" for one in obj["spec"]["parameterAssignments"])
 
 
-def _facts_of_trial(op: Any, obj: Object, old: Object | None) -> Sequence[Any]:
-    return trials.facts(op, obj, old)
-
-
 def experiment_kind(algorithms: Sequence[Algorithm]) -> Kind:
     """`algorithms` are those that an Experiment may name."""
     return Kind(
@@ -140,7 +136,7 @@ TRIAL = Kind(
     ),
     finalizer=FINALIZER,
     admit=_made_here,
-    events=_facts_of_trial,
+    events=trials.facts,
     name_is_label=True,
     description="Trial is one try of an Experiment: the values that were suggested, and what came of them.",
 )

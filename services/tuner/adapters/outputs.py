@@ -23,8 +23,8 @@ OWN_FILTER_CHARS_MAX = 16 * 1024 * 1024
 """Of the lines that name a metric: so much of them is looked at with a filter of the user's own."""
 
 
-class FilterTooSlow(Exception):
-    """The user's own filter did not come to an end."""
+class FilterFailed(Exception):
+    """The user's own filter did not come to an end in time, or to a bad one."""
 
 
 async def observation(trial: Object, cluster: Cluster) -> Object:
@@ -76,7 +76,7 @@ def _formats(spec: Object) -> Sequence[str]:
 
 
 async def _by_own_filter(lines: Sequence[str], names: Sequence[str], formats: Sequence[str]) -> Object:
-    """Raises FilterTooSlow."""
+    """Raises FilterFailed."""
     asked = json.dumps({"lines": lines, "names": names, "formats": formats}).encode()
     pipe = asyncio.subprocess.PIPE
     program = await asyncio.create_subprocess_exec(
@@ -86,12 +86,12 @@ async def _by_own_filter(lines: Sequence[str], names: Sequence[str], formats: Se
         async with asyncio.timeout(OWN_FILTER_S):
             told, _ = await program.communicate(asked)
     except TimeoutError as error:
-        raise FilterTooSlow(f"metricsFormat took more than {OWN_FILTER_S:.0f} s over {len(lines)} lines") from error
+        raise FilterFailed(f"metricsFormat took more than {OWN_FILTER_S:.0f} s over {len(lines)} lines") from error
     finally:
         if program.returncode is None:
             program.kill()
             await program.wait()
     if program.returncode:
-        raise FilterTooSlow("metricsFormat could not be applied to the output")
+        raise FilterFailed("metricsFormat could not be applied to the output")
     found: Object = json.loads(told)
     return found

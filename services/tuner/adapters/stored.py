@@ -43,24 +43,10 @@ async def trials_of(resources: Resources, experiment: Object) -> list[Object]:
 async def note_suggestions(resources: Resources, experiment: Object, made: Sequence[Object], now: datetime) -> None:
     """The Suggestion as Katib's clients read it, brought up to date with the trials that begin."""
     meta = experiment["metadata"]
-    spec = {"algorithm": experiment["spec"]["algorithm"]}
     found = await resources.find(SUGGESTION, meta["namespace"], meta["name"])
-    if found is None or _owner(found) != meta["uid"]:
-        if found is not None:
-            return
-        found = await resources.create(
-            SUGGESTION,
-            {
-                "apiVersion": SUGGESTION.api_version,
-                "kind": SUGGESTION.kind,
-                "metadata": {
-                    "name": meta["name"],
-                    "namespace": meta["namespace"],
-                    "ownerReferences": [owner_reference(experiment)],
-                },
-                "spec": {**spec, "requests": 0},
-            },
-        )
+    if found is not None and _owner(found) != meta["uid"]:
+        return  # a namesake's, which still goes
+    found = found or await resources.create(SUGGESTION, _suggestion(experiment))
     status = found.get("status") or {}
     count = status.get("suggestionCount", 0) + len(made)
     patch = {"spec": {"requests": count}}
@@ -70,6 +56,13 @@ async def note_suggestions(resources: Resources, experiment: Object, made: Seque
     started = status.get("startTime") or told[0]["lastUpdateTime"]
     after = {"startTime": started, "conditions": told, "suggestionCount": count, "suggestions": newest}
     await resources.update_status(SUGGESTION, meta["namespace"], meta["name"], after)
+
+
+def _suggestion(experiment: Object) -> Object:
+    meta = experiment["metadata"]
+    own = {"name": meta["name"], "namespace": meta["namespace"], "ownerReferences": [owner_reference(experiment)]}
+    spec = {"algorithm": experiment["spec"]["algorithm"], "requests": 0}
+    return {"apiVersion": SUGGESTION.api_version, "kind": SUGGESTION.kind, "metadata": own, "spec": spec}
 
 
 def _suggested(trial: Object) -> Object:

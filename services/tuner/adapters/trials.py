@@ -133,7 +133,7 @@ class Trials:
         if ended.good:
             try:
                 found = await outputs.observation(trial, ctx.cluster)
-            except outputs.FilterTooSlow as error:
+            except outputs.FilterFailed as error:
                 ended = Outcome(False, "MetricsFilterTooSlow", str(error))
         now = ctx.clock.now()
         told = lives.succeeded(trial, found, now) if ended.good else lives.failed(trial, ended, now)

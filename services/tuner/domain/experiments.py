@@ -57,12 +57,14 @@ class _End:
 
 def plan(experiment: Object, trials: Sequence[Object], now: datetime) -> Step:
     """1. count, 2. over already, 3. it ends, 4. it goes on, or goes on again."""
-    status = {**_begun(experiment, now), **_counted(experiment, trials)}
+    good = [trial for trial in trials if trial_state(trial) == words.SUCCEEDED]
+    best = objective.best(experiment["spec"]["objective"], good)
+    status = {**_begun(experiment, now), **_counted(experiment, trials, best)}
     going = tuple(trial for trial in trials if not is_done(trial))
     again = is_restartable(experiment) and _budget_left(experiment, trials) > 0
     if is_over(experiment) and not again:
         return Step(status, stop=going)
-    end = _end(experiment, trials)
+    end = _end(experiment, trials, best)
     if end is not None:
         return Step(_ended(status, end, now), stop=going, events=(_told(experiment, status, end, trials),))
     room = experiment["spec"].get("parallelTrialCount", 1) - len(going)
@@ -139,8 +141,7 @@ def _begun(experiment: Object, now: datetime) -> Object:
     return {**status, "startTime": rfc3339(now), "conditions": first}
 
 
-def _counted(experiment: Object, trials: Sequence[Object]) -> Object:
-    wanted = experiment["spec"]["objective"]
+def _counted(experiment: Object, trials: Sequence[Object], best: Object | None) -> Object:
     names: dict[str, list[str]] = {state: [] for state in LISTS}
     for trial in trials:
         names[trial_state(trial)].append(trial["metadata"]["name"])
@@ -149,7 +150,6 @@ def _counted(experiment: Object, trials: Sequence[Object]) -> Object:
         counted[count] = len(names[state])
         if names[state] or listed in (experiment.get("status") or {}):
             counted[listed] = names[state]
-    best = objective.best(wanted, [t for t in trials if trial_state(t) == words.SUCCEEDED])
     if best is not None:
         counted["currentOptimalTrial"] = {
             "bestTrialName": best["metadata"]["name"],
@@ -165,11 +165,11 @@ def _budget_left(experiment: Object, trials: Sequence[Object]) -> int:
     return room
 
 
-def _end(experiment: Object, trials: Sequence[Object]) -> _End | None:
+def _end(experiment: Object, trials: Sequence[Object], best: Object | None) -> _End | None:
     """As Katib has it: the goal, too many failures, the budget, the end of the space."""
     spec = experiment["spec"]
-    best = _best(experiment, trials)
-    if best is not None and objective.reached(spec["objective"], best):
+    value = _objective_of(best) if best is not None else None
+    if value is not None and objective.reached(spec["objective"], value):
         return _End(words.SUCCEEDED, words.GOAL_REACHED, "Experiment has succeeded because Objective goal has reached")
     if told := _failure(experiment, trials):
         return _End(words.FAILED, words.EXPERIMENT_FAILED, told)
@@ -186,11 +186,6 @@ def _end(experiment: Object, trials: Sequence[Object]) -> _End | None:
         return _End(words.SUCCEEDED, words.MAX_TRIALS_REACHED, told)
     told = "Experiment has succeeded because suggestion service has reached the end"
     return _End(words.SUCCEEDED, words.SEARCHED, told)
-
-
-def _best(experiment: Object, trials: Sequence[Object]) -> float | None:
-    found = objective.best(experiment["spec"]["objective"], [t for t in trials if trial_state(t) == words.SUCCEEDED])
-    return None if found is None else _objective_of(found)
 
 
 def _failure(experiment: Object, trials: Sequence[Object]) -> str | None:

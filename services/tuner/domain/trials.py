@@ -31,8 +31,8 @@ class Outcome(NamedTuple):
     message: str = ""
 
 
-def new(experiment: Object, number: int, values: Mapping[str, str]) -> Object:
-    """The Trial with this number; what it runs has its values filled in."""
+def new(experiment: Object, owner: Object, number: int, values: Mapping[str, str]) -> Object:
+    """The Trial with this number; what it runs has its values filled in. `owner` is a reference to the Experiment."""
     spec, meta = experiment["spec"], experiment["metadata"]
     template, name, space = spec["trialTemplate"], trial_name(experiment, number), meta["namespace"]
     run = filling.filled(template["trialSpec"], filling.known(template, values, name, space))
@@ -40,7 +40,6 @@ def new(experiment: Object, number: int, values: Mapping[str, str]) -> Object:
     assert kind is not None, "stored Experiments run what can be run"
     labels = {words.EXPERIMENT: meta["name"], words.TRIAL: name}
     kept = ("primaryPodLabels", "primaryContainerName", "successCondition", "failureCondition")
-    owner = {"apiVersion": experiment["apiVersion"], "kind": experiment["kind"], "name": meta["name"]}
     return {
         "apiVersion": experiment["apiVersion"],
         "kind": "Trial",
@@ -48,7 +47,7 @@ def new(experiment: Object, number: int, values: Mapping[str, str]) -> Object:
             "name": name,
             "namespace": space,
             "labels": {OWNER: meta["name"], words.NUMBER: str(number)},
-            "ownerReferences": [{**owner, "uid": meta["uid"], "controller": True, "blockOwnerDeletion": True}],
+            "ownerReferences": [owner],
         },
         "spec": {
             "objective": spec["objective"],
