@@ -192,6 +192,7 @@ def build() -> App:
         command_kinds={ApplyPipelineRun: PIPELINERUN, DeletePipelineRun: PIPELINERUN},
         reconcilers=lambda ports: (PipelineRuns(means(ports)),),
         routers=lambda ports: _routers(ports, parts_of(ports)),
+        background=lambda ports: [parts_of(ports).told_from_here],
         while_leading=lambda ports: parts_of(ports).loops(),
         measures=lambda ports: run_measure(parts_of(ports).conductor),
         migrations=MIGRATIONS,
@@ -238,6 +239,12 @@ class Parts:
         recurring = RecurringLoop(Clockwork(means(self._ports)), self._ports.clock)
         ours = [self.conductor.run, recurring.run, self._housekeeping().run, self._mirror]
         return [*ours, *(one.run for one in self._tracking())]
+
+    async def told_from_here(self) -> None:
+        """A system that is named for the first time hears of all that begins when this replica serves, whoever leads."""
+        for one in self._tracking():
+            await one.begin()
+        await asyncio.Event().wait()
 
     async def _mirror(self) -> None:
         await mirrored(self._ports.store, self._ports.clock, self._ports.ids)

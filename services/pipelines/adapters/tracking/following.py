@@ -63,18 +63,21 @@ class Following:
 
     async def run(self) -> None:
         """For ever, while this replica leads. What was said before the system was named is not told."""
-        seq = await self._begin()
+        seq = await self.begin()
         while True:
             seq = await self._catch_up(seq)
             await self._store.feed.wait_beyond(seq, KEEP_S if self._passed >= KEEP_EVERY else LOOK_S)
             await self._keep_at_times(seq)
 
-    async def _begin(self) -> int:
-        async with self._store.read() as reader:
-            kept, last = await reader.meta(self._key), await reader.last_seq()
-        if kept is None:
-            await self._keep(last)
-        return int(kept) if kept is not None else last
+    async def begin(self) -> int:
+        """Where to go on; the first time it is here. Every replica does so when it starts, and not only when it leads:
+        a run that the replica before it carries meanwhile is told of from its beginning."""
+        async with self._store.write() as uow:
+            if (kept := await uow.meta(self._key)) is not None:
+                return int(kept)
+            last = await uow.last_seq()
+            await uow.set_meta(self._key, str(last))
+            return last
 
     async def _catch_up(self, seq: int) -> int:
         """Hands on all that was said after `seq`; how far that was, or from where the change log still reaches."""

@@ -104,6 +104,16 @@ async def test_what_is_refused_is_passed_over_and_a_follower_that_dies_goes_on_w
         assert all(len(bodies) == 1 for bodies in distinct(to).values()), "what comes twice is the same"
 
 
+async def test_a_run_that_another_replica_carries_while_this_one_starts_is_told_of_from_its_beginning(tmp_path: Path):
+    async with rig(tmp_path, added) as here, here.leading(), receiver() as to:
+        store, clock = here.ports.store, here.ports.clock
+        await Following(store, clock, OpenLineage(store, Caller(to.url, "key"), "api/v1/lineage")).begin()
+        await here.over(await here.submit(chain(1)))
+        async with told(here, to):
+            await until(lambda: len(to.got) == 4)
+        assert words(to)[0] == ("START", "chain")
+
+
 async def test_who_was_away_for_longer_than_the_change_log_reaches_back_goes_on_from_where_it_does(tmp_path: Path):
     async with rig(tmp_path, added) as here, here.leading(), receiver() as to:
         async with told(here, to):
@@ -130,7 +140,7 @@ async def test_the_place_is_kept_now_and_then_and_not_for_each_letter(tmp_path: 
         await until(lambda: len(to.got) == 12)
         async with here.ports.store.read() as reader:
             last = await reader.last_seq()
-        await until(lambda: places[-1] == last)
+        await until(lambda: places[-1:] == [last])
         await asyncio.sleep(0.4)
     assert len(places) < 12 and places == sorted(set(places)), "at rest nothing is written"
 
