@@ -241,7 +241,7 @@ class Parts:
         return [*ours, *(one.run for one in self._tracking())]
 
     async def told_from_here(self) -> None:
-        """A system that is named for the first time hears of all that begins when this replica serves, whoever leads."""
+        """A system that is named for the first time hears of all that begins from now on, whoever leads."""
         for one in self._tracking():
             await one.begin()
         await asyncio.Event().wait()
