@@ -5,7 +5,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def _controllers(
     controllers = Controllers(mirror, network, edge, Housekeeping(resources, clock, volumes, facts), runtime, clock)
     controllers.pods = Pods(
         resources, clock, runtime, Containers(resources, volumes, tokens, facts), Probes(NetworkProber(runtime), clock),
-        recorder, facts, network.hosts_for, controllers.wake_pod, options.restart_backoff,
+        recorder, facts, network.hosts_for, controllers.wake_pod, replace(options.restart_backoff, since=clock.now()),
     )  # fmt: skip
     controllers.workloads = Workloads(resources, clock, ids, recorder, options.job_backoff)
     controllers.recorder = recorder

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from libs.base.clock import parse_rfc3339
@@ -107,7 +107,8 @@ class Backoff:
     """Waits between restarts: none before the first, then doubling; forgotten after a healthy run.
 
     Who was killed is back at once, and within seconds if that repeats: the wait is for programs that end by themselves.
-    What ended with everything here waits for nothing when everything is back.
+    What ended with everything here waits for nothing when everything is back. A kubelet remembers in memory who backs
+    off, so what ended before it began, at `since`, waits for nothing either, and counts for nothing.
     """
 
     first_s: float = 10.0
@@ -115,6 +116,7 @@ class Backoff:
     forget_after_s: float = 120.0
     killed_first_s: float = 0.2
     killed_most_s: float = 5.0
+    since: datetime = datetime.min.replace(tzinfo=UTC)
 
     def restart_at(self, history: Sequence[Attempt]) -> datetime:
         """When the attempt after the last of `history` (which has ended) may start."""
@@ -129,13 +131,15 @@ class Backoff:
         assert last.exit is not None
         began = last.exit.started_at
         ran_s = (last.exit.finished_at - began).total_seconds()
-        if last.number == 0 or last.exit.was_lost or ran_s >= self.forget_after_s:
+        if last.number == 0 or last.exit.was_lost or ran_s >= self.forget_after_s or last.exit.finished_at < self.since:
             return 0.0
         killed = last.exit.was_killed
         first, most = (self.killed_first_s, self.killed_most_s) if killed else (self.first_s, self.most_s)
         before = history[-2].exit if len(history) > 1 else None
         if before is None:
             return float(min(most, first * 2 ** min(last.number - 1, 30)))
+        if before.finished_at < self.since:
+            return first
         wait, waited_s = first, (began - before.finished_at).total_seconds()
         while wait <= waited_s and wait < most:
             wait *= 2

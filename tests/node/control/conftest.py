@@ -98,13 +98,13 @@ def true(condition: str) -> Callable[[Any], Any]:
 
 
 @asynccontextmanager
-async def node_of(home: Path, *apply: Path) -> AsyncIterator[Desk]:
+async def node_of(home: Path, *apply: Path, restarts: Backoff | None = None) -> AsyncIterator[Desk]:
     """A node that applies these manifests; with it ends all that it started."""
     place = Place(home)
     place.claim()
     runtime = await LocalRuntime.open(home, RuntimeConfig(warm_platform=False, ml="off"))
     quick = Backoff(0.1, 1.0)
-    options = Options(home, apply=apply, restart_backoff=quick, job_backoff=quick)
+    options = Options(home, apply=apply, restart_backoff=restarts or quick, job_backoff=quick)
     try:
         async with running(options, runtime, place) as node:
             yield Desk(node, runtime)

@@ -136,6 +136,14 @@ def test_a_good_while_makes_the_next_crash_the_first():
     assert _crash_after(0.1) == 10
 
 
+def test_a_back_off_ends_with_the_start_of_its_kubelet():
+    began = Backoff(since=NOW - timedelta(seconds=5))
+    crashed = ended("main", 8, code=1, at=NOW - timedelta(seconds=6))
+    assert plan_pod(pod(), seen(crashed), NOW, began).actions == (Start("main", 9),)
+    again = plan_pod(pod(), seen(crashed, ended("main", 9, code=1)), NOW, began)
+    assert again.wake_at == NOW + timedelta(seconds=10), "counted from the first again"
+
+
 @pytest.mark.parametrize("reason", ["NodeShutdown", "ContainerStatusUnknown"])
 def test_what_ended_with_everything_here_waits_for_nothing_when_all_is_back(reason):
     before = killed("main", 3, reason)

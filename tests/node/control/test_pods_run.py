@@ -3,8 +3,9 @@
 import asyncio
 
 from libs.store import Store
+from services.node.domain.attempts import Backoff
 from services.node.reconcile.pods import Pods
-from tests.node.control.conftest import phase, pod, true
+from tests.node.control.conftest import node_of, phase, pod, true
 
 
 async def test_a_pod_runs_to_its_end_and_tells_its_exit_code(desk):
@@ -148,3 +149,22 @@ async def test_a_failing_liveness_probe_restarts_the_container(desk):
     await desk.make(pod("p", "sleep 60", policy="Always", livenessProbe=probe))
     await desk.until("Pod", "p", lambda p: p["status"].get("containerStatuses", [{}])[0].get("restartCount", 0) >= 1)
     assert "Unhealthy" in {e["reason"] for e in await desk.all("Event")}
+
+
+def _restarts(least):
+    return lambda pod: (
+        pod
+        and any(
+            c["restartCount"] >= least and "CrashLoopBackOff" in str(c["state"])
+            for c in (pod.get("status") or {}).get("containerStatuses") or ()
+        )
+    )
+
+
+async def test_a_crash_loop_that_waits_is_tried_at_once_when_the_node_is_back(tmp_path):
+    (tmp_path / "token").write_text("owner")
+    for least in (1, 2):
+        async with node_of(tmp_path, restarts=Backoff(600, 600)) as desk:
+            if least == 1:
+                await desk.make(pod("loops", "exit 1", policy="Always"))
+            await desk.until("Pod", "loops", _restarts(least))
