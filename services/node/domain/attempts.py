@@ -9,6 +9,7 @@ from libs.base.clock import parse_rfc3339
 
 Object = dict[str, Any]
 SIGKILL, SIGTERM = 9, 15
+EVER = datetime.min.replace(tzinfo=UTC)
 UNSEEN, SHUT_DOWN = "ContainerStatusUnknown", "NodeShutdown"
 """The reason of an end that nobody saw, as the kubelet says it after a reboot, and of one with the whole platform."""
 
@@ -116,7 +117,7 @@ class Backoff:
     forget_after_s: float = 120.0
     killed_first_s: float = 0.2
     killed_most_s: float = 5.0
-    since: datetime = datetime.min.replace(tzinfo=UTC)
+    since: datetime = EVER
 
     def restart_at(self, history: Sequence[Attempt]) -> datetime:
         """When the attempt after the last of `history` (which has ended) may start."""
