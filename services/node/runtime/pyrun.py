@@ -38,9 +38,9 @@ _BASE_PATH: list[str] = []
 _KEPT: list[Any] = []
 
 
-def remember_start(pythonpath: Sequence[str]) -> None:
-    """Called once by the fork server after its imports: what a child's sys.path starts from."""
-    _BASE_PATH[:] = [entry for entry in sys.path if entry and entry not in pythonpath]
+def remember_start(fresh_path: Sequence[str]) -> None:
+    """Called once by the fork server: sys.path as this interpreter begins with it, but for the program's own folder."""
+    _BASE_PATH[:] = fresh_path
 
 
 def become(program: Program, arguments: Sequence[str], environment: Mapping[str, str], layout: Layout) -> None:
@@ -53,7 +53,8 @@ def become(program: Program, arguments: Sequence[str], environment: Mapping[str,
     sys.executable, sys.prefix, sys.exec_prefix = layout["executable"], layout["prefix"], layout["prefix"]
     sys.argv = list(program.argv)
     sys.orig_argv = [layout["executable"], *arguments]
-    sys.path[:] = [*_first_entry(program), *_extra_path(environment), *_site_path(layout["sites"])]
+    named = dict.fromkeys([*_extra_path(environment), *_site_path(layout["sites"])])  # each once, as `site` has it
+    sys.path[:] = [*_first_entry(program), *named]
     if site.PREFIXES and layout["sites"]:
         site.PREFIXES.insert(0, layout["prefix"])
         site.USER_BASE, site.USER_SITE = layout["prefix"], layout["sites"][0]
@@ -109,7 +110,8 @@ def _extra_path(environment: Mapping[str, str]) -> list[str]:
 
 def _site_path(sites: Sequence[str]) -> list[str]:
     at = next((n for n, entry in enumerate(_BASE_PATH) if entry.endswith("site-packages")), len(_BASE_PATH))
-    return [*_BASE_PATH[:at], *sites, *_BASE_PATH[at:]]
+    below = site.getsitepackages([sys.base_prefix])[:1] if sites else []  # as their pyvenv.cfg says
+    return [*_BASE_PATH[:at], *sites, *_BASE_PATH[at:], *(folder for folder in below if os.path.isdir(folder))]
 
 
 def _fresh_state(environment: Mapping[str, str]) -> None:

@@ -169,12 +169,11 @@ def _handed_over(
     return True
 
 
-def main(profile: str, modules: list[str] | None = None) -> None:
-    pythonpath = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+def main(profile: str, modules: list[str] | None, fresh_path: list[str]) -> None:
     preload(PROFILES[profile] if modules is None else modules)
     if profile in PARKING:
         preload(ahead())
-    pyrun.remember_start(pythonpath)
+    pyrun.remember_start(fresh_path)
     line = socket.socket(fileno=LINE_FD)
     line.set_inheritable(False)
     gc.collect()

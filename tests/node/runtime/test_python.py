@@ -133,6 +133,16 @@ async def test_every_way_to_name_a_program_means_what_it_means_to_python(warm_be
     assert "\n".join(filter(None, found)) == ""
 
 
+async def test_a_fork_for_a_foreign_image_finds_modules_where_its_interpreter_does(warm_bench: Bench) -> None:
+    pod, code = await warm_bench.pod(), "import sys; print(sys.path)"
+    ways = [["python", "-c", code], ["sh", "-c", 'exec python -c "$0"', code]]
+    found = [
+        await warm_bench.run(*argv, pod=pod, attempt=at, image="millstream/python") for at, argv in enumerate(ways)
+    ]
+    assert found[0][1] == found[1][1]
+    assert (await warm_bench.run("python", "-c", "import millstream", pod=pod, attempt=2))[0].exit_code == 0
+
+
 async def test_two_forks_of_one_server_share_no_randomness(warm_bench: Bench) -> None:
     code = "import random, uuid, secrets, tempfile, numpy.random as n, ssl\n"
     code += "print(random.random(), uuid.uuid4(), secrets.token_hex(4), n.rand(), ssl.RAND_bytes(4).hex())"
@@ -145,7 +155,7 @@ async def test_two_forks_of_one_server_share_no_randomness(warm_bench: Bench) ->
 async def test_the_process_list_shows_the_program_and_its_marks(warm_bench: Bench) -> None:
     spec = await warm_bench.start("python", "-c", "import time; time.sleep(60)")
     process = Path(f"/proc/{(await warm_bench.running(spec)).pid}")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (process / "cmdline").read_bytes().startswith(b"python\0-c\0import time"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     marks = (process / "environ").read_bytes().split(b"\0")

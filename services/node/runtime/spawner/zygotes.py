@@ -17,6 +17,14 @@ from services.node.runtime.spawner.loop import Loop
 ROOT = Path(__file__).resolve().parents[4]
 PADDING_BYTES = 3072
 FAILURES_MAX = 3
+CODE = """
+import sys
+fresh = sys.path[1:]
+sys.path[1:1] = {!r}
+from services.node.runtime.zygote import main
+main({!r}, {!r}, fresh)
+"""
+"""A variable for our own folders would keep those away that a fresh interpreter has from its path files."""
 
 Forked = Callable[[Container, int], None]  # pid 0: the server died before it forked
 
@@ -50,14 +58,9 @@ class Zygote:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         log = os.open(self._paths.logs / f"zygote-{self.profile}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        code = f"from services.node.runtime.zygote import main; main({self.profile!r}, {self.preload!r})"
-        environment = {
-            **{"PATH": SYSTEM_PATH, HOME_MARK: str(self._paths.home), "HOME": str(self._paths.home)},
-            **{
-                "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "sdk")]),
-                "MILLSTREAM_PADDING": "x" * PADDING_BYTES,
-            },
-        }
+        code = CODE.format([str(ROOT), str(ROOT / "sdk")], self.profile, self.preload)
+        environment = {"PATH": SYSTEM_PATH, HOME_MARK: str(self._paths.home), "HOME": str(self._paths.home)}
+        environment["MILLSTREAM_PADDING"] = "x" * PADDING_BYTES
         actions = [(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
         actions.append((os.POSIX_SPAWN_DUP2, theirs.fileno(), 3))
         argv = [sys.executable, "-c", code, "x" * PADDING_BYTES]
