@@ -19,7 +19,7 @@ QUICK = Tuning(
     publish_s=8.0,
     watch_s=0.3,
 )
-PATIENCE_S = 15.0
+PATIENCE_S = 30.0
 STEP_S = 0.02
 APPLY, CREATED = "letters.letter.apply.v1", "letters.letter.created.v1"
 

@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-READY_S, STEP_S = 10.0, 0.01
+READY_S, STEP_S = 30.0, 0.01
 BELOW_EPHEMERAL = range(10_000, 32_000)
 
 

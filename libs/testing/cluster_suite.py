@@ -117,7 +117,7 @@ class ClusterSuite:
         owned["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "ConfigMap", **reference}]
         await cluster.create(owned)
         await cluster.delete(CONFIGMAP, "team", "owner")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await cluster.get(CONFIGMAP, "team", "owned"):  # noqa: ASYNC110  a cluster is asked, not awaited
                 await asyncio.sleep(0.01)
 
@@ -143,7 +143,7 @@ class ClusterSuite:
 
 async def _next(watch: AsyncIterator[tuple[str, Object]], count: int) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(told) < count:
             type, obj = await anext(watch)
             told.append((type, (obj.get("metadata") or {}).get("name", "")))

@@ -3,7 +3,7 @@
 import asyncio
 
 
-async def until_open(port: int, timeout_s: float = 10) -> None:
+async def until_open(port: int, timeout_s: float = 30) -> None:
     """Until somebody listens on the port of 127.0.0.1. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while True:

@@ -97,7 +97,7 @@ async def test_a_message_with_garbled_headers_is_buried_and_holds_nobody_up(rig:
     writer.write(b'CONNECT {"headers":true,"verbose":false}\r\n')
     writer.write(f"HPUB {subject(APPLY)} {size}\r\n".encode() + head + b"garbled\r\nPING\r\n")
     await writer.drain()
-    for _ in range(100):
+    for _ in range(600):
         if letters := await speaker.dead_letters():
             break
         await asyncio.sleep(0.05)
@@ -153,12 +153,12 @@ async def test_a_message_that_kills_every_process_is_buried_in_the_end(rig: Nats
     nc = await nats.connect(rig.server.url)
     pull = await nc.jetstream().pull_subscribe_bind(consumer="hearer", stream="millstream")
     for _ in range(QUICK.max_unfinished):
-        (message,) = await pull.fetch(1, timeout=5)
+        (message,) = await pull.fetch(1, timeout=30)
         await message.nak()  # stands for a process that was handed the message and died
     await nc.close()
     listener = Listener()
     await victim.subscribe(listener)
-    for _ in range(100):
+    for _ in range(600):
         if letters := await victim.dead_letters():
             break
         await asyncio.sleep(0.05)
@@ -192,7 +192,7 @@ async def test_a_handler_that_never_returns_is_cancelled_and_counted(tmp_path: P
         await listen(rig, "hearer", APPLY, act=hang)
         speaker = await rig.connect("speaker")
         await speaker.publish(subject(APPLY), b"a", headers={}, msg_id="1")
-        for _ in range(100):
+        for _ in range(600):
             if letters := await speaker.dead_letters():
                 break
             await asyncio.sleep(0.05)

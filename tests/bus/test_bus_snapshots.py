@@ -66,7 +66,7 @@ async def test_a_stream_comes_back_whole(servers: tuple[NatsServer, NatsServer])
             )
         assert await after.message_ids("millstream") == {f"letter-{n}" for n in range(3000) if n != 19}
         reader = await after._js.pull_subscribe_bind("trainer", "millstream")
-        first = await reader.fetch(1, timeout=10)
+        first = await reader.fetch(1, timeout=30)
         assert first[0].metadata.sequence.stream in (5, 11), "either what was in hand, or the next that nobody had"
 
 

@@ -33,7 +33,7 @@ async def cluster(toy: ToyServer) -> AsyncIterator[Cluster]:
 async def told(cluster: Cluster, count: int) -> list[tuple[str, str]]:
     """The first `count` events as (type, name@version)."""
     events: list[tuple[str, str]] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         async for kind, obj in cluster.watch(POD, namespace="team"):
             meta = obj.get("metadata", {})
             events.append((kind, f"{meta['name']}@{meta['resourceVersion']}" if meta else ""))

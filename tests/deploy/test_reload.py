@@ -43,7 +43,7 @@ def test_a_command_starts_again_when_a_file_changes_and_ends_with_the_reloader(t
     (code / "say.py").write_text("WORD = 'one'\n")
     program = f"import os, time, say; open({str(out)!r} + '/' + say.WORD, 'w').write(str(os.getpid())); time.sleep(60)"
     with reloading(code, sys.executable, "-c", program) as process:
-        until(lambda: (out / "one").exists(), 10, "the first start")
+        until(lambda: (out / "one").exists(), 30, "the first start")
         (code / "say.py").write_text("WORD = 'another'\n")
         until(lambda: (out / "another").exists(), MOST_S, "the second start")
         (code / "say.py").write_text("this is no Python\n")

@@ -54,7 +54,7 @@ class Door:
     token: str
     namespace: str = "default"
 
-    def client(self, timeout_s: float = 20) -> httpx.Client:
+    def client(self, timeout_s: float = 30) -> httpx.Client:
         """One caller with connections of its own, kept between requests."""
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=timeout_s, trust_env=False)

@@ -154,7 +154,7 @@ async def _trainer(folder: Path, kubeconfig: str) -> AsyncIterator[str]:
         yield f"https://localhost:{tls}"
     finally:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 async def _until_ready(url: str, tls: int) -> None:

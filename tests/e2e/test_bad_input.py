@@ -315,7 +315,7 @@ async def test_a_wrong_command_is_answered_by_rejected(platform: Platform, manif
         headers, body = structured(letter)
         body = body.replace(json.dumps(DEEP).encode(), b"[" * 300 + b"]" * 300)
         where = subject_of(letter)
-        answer = await bus.request(where, body, headers=headers, msg_id=letter.id, timeout_s=20)
+        answer = await bus.request(where, body, headers=headers, msg_id=letter.id, timeout_s=60)
         told = json.loads(answer.data)
     finally:
         await bus.close()

@@ -120,7 +120,7 @@ def _counted(log: list[flow.Said], kind: str, uids: set[str]) -> dict[str, int]:
 def _one_of_each(platform: Platform) -> None:
     """No orphan: one process a part, no job's program, and all but the node descend from the spawner."""
     until(lambda: all(len(pids_of(platform, name)) == 1 for name in VICTIMS), 30, "one process of each part")
-    until(lambda: not _programs(platform), 10, "no job's program left")
+    until(lambda: not _programs(platform), 30, "no job's program left")
     [spawner], [node] = pids_of(platform, "spawner"), pids_of(platform, "node")
     for pid, command in processes_of(platform.home).items():
         assert pid in (spawner, node) or spawner in _ancestors(pid), f"orphan {pid}: {command}"

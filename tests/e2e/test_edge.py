@@ -41,7 +41,7 @@ def test_a_door_without_routes_says_try_again_and_not_an_empty_yes(edge: Home) -
             return False
         return True
 
-    until(answered, 10, "Caddy")
+    until(answered, 30, "Caddy")
     [answer] = found
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     status = answer.json()

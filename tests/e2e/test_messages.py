@@ -164,7 +164,7 @@ def test_hostile_messages_change_nothing_and_hold_up_no_one(platform: Platform) 
         assert all(raw.headers["Millstream-Dead-Reason"] for raw in buried)
 
         answer, took_s = asyncio.run(asked(platform, command("after-the-rain")))
-        assert answer["type"] == "training.trainjob.applied.v1" and took_s < 5, (answer, took_s)
+        assert answer["type"] == "training.trainjob.applied.v1" and took_s < 15, (answer, took_s)
         assert flow.wait_all_over(client, ["after-the-rain"], 60)["after-the-rain"] == "Complete"
 
 
@@ -181,4 +181,4 @@ def test_a_huge_command_is_answered_and_one_with_nonsense_is_rejected_by_name(pl
     answer, _ = asyncio.run(asked(platform, huge))
     assert answer["type"] in ("training.trainjob.applied.v1", "training.trainjob.rejected.v1")
     answer, took_s = asyncio.run(asked(platform, command("small-again")))
-    assert answer["type"] == "training.trainjob.applied.v1" and took_s < 5
+    assert answer["type"] == "training.trainjob.applied.v1" and took_s < 15

@@ -108,7 +108,7 @@ def call(platform: Platform, method: str, path: str, body: Any = None) -> dict[s
         method=method,
     )
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
     except OSError:

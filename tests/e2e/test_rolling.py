@@ -58,8 +58,8 @@ def test_every_service_is_replaced_under_load_without_a_lost_request_or_event(pl
 def replace(platform: Platform, name: str) -> None:
     """`kubectl rollout restart`, until the old pod is gone."""
     kubectl(platform, "rollout", "restart", f"deployment/{name}")
-    kubectl(platform, "rollout", "status", f"deployment/{name}", "--timeout=60s")
-    until(lambda: len(pods(platform, name)) == 1, 60, f"the old pod of {name} is gone", every_s=0.3)
+    kubectl(platform, "rollout", "status", f"deployment/{name}", "--timeout=120s")
+    until(lambda: len(pods(platform, name)) == 1, 120, f"the old pod of {name} is gone", every_s=0.3)
 
 
 def kubectl(platform: Platform, *arguments: str) -> str:
@@ -78,7 +78,7 @@ def settle(loads: Sequence[Load], watches: Sequence[Watch]) -> None:
     for load in loads:
         load.join()
     for watch in watches:
-        until(lambda: watch.seen and watch.seen[-1] == watch.changes.sent, 15, f"the last of {watch.changes.name}")  # noqa: B023
+        until(lambda: watch.seen and watch.seen[-1] == watch.changes.sent, 60, f"the last of {watch.changes.name}")  # noqa: B023
         watch.done.set()
 
 

@@ -17,7 +17,7 @@ import httpx
 
 from libs.testing.store_postgres import Postgres
 
-READY_S = 20.0
+READY_S = 40.0
 _number = count(1)
 Secrets = dict[str, dict[str, str]]
 

@@ -141,7 +141,7 @@ async def test_only_self_authenticated_routes_see_the_callers_token(http: aiohtt
 
 
 async def test_a_watch_flows_at_once_and_ends_when_the_caller_leaves(gate: World, http: aiohttp.ClientSession) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         answer = await http.get("/api/v1/pods?watch=true")
         assert await answer.content.readline() == b'{"type":"ADDED"}\n'
         answer.close()

@@ -61,7 +61,7 @@ async def test_apply_get_wait_diff_and_delete_reach_the_owner_of_each_kind(kubec
     assert "serverside-applied" in await kubectl("apply", "--server-side", "-f", "-", stdin=manifest("Boat", "two"))
     assert "one" in await kubectl("get", "boats")
     assert "one" in await kubectl("get", "tr")
-    await kubectl("wait", "--for=jsonpath={.spec.size}=2", "train/one", "--timeout=5s")
+    await kubectl("wait", "--for=jsonpath={.spec.size}=2", "train/one", "--timeout=30s")
     assert "deleted" in await kubectl("delete", "boat", "one", "two")
     assert "NotFound" in await kubectl("get", "boat", "one", code=1)
 
@@ -87,7 +87,7 @@ async def test_a_watch_through_the_gateway_sees_a_change(kubectl: Kubectl) -> No
     assert watching.stdout is not None
     try:
         await kubectl("create", "-f", "-", stdin=manifest("Boat", "ark"))
-        assert await asyncio.wait_for(watching.stdout.readline(), 20) == b"boat.toys.example.org/ark\n"
+        assert await asyncio.wait_for(watching.stdout.readline(), 30) == b"boat.toys.example.org/ark\n"
     finally:
         watching.kill()
         await watching.wait()

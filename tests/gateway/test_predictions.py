@@ -77,7 +77,7 @@ async def test_an_answer_streams_and_ends_when_the_caller_leaves(caller: Caller)
     url = f"{caller.world.url}/serving/team/digits/generate?watch=1"
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert await answer.content.readline() == b'{"type":"ADDED"}\n'
-    await asyncio.wait_for(caller.predictor.left.wait(), 5)
+    await asyncio.wait_for(caller.predictor.left.wait(), 30)
 
 
 async def test_a_service_that_is_not_there_is_a_404_status(caller: Caller) -> None:

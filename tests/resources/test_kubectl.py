@@ -77,16 +77,16 @@ async def test_watch_prints_changes_as_rows(kubectl: Kubectl, resources: Resourc
 
 async def test_wait_sees_a_condition_come_true(kubectl: Kubectl, resources: Resources) -> None:
     await resources.create(WIDGET, widget("soon"))
-    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wd/soon", "--timeout=10s"))
+    waiting = asyncio.create_task(kubectl("wait", "--for=condition=Ready", "wd/soon", "--timeout=30s"))
     await asyncio.sleep(1)
     await resources.update_status(WIDGET, "default", "soon", {"conditions": [{"type": "Ready", "status": "True"}]})
-    done = await asyncio.wait_for(waiting, 8)
+    done = await asyncio.wait_for(waiting, 30)
     assert "condition met" in done.out, done.err
 
 
 async def test_delete_waits_until_the_object_is_gone(kubectl: Kubectl, resources: Resources) -> None:
     await resources.create(WIDGET, widget("gone"))
-    deleted = await kubectl("delete", "wd", "gone", "--timeout=10s")
+    deleted = await kubectl("delete", "wd", "gone", "--timeout=30s")
     assert 'widget.toys.millstream.dev "gone" deleted' in deleted.out, deleted.err
     assert await resources.find(WIDGET, "default", "gone") is None
 

@@ -104,7 +104,7 @@ async def test_a_controller_builds_and_rebuilds_what_is_wanted(resources: Resour
     task = asyncio.create_task(controller(resources, builder).run())
 
     async def built(name: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await resources.find(GADGET, "default", name) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
@@ -128,7 +128,7 @@ async def test_one_failing_key_does_not_stop_the_others(resources: Resources) ->
     await resources.create(WIDGET, widget("good"))
     await until(lambda: Key("default", "good") in builder.calls)
     builder.fail.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await resources.find(GADGET, "default", "bad") is None:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     task.cancel()

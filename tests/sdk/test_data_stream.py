@@ -330,7 +330,7 @@ def test_an_error_of_a_reading_thread_comes_in_its_place_and_leaving_early_ends_
     one = iter(stream(folder))
     next(one)
     one.close()
-    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("millstream-data")], 5, "the threads")
+    until(lambda: not [t for t in threading.enumerate() if t.name.startswith("millstream-data")], 30, "the threads")
 
 
 def test_the_environment_of_torchrun_tells_rank_and_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ async def _refusals(url: str, *subjects: str, listen: bool = False) -> list[str]
         for subject in subjects:
             await (connection.subscribe(subject) if listen else connection.publish(subject, b"x"))
         await connection.publish(LAST, b"x")
-        await asyncio.wait_for(over.wait(), 10)
+        await asyncio.wait_for(over.wait(), 30)
     finally:
         await connection.close()
     return [subject for subject in subjects if any(f'"{subject}"' in line for line in told)]

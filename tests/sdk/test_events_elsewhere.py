@@ -86,7 +86,7 @@ async def test_dead_letters_are_listed_and_replayed_from_a_pod(nats: NatsServer,
     await bus.ensure("hearer", [APPLY])
     subscription = await bus.subscribe(refuse)
     await bus.publish(f"millstream.{APPLY}.team", b"{}", headers={}, msg_id="1")
-    for _ in range(200):
+    for _ in range(600):
         if await bus.dead_letters():
             break
         await asyncio.sleep(0.05)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from millstream.cli import pipelinefollow
+from millstream.cli.pipelineprelude import folded
 from millstream.client import Client
 from millstream.errors import ClientError
 
@@ -76,3 +77,35 @@ def test_all_steps_follow_one_another_and_what_did_not_run_is_left_out(capsys: p
 def test_who_follows_a_step_that_does_not_come_is_told_its_names_when_the_run_is_over() -> None:
     with platform([[step("a", "SUCCEEDED")]], []) as client, pytest.raises(ClientError, match=r"'b'; there are a$"):
         pipelinefollow.follow(client, RUN, "b")
+
+
+PRELUDE = """[KFP Executor 2026-11-23 10:05:43,691 INFO]: Looking for component `train`
+[KFP Executor 2026-11-23 10:05:43,728 INFO]: Got executor_input:
+{
+    "inputs": {}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        (PRELUDE + "training\n}\n", "(5 lines of kfp's executor are left out: --all shows them)\ntraining\n}\n"),
+        ("training\n" + PRELUDE, "training\n" + PRELUDE),
+        (PRELUDE[:-3], PRELUDE[:-3]),  # a step that is killed before it begins
+        (PRELUDE[:-2] + "odd\n}\n", PRELUDE[:-2] + "odd\n}\n"),
+        ("", ""),
+    ],
+)
+def test_only_what_kfps_executor_prints_before_a_step_is_left_out(log: str, told: str) -> None:
+    lines = enumerate(log.splitlines(keepends=True))
+    assert "".join(line for _, line in folded(lines)) == told
+
+
+def test_a_connection_that_is_lost_within_the_prelude_costs_no_line_of_the_step(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    looks = [[step("train", "RUNNING")], [step("train", "RUNNING")], [step("train", "SUCCEEDED")]]
+    with platform(looks, [PRELUDE[:-2], PRELUDE + "one\n", PRELUDE + "one\ntwo\n"]) as client:
+        pipelinefollow.follow(client, RUN, "train", whole=False)
+    assert capsys.readouterr().out.splitlines()[-2:] == ["one", "two"]

@@ -85,6 +85,6 @@ async def test_sigterm_ends_a_process_well(nats: NatsServer, tmp_path: Path) -> 
         await say(bus, created("digits"), "letter-1")
         await heard.wait(ADMITTED, timeout_s=30)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 15) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
     await bus.close()
     assert await admitted_names(tmp_path) == ["digits"]

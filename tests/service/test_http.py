@@ -165,6 +165,6 @@ async def test_a_loop_that_fails_is_started_again(tmp_path: Path) -> None:
 
     app = http_app()
     app.background = lambda ports: [flaky]
-    async with serve(app, settings(tmp_path), Given()) as service, asyncio.timeout(10):
+    async with serve(app, settings(tmp_path), Given()) as service, asyncio.timeout(30):
         await done.wait()
         assert await service.tasks.check() == "ok"

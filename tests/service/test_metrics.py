@@ -47,7 +47,7 @@ async def read(http: aiohttp.ClientSession) -> Figures:
 
 
 async def until(http: aiohttp.ClientSession, holds: Callable[[Figures], bool]) -> Figures:
-    for _ in range(200):
+    for _ in range(600):
         if holds(figures := await read(http)):
             return figures
         await asyncio.sleep(0.05)

@@ -93,7 +93,7 @@ async def test_a_fact_from_which_nothing_valid_follows_is_a_dead_letter_at_once(
     await say(bus, created("impossible"), "letter-1")
     await say(bus, created("b"), "letter-2")
     await heard.wait(ADMITTED)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (dead := await bus.dead_letters()):  # noqa: ASYNC110 (the stream is asked)
             await asyncio.sleep(0.05)
     assert dead[0].attempts == 1
@@ -171,7 +171,7 @@ async def test_deleted_is_said_when_the_last_finalizer_goes_and_still_names_its_
         await say(bus, ApplyTrainJob(namespace="team", manifest=JOB), "command-1")
         await heard.wait("training.trainjob.applied.v1")
         await say(bus, DeleteTrainJob(namespace="team", name="digits"), "command-2")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             async for event in toy.ports.resources.watch(app.kinds[0], "team"):
                 if event["object"]["metadata"].get("deletionTimestamp"):
                     break
@@ -211,7 +211,7 @@ async def test_letters_that_wait_share_a_commit_and_a_bad_one_among_them_is_buri
         assert [each["data"]["name"] for each in told] == jobs
         assert await admissions(toy) == jobs
         assert commits() - before < len(jobs)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (dead := await bus.dead_letters()):  # noqa: ASYNC110 (the stream is asked)
                 await asyncio.sleep(0.05)
     assert [json.loads(each.data)["data"]["name"] for each in dead] == ["impossible"]

@@ -95,7 +95,7 @@ async def test_a_letter_that_the_broker_will_never_take_holds_up_no_other(
             await promise(toy.ports.store, "small")
             assert [each["data"]["name"] for each in await heard.wait(CREATED)] == ["small"]
         await bus.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await toy.ports.store.outbox.unsaid():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     told = capsys.readouterr().err

@@ -53,7 +53,7 @@ class Collector:
         return web.Response()
 
     async def span(self, name: str) -> Span:
-        for _ in range(200):
+        for _ in range(600):
             if found := [span for span in self.spans if span.name == name]:
                 return found[-1]
             await asyncio.sleep(0.05)

@@ -117,7 +117,7 @@ class Heard:
     def of(self, type: str) -> list[dict[str, Any]]:
         return [each for each in self.letters if each.get("type") == type]
 
-    async def wait(self, type: str, count: int = 1, timeout_s: float = 15) -> list[dict[str, Any]]:
+    async def wait(self, type: str, count: int = 1, timeout_s: float = 30) -> list[dict[str, Any]]:
         async with asyncio.timeout(timeout_s):
             while len(self.of(type)) < count:
                 self._news.clear()

@@ -62,7 +62,7 @@ async def test_a_subscriber_misses_nothing_that_other_processes_write(any_url: s
     store = await opened(any_url)
     processes = [await writer(any_url, f"w{n}", 15) for n in range(2)]
     seen = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         async for change in store.feed.subscribe(PODS, 0):
             seen.append(change.seq)
             if len(seen) == 90:

@@ -47,7 +47,7 @@ class Desk:
         space = "default" if BY_KIND[kind].namespaced else ""
         await self.resources.delete(BY_KIND[kind], space, name)
 
-    async def until(self, kind: str, name: str, right: Callable[[Any], Any], timeout_s: float = 20) -> Any:
+    async def until(self, kind: str, name: str, right: Callable[[Any], Any], timeout_s: float = 30) -> Any:
         """The object as soon as `right` says so of it (None: it is gone)."""
         end = time.monotonic() + timeout_s
         space = "default" if BY_KIND[kind].namespaced else ""
@@ -61,7 +61,7 @@ class Desk:
                 raise AssertionError(f"{kind} {name} did not get there: {obj and obj.get('status')}; events {events}")
             await asyncio.sleep(0.02)
 
-    async def until_says(self, pod: Object, words: str, attempt: int = 0, timeout_s: float = 20) -> None:
+    async def until_says(self, pod: Object, words: str, attempt: int = 0, timeout_s: float = 30) -> None:
         """As soon as the container has written anything, which must be these words."""
         end = time.monotonic() + timeout_s
         while not (said := self.log(pod, attempt=attempt)) and time.monotonic() < end:  # noqa: ASYNC110 (a log is mute)

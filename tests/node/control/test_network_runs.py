@@ -177,7 +177,7 @@ async def test_weights_split_traffic_and_a_missing_backend_is_told(desk, caddy):
         await desk.until("Deployment", name, true("Available"))
         await desk.until("Deployment", name, lambda d: d["status"].get("readyReplicas") == 1)
     seen = {(await until_answer(caddy, "/x", lambda a: a[0] == 200))[1]}
-    for _ in range(100):
+    for _ in range(1500):
         seen.add((await fetch("127.0.0.1", caddy, "/x"))[1])
         if len(seen) == 2:
             break

@@ -75,7 +75,7 @@ async def test_a_job_past_its_deadline_fails_and_one_with_a_ttl_goes_away_with_i
     failed = await desk.until("Job", "late", true("Failed"))
     assert failed["status"]["conditions"][-1]["reason"] == "DeadlineExceeded"
     await desk.until("Job", "brief", lambda j: j is None)
-    for _ in range(200):
+    for _ in range(1500):
         if not [p for p in await desk.all("Pod") if p["metadata"]["name"].startswith("brief")]:
             return
         await asyncio.sleep(0.02)
@@ -161,7 +161,7 @@ async def test_deleting_an_owner_deletes_its_pods_and_a_namespace_everything_in_
     await desk.until("Job", "j", lambda j: j["status"].get("ready") == 1)
     await desk.delete("Deployment", "web")
     await desk.delete("Job", "j")
-    for _ in range(500):
+    for _ in range(1500):
         if {p["metadata"]["name"] for p in await desk.all("Pod")} == {"loose"}:
             break
         await asyncio.sleep(0.02)

@@ -74,7 +74,7 @@ async def test_a_platform_account_may_do_what_its_manifest_says_through_the_kube
     made["spec"]["serviceAccountName"] = "trainer"
     made["spec"]["containers"][0] |= {"command": ["python", "-c", ASK], "image": "millstream/x"}
     await desk.make(made)
-    for _ in range(500):
+    for _ in range(1500):
         found = await desk.get("Pod", "p", "millstream-system")
         if found["status"]["phase"] in ("Succeeded", "Failed"):
             break

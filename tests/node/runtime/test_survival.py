@@ -80,7 +80,7 @@ async def test_what_a_shutdown_ended_is_told_apart_from_what_ended_by_itself(tmp
         killed, (done, _) = await bench.start("sleep", "99"), await bench.run("sh", "-c", "exit 4")
         for spec in (polite, killed):
             await bench.running(spec)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "ready" not in bench.log(polite):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await bench.close()
@@ -121,7 +121,7 @@ async def _parked(bench: Bench) -> int:
     """The child of the small fork server that waits for its program."""
     info = await bench.runtime._ask({"op": "info"})
     servers = {server["pid"] for server in info["zygotes"].values()}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(found := [pid for pid in procfs.children(info["pid"]) if pid not in servers]) != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return found[0]
@@ -151,7 +151,7 @@ def _node(home: Path, **more: Any) -> subprocess.Popen[bytes]:
 
 
 async def _starts(home: Path, count: int) -> list[list[str]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while True:
             with contextlib.suppress(OSError):
                 lines = (home / "starts").read_text().splitlines()
@@ -165,7 +165,7 @@ async def test_a_killed_node_is_started_again_and_adopts_what_runs(tmp_path: Pat
     node = _node(home)
     try:
         await _starts(home, 1)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not strays.marked(_paths(home), also_servers=False):  # noqa: ASYNC110 (the process is nobody's child)
                 await asyncio.sleep(0.02)
         node.kill()
@@ -226,11 +226,11 @@ async def test_a_spawner_that_could_not_take_the_node_is_asked_again(tmp_path: P
         record.unlink()
         (record / "in the way").mkdir(parents=True)  # the spawner cannot write down who its node is
         os.kill(_spawners(node.pid)[0], signal.SIGKILL)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while "no spawner for" not in (tmp_path / "words").read_text():  # noqa: ASYNC110 (a file tells nobody)
                 await asyncio.sleep(0.02)
         shutil.rmtree(record)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not record.is_file():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         assert json.loads(record.read_text())["pid"] == node.pid
@@ -246,7 +246,7 @@ async def test_a_new_spawner_brings_back_a_node_that_was_killed_before_it_could_
         await _starts(home, 1)
         [old] = _spawners(node.pid)
         os.kill(old, signal.SIGKILL)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (new := [pid for pid in _spawners(node.pid) if pid != old]):  # noqa: ASYNC110
                 await asyncio.sleep(0)
         os.kill(new[0], signal.SIGSTOP)  # it is only just beginning
@@ -274,7 +274,7 @@ async def test_a_home_whose_node_and_spawner_died_together_is_put_to_rest(tmp_pa
     spawner = bench.runtime.info["pid"]
     await bench.close()
     os.kill(spawner, signal.SIGKILL)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while procfs.alive(spawner):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert at_rest(home)

@@ -27,7 +27,7 @@ from services.scheduler import app as scheduler
 API = "/apis/kueue.x-k8s.io/v1beta2"
 HEADERS = {"content-type": "application/cloudevents+json; charset=utf-8"}
 ROOM = {"capacity_cpu": "2", "capacity_memory": "4Gi"}
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 
 def of(name: str) -> dict[str, Any]:

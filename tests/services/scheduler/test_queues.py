@@ -249,7 +249,7 @@ async def test_a_status_that_waited_for_a_slow_disk_does_not_keep_the_next_one_b
         await asyncio.sleep(1.5)
     await comes_true(lambda: waiting(1))
     await rig.say(submit("b", queue="q"))
-    await comes_true(lambda: waiting(2), timeout_s=5.0)
+    await comes_true(lambda: waiting(2))
 
 
 async def test_a_pod_set_asks_for_its_place_in_the_words_of_kueue(rig: Rig):

@@ -57,7 +57,7 @@ async def test_a_drain_fails_no_request(tmp_path):
             answer = await client.post("/v1/models/m:predict", json={"instances": models.ROWS})
             answers.append(answer.status_code)
     assert answers == [200] * len(answers) and answers
-    assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ async def test_an_ordered_end_while_the_model_still_loads_is_quick_and_clean(tmp
             await answering(client, "/v2/health/live", 200)
             assert (await client.get("/v2/health/ready")).status_code == 503
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0

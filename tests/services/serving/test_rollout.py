@@ -32,14 +32,14 @@ def isvc(name="iris", **model):
 
 async def until(client, path, holds):
     """The object at `path`, as soon as it is so."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds(found := (await client.get(path)).json()):  # noqa: ASYNC110  asked over HTTP as a user would
             await asyncio.sleep(0.02)
     return found
 
 
 async def eventually(holds):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110  the controller works in tasks of its own
             await asyncio.sleep(0.02)
 

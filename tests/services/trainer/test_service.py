@@ -93,7 +93,7 @@ class Rig:
         return await self.http.post("/training/v1/namespaces/team/trainjobs/digits/status", json=body, headers=headers)
 
 
-async def until(holds: Callable[[], Awaitable[bool]], timeout_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], timeout_s: float = 30) -> None:
     async with asyncio.timeout(timeout_s):
         while not await holds():  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -93,7 +93,7 @@ def heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tupl
 
 def test_reports_are_few_and_the_last_one_is_never_lost(heard: list[tuple[str, dict[str, Any]]]):
     mt.report(progress=0)
-    until(lambda: len(heard) == 1, 5, "the first report leaves at once")
+    until(lambda: len(heard) == 1, 30, "the first report leaves at once")
     for step in range(1, 101):
         mt.report(progress=step, metrics={"loss": 1 / step}, step=step)
     mt.flush()

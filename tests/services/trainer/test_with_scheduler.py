@@ -45,7 +45,7 @@ class World:
         over = [c["type"] for c in status.get("conditions") or []]
         return over[0] if over else (status.get("admission") or {}).get("state", "")
 
-    async def reaches(self, name: str, state: str, timeout_s: float = 25.0) -> None:
+    async def reaches(self, name: str, state: str, timeout_s: float = 30) -> None:
         await _until(lambda: self._is(name, state), timeout_s)
 
     async def complete(self, name: str) -> None:

@@ -128,7 +128,7 @@ class Rig:
         ]
 
 
-async def until(holds: Callable[[], Awaitable[Any]], timeout_s: float = 10.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any]], timeout_s: float = 30) -> Any:
     async with asyncio.timeout(timeout_s):
         while not (found := await holds()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)

@@ -152,7 +152,7 @@ class Rig:
             raise NotFound(id)
         return found
 
-    async def over(self, run: Run, timeout_s: float = 20.0) -> Run:
+    async def over(self, run: Run, timeout_s: float = 30) -> Run:
         async with asyncio.timeout(timeout_s):
             while not (found := await self.run(run.id)).is_over:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -188,7 +188,7 @@ async def rig(folder: Path, play: Play, limit: int = 100, url: str = "") -> Asyn
         await store.close()
 
 
-async def until(holds: Callable[[], Any], timeout_s: float = 10.0) -> None:
+async def until(holds: Callable[[], Any], timeout_s: float = 30) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

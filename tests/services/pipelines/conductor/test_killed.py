@@ -58,7 +58,7 @@ async def test_who_hands_in_a_result_has_an_answer_though_what_follows_from_it_f
             await until(lambda: any(at.plural == "pods" for at in here.cluster.objects))
             uid = (await here.tasks(run))["root/add-0"].uid
             assert _armed(here.conductor, "_carry_out", 1) == []
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 assert await here.conductor.finish(uid, 1, StepResult(True, values={"Output": 2}))
 
 

@@ -84,7 +84,7 @@ async def test_few_questions_are_under_way_at_a_time_however_many_wait():
 
 
 async def until_started(here: Rig, run: Run, steps: int = 1) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await here.said(run)).count("task.started") < steps:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

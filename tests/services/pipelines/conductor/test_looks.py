@@ -82,7 +82,7 @@ async def test_why_a_step_waits_is_seen_when_it_is_known_and_gone_when_it_is_not
         record = next(each for each in (await here.tasks(run)).values() if each.active)
         for why in ("no node has room", ""):
             here.conductor.hear(Told(record.uid, 1, waits=why))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await waits(reader, await here.run(run.id), record.uid) != why:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 

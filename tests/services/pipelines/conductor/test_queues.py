@@ -156,7 +156,7 @@ async def test_who_waits_has_no_pod_and_says_where_it_stands(tmp_path: Path):
             assert await why(here, run) == ["waits in queue gold: the scheduler has not answered yet"]
             about = {"namespace": wish.namespace, "name": wish.name, "uid": wish.uid, "kind": KIND}
             await scheduler.tell(WorkloadQueued(**about, position=3, reason="asks for 2 cpu; 1 is free"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while "2 cpu" not in (await why(here, run))[0]:  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert await why(here, run) == ["waits in queue gold: place 3 in the queue: asks for 2 cpu; 1 is free"]
@@ -351,7 +351,7 @@ async def test_what_the_cache_knows_asks_nobody_and_who_gets_no_answer_asks_agai
         await here.submit(wide(1), queue="gold")
         said: list[str] = []
         async with here.leading():
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(said) < 3:
                     said += [one["type"] for one in await scheduler._letters() if one["type"] == SubmitWorkload.type]
                     await asyncio.sleep(0.01)

@@ -33,7 +33,7 @@ async def waits(here: Rig, run: Run) -> str:
 
 
 async def shown(here: Rig, run: Run, why: str) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while why not in str((await detail(here, run)).get("error")):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return await detail(here, run)
@@ -58,7 +58,7 @@ async def test_a_pod_that_finds_no_node_or_no_image_says_so_in_its_task_until_it
             await shown(here, run, "no such image")
             running = {"phase": "Running", "containerStatuses": []}
             here.cluster.patch(at, {"status": running}, status=True)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while (await detail(here, run)).get("state") != "RUNNING":  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             assert "error" not in await detail(here, run)

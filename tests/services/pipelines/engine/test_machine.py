@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from services.pipelines.adapters.spec import canonical
+from services.pipelines.domain.catalog import run_view
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.records import DAMAGED, Artifact, Error, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.engine.words import Failed, RunOptions, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.ir.model import ROOT, Pipeline
 from services.pipelines.domain.ir.reading import read
+from services.pipelines.domain.runs import NewRun, drafted
 from tests.services.pipelines.engine.specs import document, each, graph, pipeline, retried, step, task
 from tests.services.pipelines.engine.world import World, facts, failed, gave
 
@@ -227,6 +229,22 @@ def test_a_failed_attempt_is_made_again_as_often_and_as_late_as_the_user_says() 
     assert (run.now - run.run.created_at).total_seconds() == 10 + 15 + 15
     last = run.records["root/a"]
     assert (last.state, last.attempt, last.failures, last.error) == (State.SUCCEEDED, 4, 3, None)
+
+
+def test_why_each_try_failed_is_kept_also_when_the_run_is_taken_up_again_and_goes_well() -> None:
+    said = pipeline({"a": retried(task("say"), 1, "10s")}, C)
+    run = world(said, steps={"a": lambda record: failed(f"broke {record.attempt}")}).go()
+    run.end, run.steps = None, {}
+    run.machine.retry()
+    run.go()
+    last = TaskRecord.from_json(run.records["root/a"].to_json())
+    assert (last.state, last.error, last.attempt) == (State.SUCCEEDED, None, 3)
+    assert [(attempt, error.message) for _, attempt, error in last.tries] == [(1, "broke 1"), (2, "broke 2")]
+    shown = run_view.detail(drafted(NewRun("default", "r", "", "p"), run.run.id, 0, "s3://b"), last, {})
+    told = [each["error"]["message"] for each in shown["state_history"] if "error" in each]
+    assert told == ["broke 1", "broke 2"]
+    pods = [shown["executor_detail"]["main_job"], *shown["executor_detail"]["failed_main_jobs"]]
+    assert len(set(pods)) == 3 and all(pods), "the pods of the failed tries are not told"
 
 
 def test_retries_end_and_what_is_final_is_not_tried_again() -> None:

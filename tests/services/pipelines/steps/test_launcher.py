@@ -237,7 +237,7 @@ async def test_a_stopped_pod_ends_its_program_and_reports_nothing_but_leaves_wha
     assert process.stdout is not None
     assert await process.stdout.readline() == b"up\n"
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 10) == 143
+    assert await asyncio.wait_for(process.wait(), 30) == 143
     assert place.desk.results == []
     assert await place.blobs.read("pipelines/team/r1/step/1/executor-logs") == b"up\n"
 
@@ -263,9 +263,9 @@ async def test_what_a_function_prints_is_seen_while_it_runs(place: Bench) -> Non
     for one in (order, moved(order, command=("sh", "-c", '"$0" "$@"', *order.command))):
         process = await place.begin(one, PYTHONPATH=packages)
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 10) == b"up\n"
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"up\n"
         process.terminate()
-        await asyncio.wait_for(process.wait(), 10)
+        await asyncio.wait_for(process.wait(), 30)
 
 
 def write_executor(folder: Path) -> str:
