@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from millstream.cli.pipelineprelude import folded
 from millstream.cli.pipelineshow import API, Record
 from millstream.cli.show import out
 from millstream.errors import ClientError, NotThere
@@ -20,8 +21,9 @@ LOOK_EVERY_S = 0.5
 OVER = ("SUCCEEDED", "FAILED", "SKIPPED", "CANCELED")
 
 
-def follow(client: Client, run_id: str, word: str) -> None:
-    """One step after the other in the order in which they begin; returns when all that are meant have ended."""
+def follow(client: Client, run_id: str, word: str, *, whole: bool = True) -> None:
+    """One step after the other in the order in which they begin; returns when all that are meant have ended.
+    `whole`: with what kfp's executor prints before them."""
     from millstream.pipelines import runs
 
     told: set[str] = set()
@@ -32,7 +34,7 @@ def follow(client: Client, run_id: str, word: str) -> None:
         begun = [one for one in chosen if one["uid"] not in told and (one["started_at"] or one["cached_from"])]
         for one in sorted(begun, key=lambda task: str(task["started_at"])):
             told.add(one["uid"])
-            _tell(client, run_id, one, many=len(chosen) > 1 or not word)
+            _tell(client, run_id, one, many=len(chosen) > 1 or not word, whole=whole)
         if not begun and (not goes_on or (word and chosen and all(one["state"] in OVER for one in chosen))):
             return
         if not begun:
@@ -51,7 +53,7 @@ def _meant(tasks: list[Record], word: str, goes_on: bool) -> list[Record]:
         raise
 
 
-def _tell(client: Client, run_id: str, task: Record, *, many: bool) -> None:
+def _tell(client: Client, run_id: str, task: Record, *, many: bool, whole: bool) -> None:
     """All attempts of one step. What was printed is not printed again when the connection has to be made anew."""
     from millstream.cli.pipelineresults import short
 
@@ -61,9 +63,10 @@ def _tell(client: Client, run_id: str, task: Record, *, many: bool) -> None:
             attempt, seen = task["attempt"], 0
             if many or attempt > 1:
                 out.print(f"[bold]{escape(short(task))}[/]{f' (attempt {attempt})' if attempt > 1 else ''}")
-        for number, line in enumerate(_lines(client, run_id, task)):
+        lines = enumerate(_lines(client, run_id, task))
+        for number, line in lines if whole else folded(lines):
             if number >= seen:
-                print(line, flush=True)
+                print(line.rstrip("\n"), flush=True)
                 seen = number + 1
         if task["state"] in OVER:
             return

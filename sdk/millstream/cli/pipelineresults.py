@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from millstream.cli import pipelinefollow
 from millstream.cli.options import Home, Namespace, RunWord, connect
+from millstream.cli.pipelineprelude import folded
 from millstream.cli.pipelineshow import API, Record, print_values, state, took
 from millstream.cli.show import BAD, out
 from millstream.errors import ClientError, NotThere
@@ -26,6 +27,7 @@ def logs(
     run: RunWord,
     task: Annotated[str, typer.Argument(help="A task's or a group's name or path; all tasks if left out")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until its steps have ended")] = False,
+    all: Annotated[bool, typer.Option("--all", help="Also what kfp's executor prints before a step begins")] = False,
     namespace: Namespace = "default",
     home: Home = None,
 ) -> None:
@@ -35,13 +37,14 @@ def logs(
     with connect(home) as client:
         found = runs.find(client, run, namespace)
         if follow:
-            return pipelinefollow.follow(client, found["run_id"], task)
+            return pipelinefollow.follow(client, found["run_id"], task, whole=all)
         tasks = runs.records(client, found["run_id"])
         chosen = steps(tasks, task)
         for one in chosen:
             if len(chosen) > 1:
                 out.print(f"[bold]{escape(short(one))}[/]")
-            print(_log(client, found["run_id"], one), end="", flush=True)
+            lines = enumerate(_log(client, found["run_id"], one).splitlines(keepends=True))
+            print("".join(line for _, line in (lines if all else folded(lines))), end="", flush=True)
 
 
 def download(
@@ -84,6 +87,8 @@ def print_tasks_named(client: Client, run: Record, word: str, output: str) -> No
         out.print(f"[bold]{escape(short(one))}[/]  {state(one)}  {took(times)}{attempt}".rstrip())
         for title in ("inputs", "outputs"):
             print_values(one[title], title)
+        for each in one.get("tries", ()):
+            out.print(f"attempt {each['attempt']} failed\n  {each['error']['message']}", markup=False)
         if one.get("waits"):
             out.print(f"waits\n  {one['waits']}", style=BAD, markup=False)
         if one["cache"]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.pipelines.domain.catalog.items import shown_moment, shown_time
 from services.pipelines.domain.codes import CANCELLED, INTERNAL, UNAVAILABLE
-from services.pipelines.domain.engine.records import Artifact, State, TaskRecord, Values
+from services.pipelines.domain.engine.records import Artifact, Error, State, TaskRecord, Values
 from services.pipelines.domain.runs import ARCHIVED, FAILED, Run, task_uid
 from services.pipelines.domain.steps.naming import pod_name
 
@@ -64,8 +64,8 @@ def detail(run: Run, task: TaskRecord, waits: Waits) -> Object:
         "outputs": _ids(task.outputs),
         "state_history": _history(task, obstacle),
         **_given(parent_task_id=task.parent and task_uid(run.id, task.parent), pod_name=pod),
-        **({"executor_detail": {"main_job": pod}} if pod else {}),
-        **({"error": {"code": task.error.code, "message": task.error.message, "details": []}} if task.error else {}),
+        **_jobs(run, task, pod),
+        **({"error": _status(task.error)} if task.error else {}),
         **obstacle,
     }
 
@@ -83,8 +83,27 @@ def _obstacle(task: TaskRecord, waits: Waits) -> Object:
 
 
 def _history(task: TaskRecord, obstacle: Object) -> list[Object]:
+    """With why each attempt failed: at the end of it, or, where another followed at once, at that one's beginning."""
     told: list[Object] = [{"update_time": shown_moment(at), "state": str(state)} for state, at in task.history]
+    why = [(at, error) for at, _, error in task.tries]
+    if task.error is not None and task.ended_at is not None:
+        why.append((task.ended_at, task.error))
+    if why:
+        for (state, at), each in zip(task.history, told, strict=True):
+            if why and why[0][0] == at and state is not State.RUNNING:
+                each["error"] = _status(why.pop(0)[1])
     return [*told[:-1], {**told[-1], **obstacle}] if told else []
+
+
+def _jobs(run: Run, task: TaskRecord, pod: str) -> Object:
+    """The pods of its attempts, as KFP tells them."""
+    failed = [pod_name(run.id, task.name, task.path, attempt) for _, attempt, _ in task.tries]
+    found = _given(main_job=pod, failed_main_jobs=failed if task.kind == "step" else [])
+    return {"executor_detail": found} if found else {}
+
+
+def _status(error: Error) -> Object:
+    return {"code": error.code, "message": error.message, "details": []}
 
 
 def _has_pod(task: TaskRecord) -> bool:

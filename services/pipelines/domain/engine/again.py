@@ -4,7 +4,7 @@ does what gave an artifact whose bytes turned out to be damaged."""
 from collections.abc import Iterable
 
 from services.pipelines.domain.engine.book import Book
-from services.pipelines.domain.engine.records import DAMAGED, Kind, State, TaskRecord, Values
+from services.pipelines.domain.engine.records import DAMAGED, Kind, State, TaskRecord, Try, Values
 from services.pipelines.domain.ir.model import ROOT
 
 UNDONE = (State.FAILED, State.CANCELED)
@@ -28,8 +28,8 @@ def damaged(records: Iterable[TaskRecord]) -> frozenset[str]:
 
 def _resume(book: Book, record: TaskRecord, bad: frozenset[str]) -> None:
     """A graph or a loop goes on; what is inside and has succeeded is kept."""
-    children = book.children(record)
-    book.change(record, State.RUNNING, ended_at=None, error=None, reason="Retry", started_at=book.now)
+    children, tries = book.children(record), _tries(record)
+    book.change(record, State.RUNNING, ended_at=None, tries=tries, error=None, reason="Retry", started_at=book.now)
     if record.kind is Kind.LOOP:
         for child in children:
             if child.state in UNDONE:
@@ -78,4 +78,12 @@ def _forget(book: Book, record: TaskRecord) -> None:
         started_at=None,
         ended_at=None,
         retry_at=None,
+        tries=_tries(record),
     )
+
+
+def _tries(record: TaskRecord) -> tuple[Try, ...]:
+    """Whoever failed keeps why, though he begins anew."""
+    if record.error is None or record.ended_at is None:
+        return record.tries
+    return record.tried(record.ended_at, record.error)

@@ -67,6 +67,7 @@ class Book:
             attempt=before.attempt + 1 if before else 1,
             created_at=before.created_at if before else self.now,
             history=before.history if before else (),
+            tries=before.tries if before else (),
         )
 
     def sweep(self) -> None:

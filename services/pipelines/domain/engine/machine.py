@@ -163,7 +163,8 @@ class Machine:
             self._progress.close(record, State.FAILED, error=failed.error)
 
     def _try_again(self, record: TaskRecord, error: Error, wait_s: float) -> None:
-        again = replace(record, attempt=record.attempt + 1, error=error, started_at=None)
+        tries = record.tried(self._book.now, error)
+        again = replace(record, attempt=record.attempt + 1, error=error, started_at=None, tries=tries)
         if wait_s > 0:
             at = self._book.now + span(wait_s)
             self._progress.again_at(self._book.change(again, State.PENDING, retry_at=at))

@@ -64,6 +64,9 @@ class Error:
         return cls(said["message"], said.get("code", INTERNAL), said.get("reason", ""), said.get("path", ""))
 
 
+Try = tuple[datetime, int, Error]
+"""When an attempt failed that was not the last, which it was, and why."""
+TRIES_MAX = 10
 DAMAGED = "DamagedInput"
 """The reason of who failed because the bytes of an input, whose URI its message names, are not what was stored."""
 
@@ -154,6 +157,7 @@ class TaskRecord:
     reason      one word on the state: ConditionFalse, UpstreamFailed, UpstreamSkipped, Cached, Retry, ...
     cached_from the uid of the task whose outputs these are
     inputs      of an iteration: its item only; the rest is the loop's
+    tries       the newest of its attempts that failed and were followed by another, also over a retry of the run
     """
 
     path: str
@@ -179,6 +183,11 @@ class TaskRecord:
     waiting: bool = False
     cached_from: str = ""
     history: tuple[tuple[State, datetime], ...] = ()
+    tries: tuple[Try, ...] = ()
+
+    def tried(self, at: datetime, error: Error) -> tuple[Try, ...]:
+        """Its failed tries, with this one."""
+        return (*self.tries[1 - TRIES_MAX :], (at, self.attempt, error))
 
     @property
     def over(self) -> bool:
@@ -220,6 +229,7 @@ class TaskRecord:
             "waiting": self.waiting,
             "cached_from": self.cached_from,
             "history": [[str(state), rfc3339_micro(at)] for state, at in self.history],
+            **({"tries": [_try_told(each) for each in self.tries]} if self.tries else {}),
         }
 
     @classmethod
@@ -239,7 +249,17 @@ class TaskRecord:
             outputs=Values.from_json(said["outputs"]),
             error=Error.from_json(said["error"]) if said.get("error") else None,
             history=tuple((State(state), parse_rfc3339(at)) for state, at in said.get("history", ())),
+            tries=tuple(_try_read(each) for each in said.get("tries", ())),
         )
+
+
+def _try_told(one: Try) -> dict[str, Any]:
+    at, attempt, error = one
+    return {"at": rfc3339_micro(at), "attempt": attempt, "error": error.to_json()}
+
+
+def _try_read(said: Mapping[str, Any]) -> Try:
+    return parse_rfc3339(said["at"]), said["attempt"], Error.from_json(said["error"])
 
 
 def _text(at: datetime | None) -> str | None:
