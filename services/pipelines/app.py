@@ -311,7 +311,7 @@ def _routers(ports: Ports, parts: Parts) -> Sequence[APIRouter]:
     desks, bucket = means(ports), ports.settings.s3_bucket
     kept = StoredBytes(ports.blobs, bucket, ports.cluster)
     artifacts = Artifacts(desks, kept, parts.key.get, ports.clock, ports.settings.public_url)
-    shared = SharedCache(ports.store, ports.blobs, bucket, ports.clock, partial(saying, ports))
+    shared = SharedCache(ports.store, parts.specs, ports.blobs, bucket, ports.clock, partial(saying, ports))
     return [
         # The steps' door first: it is asked twice for every step, and routes are tried in this order.
         steps.router(parts.desk, parts.files, parts.key.get),

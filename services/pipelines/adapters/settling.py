@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -80,7 +80,7 @@ async def settle(uow: UnitOfWork, live: LiveRun, now: datetime, bucket: str) -> 
     settled.starts = [start for start in settled.starts if _is_wanted(start, settled)]
     settled.looks = [look for look in settled.looks if _is_wanted(look, settled)]
     for record in settled.changed.values():
-        if _ran_well(record) and (made := _fingerprint(settled, record)) is not None:
+        if _ran_well(record) and (made := kept_under(live, record, settled.changed)) is not None:
             settled.kept[record.path] = made
     return settled
 
@@ -226,11 +226,10 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
     return None
 
 
-def _fingerprint(settled: Settled, record: TaskRecord) -> Fingerprint | None:
+def kept_under(live: LiveRun, record: TaskRecord, changed: Mapping[str, TaskRecord]) -> Fingerprint | None:
     """What its outputs are kept under; None where the author wants none kept. Who only does not want to be given old
     ones (`options.cache`) still leaves them for others."""
-    live = settled.live
-    task, order = live.cacheable(record, settled.changed), live.order(record)
+    task, order = live.cacheable(record, changed), live.order(record)
     if task is None or not is_repeatable(order):
         return None
     return fingerprint(live.pipeline, record, order, task)

@@ -18,18 +18,21 @@ from contracts.messages import Event
 from libs.base import Clock, milliseconds
 from libs.base.errors import BadRequest, NotFound
 from libs.blobs import BlobError, Blobs, NoSuchBlob
-from libs.store import Store, UnitOfWork, brief
+from libs.store import Reader, Store, UnitOfWork, brief
 from services.pipelines.adapters.keyed import rows_for
 from services.pipelines.adapters.ledger import PUT_ARTIFACT, PUT_CACHE
+from services.pipelines.adapters.live import load
 from services.pipelines.adapters.presence import Presence
-from services.pipelines.adapters.runs import ReadRuns
+from services.pipelines.adapters.settling import kept_under
+from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain.cache import FORM
-from services.pipelines.domain.engine.records import Artifact, Outputs
+from services.pipelines.domain.engine.records import Artifact, Kind, Outputs, State, TaskRecord
 from services.pipelines.domain.sharing import Brought, Carried, File, brought, walked
 
 Say = Callable[[Event], None]
 COLUMNS = "key, pipeline, task, run_id, task_uid, outputs, parts, created_ms"
 PAGE = f"SELECT {COLUMNS} FROM pipeline_cache WHERE namespace = ?1 AND key > ?2 ORDER BY key LIMIT ?3"
+OF_KEYS = f"SELECT {COLUMNS} FROM pipeline_cache WHERE namespace = ?1 AND key IN ({{keys}})"
 MANY = "SELECT key, outputs FROM pipeline_cache WHERE namespace = ?1 AND key IN ({keys})"
 ONE = brief("SELECT outputs FROM pipeline_cache WHERE namespace = ?1 AND key = ?2")
 ENTRIES_MAX = 200
@@ -41,20 +44,31 @@ class SharedCache:
     """The Sharing port. `blobs` reads and writes `bucket`; `saying` is a transaction's outbox."""
 
     def __init__(
-        self, store: Store, blobs: Blobs, bucket: str, clock: Clock, saying: Callable[[UnitOfWork], Say]
+        self, store: Store, specs: Specs, blobs: Blobs, bucket: str, clock: Clock, saying: Callable[[UnitOfWork], Say]
     ) -> None:
-        self._store, self._blobs, self._bucket, self._clock, self._saying = store, blobs, bucket, clock, saying
+        self._store, self._specs, self._blobs, self._bucket = store, specs, blobs, bucket
+        self._clock, self._saying = clock, saying
         self._home = f"s3://{bucket}/pipelines"
 
     async def entries(self, namespace: str, run_id: str, after: str) -> tuple[Sequence[dict[str, Any]], str]:
-        """A page of what is kept, of one run's tasks alone where one is named (also what those took from the cache),
-        and where the next page begins ("" at the end)."""
+        """A page of what is kept, of one run's steps alone where one is named (also what those took from the cache, and
+        what a later run made again), and where the next page begins ("" at the end)."""
         async with self._store.read() as reader:
-            rows = await reader.rows(PAGE, namespace, after, ENTRIES_MAX)
-            tasks = await ReadRuns(reader).tasks(run_id) if run_id else ()
-        wanted = {task.cached_from or task.uid for task in tasks}
-        told = [await self._told(row, namespace) for row in rows if not run_id or row[4] in wanted]
-        return told, str(rows[-1][0]) if len(rows) == ENTRIES_MAX else ""
+            if run_id:
+                keys = [key for key in await self._keys(reader, run_id) if key > after][:ENTRIES_MAX]
+                rows = sorted(await rows_for(reader, OF_KEYS, keys, namespace))
+            else:
+                rows = await reader.rows(PAGE, namespace, after, ENTRIES_MAX)
+                keys = [str(row[0]) for row in rows]
+        return [await self._told(row, namespace) for row in rows], keys[-1] if len(keys) == ENTRIES_MAX else ""
+
+    async def _keys(self, reader: Reader, run_id: str) -> list[str]:
+        """Under which the results of a run's steps are kept, in order."""
+        live = await load(reader, self._specs, run_id)
+        if live is None:
+            return []
+        made = [kept_under(live, record, {}) for record in live.stored.values() if _is_kept(record)]
+        return sorted({one.key for one in made if one is not None})
 
     async def content(self, namespace: str, key: str, output: str, place: int, path: str) -> AsyncIterator[bytes]:
         """The bytes of one file of a kept result, chunk by chunk. Raises NotFound before the first of them."""
@@ -188,3 +202,7 @@ class SharedCache:
 
     def _part(self, namespace: str, digest: str, number: str) -> str:
         return f"pipelines/{namespace}/{INCOMING}/{digest}/{number}"
+
+
+def _is_kept(record: TaskRecord) -> bool:
+    return record.kind is Kind.STEP and record.state is State.SUCCEEDED

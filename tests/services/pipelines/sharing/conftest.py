@@ -23,6 +23,7 @@ from libs.base.errors import Forbidden
 from libs.blobs import Endpoint, Reader, S3Blobs
 from libs.testing.bus_server import free_port
 from services.pipelines.adapters.sharing import SharedCache
+from services.pipelines.adapters.specs import Specs
 from services.pipelines.api.sharing import router
 from services.pipelines.app import PipelinesSettings, means, saying
 from services.pipelines.domain.runs import Run
@@ -52,9 +53,9 @@ class Platform:
     def namespace(self) -> str:
         return self.rig.namespace
 
-    async def run(self, text: str) -> tuple[Run, dict[str, str]]:
+    async def run(self, text: str, **options: Any) -> tuple[Run, dict[str, str]]:
         """A run to its end, and why its steps ran or not."""
-        run = await self.rig.over(await self.rig.submit(text))
+        run = await self.rig.over(await self.rig.submit(text, **options))
         assert run.state == "SUCCEEDED", run.error
         async with self.rig.ports.store.read() as reader:
             rows = await reader.rows("SELECT path, cache FROM pipeline_tasks WHERE run_id = $1", run.id)
@@ -105,7 +106,7 @@ async def platform(folder: Path, endpoint: Endpoint, s3: Path, url: str, bucket:
         settings: Any = PipelinesSettings(service="pipelines", store_url="", insecure=True, s3_bucket=bucket)
         running.ports.settings = settings
         outbox = partial(saying, running.ports)
-        shared = SharedCache(running.ports.store, blobs, bucket, running.ports.clock, outbox)
+        shared = SharedCache(running.ports.store, Specs(), blobs, bucket, running.ports.clock, outbox)
         here = Platform(running, root, Client("http://127.0.0.1"), shared)
 
         async def allow(user: Any, verb: str, plural: str, namespace: str, name: str) -> None:

@@ -102,6 +102,16 @@ async def test_steps_of_a_laptop_are_not_done_again_on_a_cluster_nor_the_other_w
     assert len(laptop.rig.orders) == 3
 
 
+async def test_a_run_is_sent_with_what_a_later_run_made_again_and_with_nothing_of_others(two: Two):
+    laptop, cluster = two
+    run, _ = await laptop.run(steps("file-0", "tree-0"))
+    await laptop.run(steps("file-0", "tree-0"), cache=False)
+    await laptop.run(steps("large-0"))
+    assert (await push(laptop, cluster, run.id)).sent == 2
+    _, why = await cluster.run(steps("file-0", "tree-0"))
+    assert all(each.startswith(HIT) for each in why.values()), why
+
+
 async def test_sending_again_sends_nothing_and_an_interrupted_one_goes_on(two: Two, monkeypatch: pytest.MonkeyPatch):
     laptop, cluster = two
     await laptop.run(steps("large-0"))
