@@ -144,6 +144,29 @@ async def test_room_on_a_node_is_waited_for_whatever_it_takes():
         assert 'claim "data" not found' in here.ended[0].outcome.error.message
 
 
+BUSY = 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) trainer-0'
+VAGUE = "Unable to attach or mount volumes: unmounted volumes=[data], unattached volumes=[]: timed out waiting"
+
+
+async def test_a_volume_that_others_have_is_waited_for_and_then_counts_no_more():
+    async with bench(patience_s=60) as here:
+        await here.start()
+        here.status(phase="Pending")
+        here.says("FailedAttachVolume", BUSY)
+        here.says("FailedMount", VAGUE, at="10:02:00")
+        await here.clock.advance(3600)
+        assert here.ended == [] and here.told == [
+            f"its pod {here.pod.name} does not run yet (FailedAttachVolume): {BUSY}"
+        ]
+        attached = 'AttachVolume.Attach succeeded for volume "pvc-1"'
+        here.says("SuccessfulAttachVolume", attached, at="11:02:00", type="Normal")
+        here.says("FailedMount", f"{VAGUE} for the condition", at="11:04:00")
+        await here.clock.advance(30)
+        assert "(FailedMount): Unable to attach" in here.told[-1]
+        await here.clock.advance(60)
+        assert here.ended[0].outcome.error.reason == "FailedMount", "somebody has to look after it"
+
+
 async def test_a_large_image_is_waited_for_whatever_it_takes():
     async with bench(patience_s=60) as here:
         await here.start()
@@ -179,6 +202,12 @@ async def test_an_account_that_is_not_there_is_asked_for_in_vain_until_the_patie
         ("QuotaExceeded", "exceeded quota: team", False),
         ("AdmissionUnavailable", "failed calling webhook", False),
         ("Unschedulable", "0/3 nodes are available: 3 Insufficient memory.", False),
+        (
+            "FailedMount",
+            'MountVolume.SetUp failed for volume "pvc-1" : volume uses the ReadWriteOncePod access mode and '
+            "is already in use by another pod",
+            False,
+        ),
     ],
 )
 def test_only_what_somebody_must_mend_has_a_limit(reason: str, message: str, mended: bool):
