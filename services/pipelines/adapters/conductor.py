@@ -30,7 +30,6 @@ from services.pipelines.adapters.waits import Waits
 from services.pipelines.domain import runs as words
 from services.pipelines.domain.codes import INTERNAL
 from services.pipelines.domain.ended import vanished
-from services.pipelines.domain.engine.again import damaged
 from services.pipelines.domain.engine.records import DAMAGED, Error, State
 from services.pipelines.domain.engine.words import End, Failed, StepEnded, StepStarted, Succeeded, Terminate
 from services.pipelines.domain.steps.results import LOG, log_of, outcome
@@ -244,8 +243,6 @@ class Conductor:
         elif wish == wishes.TERMINATE:
             live.machine.tell(Terminate())
         elif wish == wishes.RETRY:
-            if live.earlier is not None:
-                live.earlier = live.earlier.without(damaged(live.machine.records))
             live.machine.retry()
         touched[id] = live
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID, uuid5
@@ -15,6 +15,7 @@ from services.pipelines.adapters.presence import Presence
 from services.pipelines.adapters.runs import TASKS, ReadRuns
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.domain import gates
+from services.pipelines.domain.engine.again import damage
 from services.pipelines.domain.engine.forking import Earlier, followers
 from services.pipelines.domain.engine.machine import Machine
 from services.pipelines.domain.engine.records import Artifact, Outputs, TaskRecord
@@ -142,18 +143,21 @@ async def load(reader: Reader, specs: Specs, id: str) -> LiveRun | None:
         gates={path: at for path, record in stored.items() if (at := gates.due(record))},
         numbers={record.path: number for number, record in enumerate(records)},
         caches={record.path: str(why) for record, (_, why) in zip(records, rows, strict=True)},
-        earlier=await earlier_of(reader, specs, run, pipeline),
+        earlier=await earlier_of(reader, specs, run, pipeline, damage(records)),
     )
 
 
-async def earlier_of(reader: Reader, specs: Specs, run: Run, pipeline: Pipeline) -> Earlier | None:
-    """What a fork keeps; nothing of a run that is deleted by now: its steps are done again."""
+async def earlier_of(
+    reader: Reader, specs: Specs, run: Run, pipeline: Pipeline, damage: Sequence[str] = ()
+) -> Earlier | None:
+    """What a fork keeps; nothing of a run that is deleted by now: its steps are done again. So are those that gave what
+    `damage` tells of."""
     old = await ReadRuns(reader).get(run.options.fork_of) if run.options.fork_of else None
     if old is None:
         return None
     records = {record.path: record for record in await ReadRuns(reader).tasks(old.id)}
     anew = frozenset(run.options.anew)
-    return Earlier(await specs.of(reader, old.spec), records, anew, followers(pipeline, anew))
+    return Earlier(await specs.of(reader, old.spec), records, anew, followers(pipeline, anew)).without(damage)
 
 
 def facts_of(run: Run) -> RunFacts:

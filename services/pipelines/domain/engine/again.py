@@ -26,6 +26,12 @@ def damaged(records: Iterable[TaskRecord]) -> frozenset[str]:
     return frozenset(each.uri for one, each in given if one.error is not None and each.uri in one.error.message)
 
 
+def damage(records: Iterable[TaskRecord]) -> list[str]:
+    """What was said of damaged inputs, before retries too; each names the URI."""
+    errors = (error for one in records for error in (one.error, *(error for _, _, error in one.tries)))
+    return [error.message for error in errors if error is not None and error.reason == DAMAGED]
+
+
 def _resume(book: Book, record: TaskRecord, bad: frozenset[str]) -> None:
     """A graph or a loop goes on; what is inside and has succeeded is kept."""
     children, tries = book.children(record), _tries(record)

@@ -5,7 +5,7 @@ anew. Nothing here knows where records are stored, and what is kept is never cop
 outputs as a cached one does.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from services.pipelines.domain.engine.records import Artifact, Kind, State, TaskRecord, Values
@@ -31,9 +31,11 @@ class Earlier:
         """Whether somebody asked for just this, or for what it stands in."""
         return _inside(path, self.anew)
 
-    def without(self, damaged: Container[str]) -> "Earlier":
-        """The same, but for what gave one of these artifacts."""
-        sound = {path: record for path, record in self.records.items() if not record.outputs.names(damaged)}
+    def without(self, damage: Sequence[str]) -> "Earlier":
+        """The same, but for what gave an artifact that one of these texts names."""
+        if not damage:
+            return self
+        sound = {path: record for path, record in self.records.items() if not _is_named(record, damage)}
         return replace(self, records=sound)
 
     def kept(self, pipeline: Pipeline, record: TaskRecord) -> Succeeded | None:
@@ -85,6 +87,11 @@ def _after(component: Component, name: str) -> set[str]:
         found |= more
         left.extend(more)
     return found
+
+
+def _is_named(record: TaskRecord, damage: Sequence[str]) -> bool:
+    uris = [one.uri for many in record.outputs.artifacts.values() for one in many]
+    return any(uri in told for uri in uris for told in damage)
 
 
 def _names(component: Component) -> str:

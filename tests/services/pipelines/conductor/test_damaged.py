@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from services.pipelines.adapters import settling
 from services.pipelines.domain.engine.records import DAMAGED
 from services.pipelines.domain.steps.values import StepOrder, StepResult, StoredArtifact
 from tests.services.pipelines.api.test_artifacts import compiled
-from tests.services.pipelines.conductor.rig import rig
+from tests.services.pipelines.conductor.rig import rig, until
+from tests.services.pipelines.conductor.test_killed import _armed
 
 
 def uncached_reader() -> str:
@@ -60,6 +64,27 @@ async def test_a_retry_of_a_fork_makes_anew_what_it_was_given_damaged(tmp_path: 
         assert fork.state == "FAILED"
         await here.change(lambda runs: runs.retry(fork.id))
         assert (await here.over(fork)).state == "SUCCEEDED"
+        assert (await here.tasks(fork))["root/make"].cached_from == ""
+
+
+async def test_who_takes_over_between_a_retry_and_its_start_knows_what_was_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    damaged: set[str] = set()
+    async with rig(tmp_path, reading(damaged)) as here:
+        async with here.leading():
+            first = await here.over(await here.submit(uncached_reader()))
+            [data] = (await here.tasks(first))["root/make"].outputs.artifacts["data"]
+            damaged.add(data.uri)
+            fork = await here.over(await here.submit(uncached_reader(), fork_of=first.id, anew=("root/train",)))
+        await here.change(lambda runs: runs.retry(fork.id))
+        with monkeypatch.context() as busy:
+            busy.setattr(settling, "ANSWERS_MAX", 0)
+            async with here.leading():
+                dead = _armed(here.conductor, "_carry_out", 1)
+                await until(lambda: dead)
+        async with here.leading():
+            assert (await here.over(fork)).state == "SUCCEEDED"
         assert (await here.tasks(fork))["root/make"].cached_from == ""
 
 
