@@ -104,13 +104,14 @@ class Artifacts:
         return data
 
     async def tasks(self, user: Any, run_id: str) -> Object:
-        """The run's tasks as they are recorded, with why their outputs came from the cache or not, and why those that
-        were begun do not run yet."""
+        """The run, and its tasks as they are recorded, with why their outputs came from the cache or not, and why those
+        that were begun do not run yet."""
         run, found = await self._run(user, run_id)
         async with self.means.look() as needs:
             reasons, waits = await needs.runs.cache_reasons(run.id), await needs.runs.waits(run.id)
         told = [(task, reasons.get(task.uid, ""), run_view.waits_for(task, waits)) for task in found]
-        return {"tasks": [{**task.to_json(), "cache": cache, "waits": why} for task, cache, why in told]}
+        tasks = [{**task.to_json(), "cache": cache, "waits": why} for task, cache, why in told]
+        return {"run": run_view.shown(run), "tasks": tasks}
 
     async def cache(self, user: Any, run_id: str) -> Object:
         """Why the outputs of each step came from the cache or not, as far as anybody looked."""

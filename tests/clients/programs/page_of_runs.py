@@ -23,6 +23,9 @@ with sync_playwright() as playwright:
         cells[0]: cells[1] for row in rows.all()[1:] if (cells := row.get_by_role("cell").all_inner_texts())
     }
     chooser = page.get_by_label("namespace")
+    page.set_viewport_size({"width": 390, "height": 800})
+    told["phone"] = page.evaluate("document.documentElement.scrollWidth")
+    page.set_viewport_size({"width": 1280, "height": 800})
     told["namespaces"] = chooser.get_by_role("option").all_inner_texts()
 
     page.get_by_role("link", name=given["failed"], exact=True).click()
@@ -35,6 +38,19 @@ with sync_playwright() as playwright:
     page.wait_for_url("**/log")
     told["log"] = page.inner_text("body")
     page.go_back()
+    page.get_by_role("link", name="all runs").click()
+
+    page.get_by_role("link", name=given["looped"], exact=True).click()
+    loop = page.get_by_role("button", name="for-loop")
+    loop.wait_for()
+    told["folded"] = [rows.count(), loop.get_attribute("aria-expanded")]
+    loop.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="item 35").wait_for()
+    told["opened"] = [rows.count(), page.evaluate("document.activeElement.textContent")]
+    told["values"] = page.get_by_role("row").filter(has_text="item 35").get_by_role("cell").all_inner_texts()
+    page.emulate_media(color_scheme="dark")
+    told["dark"] = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.get_by_role("link", name="all runs").click()
 
     page.get_by_label("namespace").select_option(given["other"])

@@ -14,6 +14,8 @@ from services.pipelines.domain.picture.nodes import Node
 WIDTH, HEIGHT = 196.0, 44.0
 GAP_X, GAP_Y, LANE = 18.0, 30.0, 6.0
 PAD, HEAD = 16.0, 26.0
+LETTER = 5.6
+"""How wide a letter of a heading is, about."""
 
 
 @dataclass
@@ -80,7 +82,8 @@ def _slot(node: Node) -> Slot:
     if not node.inside:
         return Slot(WIDTH, HEIGHT, node)
     inner = picture(node.inside)
-    return Slot(max(WIDTH, inner.width + 2 * PAD), inner.height + HEAD + PAD, node, inner)
+    heading = len(node.heading) * LETTER + 2 * PAD
+    return Slot(max(WIDTH, inner.width + 2 * PAD, heading), inner.height + HEAD + PAD, node, inner)
 
 
 def _placed(rows: list[list[Slot]], lines: list[Line], before: Mapping[int, list[Slot]]) -> Picture:

@@ -19,6 +19,7 @@ CACHED, WAITING = "CACHED", "WAITING"
 WORST = ("FAILED", "CANCELED", "CANCELING", "RUNNING", "PAUSED", "PENDING", "SUCCEEDED", CACHED, "SKIPPED", WAITING)
 """Of several tasks at one place the first of these is the place's."""
 PLACES_MAX = 2000
+TITLE_MAX = 40
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,16 @@ class Node:
     is_loop: bool = False
     caption: str = ""
     """What is said below its title, instead of how its tasks stand."""
+
+    @property
+    def words(self) -> str:
+        """What stands below its title."""
+        return self.caption or _told(self.standing, "task")
+
+    @property
+    def heading(self) -> str:
+        """What stands above those inside."""
+        return f"{short(self.title, TITLE_MAX)}: {_told(self.standing, 'iteration' if self.is_loop else '')}"
 
 
 class TooManyPlaces(Exception):
@@ -118,3 +129,26 @@ def _by_place(records: Iterable[TaskRecord]) -> Mapping[str, Sequence[TaskRecord
         places[record.path] = own
         found.setdefault(own, []).append(record)
     return found
+
+
+def short(text: str, letters: int) -> str:
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def _told(standing: Standing, of: str) -> str:
+    words = standing.state.lower()
+    if standing.tasks > 1 and of:
+        done = sum(standing.counts.get(word, 0) for word in ("SUCCEEDED", CACHED))
+        words = f"{done} of {standing.tasks} {of}s"
+        others = [f"{n} {word.lower()}" for word, n in standing.counts.items() if word not in ("SUCCEEDED", CACHED)]
+        words = ", ".join([words, *sorted(others)])
+    spent = standing.seconds
+    quick = spent is None or standing.state in (CACHED, "SKIPPED", WAITING)
+    return words if quick or spent is None else f"{words}, {_duration(spent)}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes / 60:.1f} h"

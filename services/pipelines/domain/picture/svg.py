@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from services.pipelines.domain.picture.layout import HEAD, PAD, Line, Picture, Slot
-from services.pipelines.domain.picture.nodes import CACHED, WAITING, Node, Standing
+from services.pipelines.domain.picture.nodes import CACHED, WAITING, Node, Standing, short
 
 COLOURS = {
     "SUCCEEDED": "#2e8b57",
@@ -41,7 +41,7 @@ def svg(drawn: Picture, title: str, state: str) -> str:
         '<path d="M0,0 L7,3 L0,6 z" fill="#5b7784"/></marker></defs>',
         f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fbfdfc"/>',
         f'<circle cx="{MARGIN + 7:.0f}" cy="{MARGIN + 6:.0f}" r="7" fill="{COLOURS.get(state, COLOURS[WAITING])}"/>',
-        f'<text class="t" x="{MARGIN + 22:.0f}" y="{MARGIN + 12:.0f}">{_text(_short(title, 40))}</text>',
+        f'<text class="t" x="{MARGIN + 22:.0f}" y="{MARGIN + 12:.0f}">{_text(short(title, 40))}</text>',
         *_drawn(drawn, (width - drawn.width) / 2, MARGIN + TITLE),
         "</svg>",
     ]
@@ -77,8 +77,7 @@ def _group(slot: Slot, node: Node) -> Iterator[str]:
     yield f"<g>{_hint(node)}"
     yield f'<rect class="g" {_place(slot)} rx="8"/>'
     yield _dot(slot.x + PAD, slot.y + 14, node.standing.state)
-    told = f"{_short(node.title, 40)}: {_told(node.standing, 'iteration' if node.is_loop else '')}"
-    yield f'<text class="s" x="{slot.x + PAD + 12:.1f}" y="{slot.y + 18:.1f}">{_text(told)}</text></g>'
+    yield f'<text class="s" x="{slot.x + PAD + 12:.1f}" y="{slot.y + 18:.1f}">{_text(node.heading)}</text></g>'
     left = (slot.width - slot.inner.width) / 2
     yield from _drawn(slot.inner, slot.x + left, slot.y + HEAD)
 
@@ -88,12 +87,8 @@ def _box(slot: Slot, node: Node) -> Iterator[str]:
     yield f'<g>{_hint(node)}<rect class="{style}" {_place(slot)} rx="6"/>'
     yield from _bar(slot, node.standing)
     x = slot.x + 14
-    yield f'<text class="n" x="{x:.1f}" y="{slot.y + 19:.1f}">{_text(_short(node.title, LETTERS))}</text>'
-    yield f'<text class="s" x="{x:.1f}" y="{slot.y + 36:.1f}">{_text(_short(_caption(node), 32))}</text></g>'
-
-
-def _caption(node: Node) -> str:
-    return node.caption or _told(node.standing, "task")
+    yield f'<text class="n" x="{x:.1f}" y="{slot.y + 19:.1f}">{_text(short(node.title, LETTERS))}</text>'
+    yield f'<text class="s" x="{x:.1f}" y="{slot.y + 36:.1f}">{_text(short(node.words, 32))}</text></g>'
 
 
 def _bar(slot: Slot, standing: Standing) -> Iterator[str]:
@@ -107,41 +102,18 @@ def _bar(slot: Slot, standing: Standing) -> Iterator[str]:
             y += tall
 
 
-def _told(standing: Standing, of: str) -> str:
-    words = standing.state.lower()
-    if standing.tasks > 1 and of:
-        done = sum(standing.counts.get(word, 0) for word in ("SUCCEEDED", CACHED))
-        words = f"{done} of {standing.tasks} {of}s"
-        others = [f"{n} {word.lower()}" for word, n in standing.counts.items() if word not in ("SUCCEEDED", CACHED)]
-        words = ", ".join([words, *sorted(others)])
-    spent = standing.seconds
-    quick = spent is None or standing.state in (CACHED, "SKIPPED", WAITING)
-    return words if quick or spent is None else f"{words}, {_duration(spent)}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes / 60:.1f} h"
-
-
 def _dot(x: float, y: float, state: str) -> str:
     return f'<circle cx="{x + 4:.1f}" cy="{y:.1f}" r="4" fill="{COLOURS.get(state, COLOURS[WAITING])}"/>'
 
 
 def _hint(node: Node) -> str:
     """What is shown where the pointer rests."""
-    told = f"{node.title}: {_caption(node)}"
+    told = f"{node.title}: {node.words}"
     return f"<title>{_text(told)}{': ' + _text(node.standing.problem[:500]) if node.standing.problem else ''}</title>"
 
 
 def _place(slot: Slot) -> str:
     return f'x="{slot.x:.1f}" y="{slot.y:.1f}" width="{slot.width:.1f}" height="{slot.height:.1f}"'
-
-
-def _short(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
 
 
 def _text(text: str) -> str:

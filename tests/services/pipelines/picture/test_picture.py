@@ -117,6 +117,7 @@ def test_what_is_drawn_says_how_far_a_loop_is() -> None:
     text = svg(picture([loop]), "shops", "RUNNING")
     assert "for each shop: 118 of 120 iterations, 2 running, 75.0 s" in text
     assert "118 of 120 tasks, 2 running" in text
+    assert picture([loop]).width > 5 * len("for each shop: 118 of 120 iterations, 2 running, 75.0 s"), "it is cut off"
 
 
 def test_more_than_a_picture_can_show_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
