@@ -24,8 +24,9 @@ LATER = "it is being looked for what is kept of it"
 """Of a step that was begun and not yet answered: nobody was told that it has started."""
 ANSWERS_MAX = 256
 """How many steps are answered for in one transaction, each with a query or two: others write between."""
-ANEW = "off: it is to run anew"
-OFF = "off: the run asks for no caching"
+ANEW = "off: this step was asked to run again"
+OFF = "off: caching is turned off for this run"
+BARRED = "off: caching is turned off for this step"
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,9 @@ def _as_before(live: LiveRun, record: TaskRecord) -> Succeeded | Look | None:
     found = live.earlier.kept(live.pipeline, record) if live.earlier else None
     if found is None:
         return None
-    return _if_there(live, record, found, f"kept: as the run {live.run.options.fork_of} left it")
+    return _if_there(
+        live, record, found, f"hit: the result of run {live.run.options.fork_of}, of which this one is a fork"
+    )
 
 
 def _if_there(live: LiveRun, record: TaskRecord, found: Succeeded, why: str) -> Succeeded | Look | None:
@@ -207,6 +210,7 @@ async def _kept(reader: Reader, settled: Settled, record: TaskRecord, order: Ste
     live = settled.live
     task = live.cacheable(record, settled.changed)
     if task is None:
+        live.caches[record.path] = BARRED
         return None
     if live.earlier is not None and live.earlier.is_anew(record.path):
         live.caches[record.path] = ANEW

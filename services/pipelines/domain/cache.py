@@ -23,7 +23,7 @@ from services.pipelines.domain.steps.values import StepOrder
 SHOWN_MAX = 80
 LONG = re.compile(r'\[?"?sha256[a-z-]*:[0-9a-f]{64}"?\]?')
 """A value that is only known by its digest: a long one, an artifact."""
-HIT = "hit: everything that its outputs follow from is as it was"
+HIT = "hit: nothing that its outputs depend on has changed"
 FORM = "1"
 """Another one when the same parts come to mean something else: nothing kept before is found then."""
 
@@ -79,9 +79,9 @@ def explain(now: Mapping[str, str], kept: Sequence[Mapping[str, str]]) -> str:
     """Why nothing kept fits, in view of what was kept of the same task, the newest first: the nearest counts, for the
     others may be those of a loop's other items."""
     if not kept:
-        return "miss: this task has no kept outputs yet"
+        return "miss: no earlier result of this step is kept"
     changes = min((_changes(now, before) for before in kept), key=len)
-    return "miss: " + ("; ".join(changes) if changes else "its outputs are no longer kept")
+    return "miss: " + ("; ".join(changes) if changes else "the earlier result is no longer kept")
 
 
 def _changes(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:

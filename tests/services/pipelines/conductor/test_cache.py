@@ -20,8 +20,8 @@ def test_a_miss_names_what_changed_what_came_and_what_went():
 
 
 def test_without_anything_kept_or_changed_it_says_so():
-    assert explain({"code": "a"}, []) == "miss: this task has no kept outputs yet"
-    assert explain({"code": "a"}, [{"code": "a"}]) == "miss: its outputs are no longer kept"
+    assert explain({"code": "a"}, []) == "miss: no earlier result of this step is kept"
+    assert explain({"code": "a"}, [{"code": "a"}]) == "miss: the earlier result is no longer kept"
 
 
 def test_of_a_loops_items_the_nearest_is_compared_and_no_digest_is_shown_to_people():
@@ -50,5 +50,6 @@ async def test_caching_that_is_switched_off_for_a_pipeline_is_off_for_all_steps_
 ):
     async with rig(tmp_path, added) as here, here.leading():
         for _ in range(2):
-            assert (await here.over(await here.submit(nested(caching)))).state == "SUCCEEDED"
+            assert (await here.over(run := await here.submit(nested(caching)))).state == "SUCCEEDED"
         assert len(here.orders) == steps
+        assert ("off: caching is turned off for this step" in await here.reasons(run)) == (steps == 4)

@@ -28,7 +28,7 @@ async def test_a_fork_runs_from_the_step_that_is_named_and_names_whose_outputs_i
         before, after = await here.tasks(old), await here.tasks(new)
         assert after["root/add-1"].cached_from == before["root/add-1"].uid
         assert after["root/add-3"].outputs == before["root/add-3"].outputs
-        assert f"kept: as the run {old.id} left it" in await here.reasons(new)
+        assert f"hit: the result of run {old.id}, of which this one is a fork" in await here.reasons(new)
         here.orders.clear()
         await here.over(await fork(here, new, 4, "root/add-1", only=True))
         assert [order.name for order in here.orders] == ["add-1"]
@@ -44,15 +44,15 @@ async def test_a_step_that_is_to_run_anew_is_not_taken_from_the_cache(tmp_path: 
         here.orders.clear()
         new = await here.over(await here.submit(chain(3), fork_of=old.id, anew=("root/add-1",)))
         assert [order.name for order in here.orders] == ["add-1"], "what follows is given the same and is in the cache"
-        assert "off: it is to run anew" in await here.reasons(new)
+        assert "off: this step was asked to run again" in await here.reasons(new)
 
 
 async def test_a_dry_run_tells_what_the_run_would_do_and_does_nothing(tmp_path: Path) -> None:
     async with rig(tmp_path, added) as here, here.leading():
-        first = "miss: this task has no kept outputs yet"
+        first = "miss: no earlier result of this step is kept"
         assert await plan(here, chain(2)) == [("add-0", "run", first), ("add-1", "later", "after add-0")]
         old = await here.over(await here.submit(chain(2)))
-        hit = "hit: everything that its outputs follow from is as it was"
+        hit = "hit: nothing that its outputs depend on has changed"
         assert await plan(here, chain(2)) == [("add-0", "reuse", hit), ("add-1", "reuse", hit)]
         changed = await plan(here, chain(2, value=5))
         assert changed[0] == ("add-0", "run", "miss: input x changed (1 -> 5)")

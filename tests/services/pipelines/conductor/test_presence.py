@@ -21,7 +21,7 @@ from services.pipelines.domain.steps.values import StepOrder, StepResult, Stored
 from tests.services.pipelines.conductor.rig import Rig, rig
 
 BODY = b"1,2,3\n"
-HIT = "hit: everything that its outputs follow from is as it was"
+HIT = "hit: nothing that its outputs depend on has changed"
 
 
 class Counted(FolderBlobs):

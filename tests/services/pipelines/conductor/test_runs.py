@@ -34,7 +34,7 @@ async def test_a_step_that_was_done_before_is_not_done_again_and_the_run_says_wh
         other = await here.over(await here.submit(chain(3, value=7)))
         assert len(here.orders) == 6
         assert "miss: input x changed (1 -> 7)" in await here.reasons(other)
-        assert await here.reasons(first) == {"miss: this task has no kept outputs yet"}
+        assert await here.reasons(first) == {"miss: no earlier result of this step is kept"}
 
 
 async def test_a_run_that_asks_for_no_caching_gets_none_and_neither_does_a_task(tmp_path: Path):

@@ -19,7 +19,7 @@ from libs.base.errors import BadRequest
 from services.pipelines.domain.cache import key_of
 from tests.services.pipelines.sharing.conftest import BODIES, LARGE, Platform
 
-HIT = "hit: everything that its outputs follow from is as it was"
+HIT = "hit: nothing that its outputs depend on has changed"
 Two = tuple[Platform, Platform]
 
 
