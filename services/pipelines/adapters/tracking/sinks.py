@@ -30,7 +30,7 @@ class OpenLineage:
 
     async def take(self, said: Said) -> None:
         for event in await self._events(said):
-            await self._caller.call("POST", self._endpoint, event)
+            await self._caller.tell(self._endpoint, event)
 
     async def _events(self, said: Said) -> list[dict[str, Any]]:
         """None for a run that was deleted since."""
@@ -61,9 +61,10 @@ class MLflow:
             runs = ReadRuns(reader)
             run = await runs.get(str(said.data["uid"]))
             made = mlflow.tracked(run, await runs.tasks(run.id)) if run else None
-        if made is None or run is None:
+        if made is None or run is None or (asked := run.options.plugins.get(self.name, {})).get("disabled"):
             return
-        experiment = await self._experiment(f"{run.namespace}/{run.pipeline_name or run.name}")
+        name = asked.get("experiment_name") or f"{run.namespace}/{run.pipeline_name or run.name}"
+        experiment = asked.get("experiment_id") or await self._experiment(name)
         parent = await self._keep(experiment, made, {})
         for step in made.steps:
             await self._keep(experiment, step, {"mlflow.parentRunId": parent})

@@ -16,13 +16,15 @@ class Receiver:
     got: list[tuple[str, Any]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    says: bytes = b""
+    """The body of each answer."""
 
     async def take(self, request: web.Request) -> web.Response:
         status = self.answers.pop(0) if self.answers else 200
         self.keys.add(request.headers.get("Authorization", ""))
         if status == 200:
             self.got.append((request.path, await request.json()))
-        return web.Response(status=status)
+        return web.Response(status=status, body=self.says)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from libs.store import trim
-from services.pipelines.adapters.tracking import following
+from services.pipelines.adapters.tracking import calling, following
 from services.pipelines.adapters.tracking.calling import Caller
 from services.pipelines.adapters.tracking.following import Following
 from services.pipelines.adapters.tracking.sinks import OpenLineage
@@ -143,6 +143,39 @@ async def test_the_place_is_kept_now_and_then_and_not_for_each_letter(tmp_path: 
         await until(lambda: places[-1:] == [last])
         await asyncio.sleep(0.4)
     assert len(places) < 12 and places == sorted(set(places)), "at rest nothing is written"
+
+
+async def test_a_consumer_may_answer_in_any_words(tmp_path: Path):
+    async with rig(tmp_path, added) as here, here.leading(), receiver() as to, told(here, to):
+        to.says = b"OK, got it"
+        await here.over(await here.submit(chain(1)))
+        await until(lambda: len(to.got) == 4)
+        assert len(distinct(to)) == 4, "none is told twice"
+
+
+@pytest.mark.parametrize("says", [b"[" * 200_000, b"<html>Log in</html>", b"[1]", b'"' + b"x" * (3 << 20)])
+async def test_an_answer_that_is_no_small_object_in_json_is_that_of_somebody_who_is_away(says: bytes):
+    async with receiver() as to:
+        to.says = says
+        with pytest.raises(following.Away, match=r"POST here: \w+: no object in JSON"):
+            await Caller(to.url).call("POST", "here", {})
+
+
+async def test_no_more_is_read_of_an_answer_than_one_may_hold(monkeypatch: pytest.MonkeyPatch):
+    read: list[int] = []
+    monkeypatch.setattr(calling, "ANSWER_MAX", 1000)
+    monkeypatch.setattr(calling.json, "loads", lambda told: read.append(len(told)) or {})
+    async with receiver() as to:
+        to.says = b" " * (64 << 20)
+        assert await Caller(to.url).call("POST", "here", {}) == {}
+    assert read[0] < 8 << 20
+
+
+async def test_a_refusal_in_letters_that_nobody_can_read_is_one():
+    async with receiver() as to:
+        to.says, to.answers = b"\xff\xfe no", [400]
+        with pytest.raises(following.Refused, match="HTTP 400"):
+            await Caller(to.url).tell("here", {})
 
 
 async def test_an_answer_that_nobody_understands_is_passed_over(tmp_path: Path):
