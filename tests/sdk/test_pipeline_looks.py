@@ -127,6 +127,13 @@ def test_artifacts_are_listed_without_logs_and_without_what_all_places_have_in_c
     assert [row[-1] for row in rows] == ["URI", ".../train/1/model", ".../other/a/1/x"]
 
 
+def test_a_steps_artifacts_are_shown_with_their_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {"uri": "s3://b/m", "metadata": {"accuracy": 0.5, "kind": ":x:", "confusionMatrix": {"rows": []}}}
+    logs = {"uri": "s3://b/log", "metadata": {}}
+    pipelineshow.print_values({"parameters": {}, "artifacts": {"m": [metrics], "executor-logs": [logs]}}, "outputs")
+    assert capsys.readouterr().out == 'outputs\n  m: s3://b/m  (accuracy = 0.5, kind = ":x:")\n'
+
+
 def test_only_an_artifacts_lineage_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="give the id of the one that model-registry://m/1 came from"):
         pipelinelooks.lineage("model-registry://m/1", svg=tmp_path / "l.svg")
@@ -189,20 +196,27 @@ def drawn(told: dict[str, Any], of: str) -> str:
 
 def test_a_lineage_names_jobs_beside_their_steps_and_those_that_no_step_started_by_themselves() -> None:
     edge = {"task_id": "t", "artifact_id": "model", "kind": "out", "name": "model"}
+    printed = {"task_id": "u", "artifact_id": "log", "kind": "out", "name": "executor-logs"}
+    used = {"task_id": "u", "artifact_id": "model", "kind": "in", "name": "model"}
     links = [("t", "job/1", "started"), ("job/1", "model", "made"), ("model", "job/2", "read")]
     links += [("job/2", "tuned", "made"), ("job/2", "version/7", "registered")]
     jobs = [{"id": f"job/{n}", "kind": "TrainJob", "name": f"fit-{n}", "state": "SUCCEEDED"} for n in (1, 2)]
     told = {
-        "artifacts": [artifact("model"), artifact("tuned")],
-        "tasks": [{"task_id": "t", "path": "root/train", "parameters": {}}],
-        "edges": [edge],
+        "artifacts": [artifact("model"), artifact("tuned"), artifact("log")],
+        "tasks": [
+            {"task_id": id, "path": f"root/{name}", "parameters": {}} for id, name in (("t", "train"), ("u", "judge"))
+        ],
+        "edges": [edge, used, printed],
         "jobs": jobs,
         "model_versions": [{"id": "version/7", "model": "digits", "version": "7"}],
         "endpoints": [],
         "links": [{"from": a, "to": b, "kind": kind} for a, b, kind in links],
     }
-    before, after = drawn(told, "model").split("gone into")
+    before, after = drawn(told, "model").split("used by")
     assert "train ()" in before and "started TrainJob fit-1 succeeded" in before
     assert "TrainJob fit-2 succeeded" in after and "tuned Model" in after
-    assert "model-registry://digits/7" in after.split("released as")[1]
-    assert drawn({**told, "artifacts": [], "edges": []}, "model-registry://digits/7").startswith("released as")
+    assert "judge ()" in after and "log" not in after, "what steps printed is no part of where things came from"
+    assert "model-registry://digits/7" in after.split("registered and served as")[1]
+    assert drawn({**told, "artifacts": [], "edges": []}, "model-registry://digits/7").startswith(
+        "registered and served as"
+    )

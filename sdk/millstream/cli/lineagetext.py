@@ -9,6 +9,8 @@ from typing import Any
 from rich.markup import escape
 from rich.tree import Tree
 
+from millstream.cli.pipelineshow import LOGS
+
 REGISTRY = "model-registry://"
 RELEASED = ("registered", "serves")
 Told = dict[str, Any]
@@ -19,7 +21,7 @@ def trees(told: Told, of: str) -> Iterator[Tree]:
     ids = [one["artifact_id"] for one in told["artifacts"]]
     for start in [of] if of in ids else ids[:1]:
         yield Branches(told, upwards=True).tree(start, "made from")
-        after = Branches(told, upwards=False).tree(start, "gone into")
+        after = Branches(told, upwards=False).tree(start, "used by")
         if after.children:
             yield after
     if any(one["kind"] in RELEASED for one in told["links"]):
@@ -53,7 +55,7 @@ class Branches:
             for job in self._ends("started", "from", task["task_id"]):
                 branch.add(f"started {_job(self._jobs[job])}")
             for other in self._edges:
-                if other["task_id"] == edge["task_id"] and other["kind"] == beyond:
+                if other["task_id"] == edge["task_id"] and other["kind"] == beyond and other["name"] != LOGS:
                     self._artifact(branch, other["artifact_id"])
         self._add_jobs(tree, id)
 
@@ -86,7 +88,7 @@ def _releases(told: Told) -> Tree:
         names[one["id"]] = (
             f"[bold]inferenceservice/{escape(one['name'])}[/] {escape(one['revision'])} [dim]{escape(state)}[/]"
         )
-    whole, found = Tree("released as"), {}
+    whole, found = Tree("registered and served as"), {}
     for link in (one for one in told["links"] if one["kind"] in RELEASED):
         if link["from"] not in found:
             found[link["from"]] = whole.add(names.get(link["from"]) or _artifact(made, link["from"]))

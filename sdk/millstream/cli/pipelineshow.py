@@ -115,9 +115,16 @@ def print_values(given: Record, title: str) -> None:
     """Parameters with their values, artifacts with their places."""
     lines = [f"{name} = {_cut(json.dumps(value, ensure_ascii=False))}" for name, value in given["parameters"].items()]
     made = {name: many for name, many in given["artifacts"].items() if name != LOGS}
-    lines += [f"{name}: {each['uri']}" for name, many in made.items() for each in many]
+    lines += [f"{name}: {each['uri']}{_figures(each)}" for name, many in made.items() for each in many]
     if lines:
         out.print("\n  ".join([title, *lines]), markup=False)
+
+
+def _figures(artifact: Record) -> str:
+    """What it says of itself in a word or a number: a Metrics artifact's metrics, a Dataset's rows."""
+    plain = {name: value for name, value in artifact["metadata"].items() if not isinstance(value, (dict, list))}
+    told = ", ".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in plain.items())
+    return _cut(f"  ({told})") if told else ""
 
 
 def print_error(run: dict[str, Any]) -> None:

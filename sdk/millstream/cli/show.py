@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 PIPE_WIDTH = 140
-out = Console(highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)  # a user's `:x:` stays what it is
 if not out.is_terminal:  # a file or a log has no width of its own
-    out = Console(highlight=False, soft_wrap=True, width=PIPE_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=True, emoji=False, width=PIPE_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 GOOD, BAD, BUSY = "green", "red", "yellow"
 
