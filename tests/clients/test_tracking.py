@@ -112,10 +112,10 @@ async def told(here: Rig, url: str) -> Any:
 async def test_mlflow_gets_a_run_for_each_run_with_its_parameters_its_state_and_no_second_one(
     server: str, tmp_path: Path
 ) -> None:
-    async def kept(count: int) -> list[Any]:
+    async def kept(count: int, experiment: str = "team/chain") -> list[Any]:
         async with asyncio.timeout(120):
             while True:
-                found = await asyncio.to_thread(program, "mlflow_runs", uri=server, experiment="team/chain")
+                found = await asyncio.to_thread(program, "mlflow_runs", uri=server, experiment=experiment)
                 if len(found["runs"]) >= count and all(one["status"] != "RUNNING" for one in found["runs"]):
                     return list(found["runs"])
 
@@ -132,12 +132,15 @@ async def test_mlflow_gets_a_run_for_each_run_with_its_parameters_its_state_and_
         async with here.ports.store.write() as uow:
             await uow.set_meta("tracking/mlflow", "0")  # as if it had died before it noted how far it came
         async with told(here, server):
+            await here.over(await here.submit(metered(5), plugins={"mlflow": {"disabled": True}}))
+            elsewhere = await here.over(await here.submit(metered(7), plugins={"mlflow": {"experiment_name": "mine"}}))
             await here.over(await here.submit(metered(3)))
             again = await kept(5)
             assert len({one["tags"]["millstream.id"] for one in again}) == len(again) == 5, [
                 (one["name"], one["status"], one["params"], one["metrics"], one["tags"]["millstream.id"])
                 for one in again
             ]
+            assert elsewhere.id in {one["tags"]["millstream.id"] for one in await kept(2, "mine")}
 
 
 def test_our_openlineage_events_are_those_of_its_own_client(tmp_path: Path) -> None:

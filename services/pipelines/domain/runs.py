@@ -36,6 +36,8 @@ class RunOptions:
     fork_of: str = ""
     anew: tuple[str, ...] = ()
     only: bool = False
+    plugins: Mapping[str, Any] = field(default_factory=dict)
+    """What the run tells systems that are told of it, by their names."""
 
     def to_json(self) -> dict[str, Any]:
         plain = RunOptions()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from contracts.events.pipelines import v1 as events
 from services.pipelines.domain.catalog import documents, forms, macros, schedules
+from services.pipelines.domain.catalog.filters import Predicate
 from services.pipelines.domain.catalog.items import DISABLED, ENABLED, RecurringRun
-from services.pipelines.domain.catalog.paging import Page
+from services.pipelines.domain.catalog.paging import SIZE_MAX, Page
 from services.pipelines.domain.catalog.schedules import Schedule
 from services.pipelines.domain.ir.problems import Problem, SpecError
+from services.pipelines.domain.runs import ACTIVE
 from services.pipelines.handlers import lending, runs, sources
 from services.pipelines.handlers.desk import Means, Object, name_of, refused, there
 from services.pipelines.handlers.disabling import about, disable
@@ -38,7 +41,7 @@ class Recurring:
         schedule, status, concurrency = _settings(form)
         source = await sources.chosen(self.means, user, form)
         await lending.check(self.means, user, space, source.compiled, form.service_account)
-        config = form.runtime_config or forms.RuntimeConfig()
+        config = form.config
         sources.options(self.means, source.compiled, config)
         documents.check_json(config.parameters or {}, "runtime_config.parameters")
         sample = macros.Moment(NEVER, NEVER, 1, SOME_RUN)
@@ -88,10 +91,16 @@ class Recurring:
             await disable(needs, say, found)
         return {}
 
-    async def delete(self, user: Any, id: str) -> Object:
-        await self._fetched(user, "delete", id)
+    async def delete(self, user: Any, id: str, ends_runs: bool = False) -> Object:
+        """What it has started goes on, unless that is to end, too."""
+        fetched = await self._fetched(user, "delete", id)
+        if ends_runs:
+            await self.means.allow(user, "terminate", runs.PLURAL, fetched.namespace, "")
         async with self.means.begin() as (needs, say):
             found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
+            if ends_runs:
+                for run in await _going_on(needs, found):
+                    await needs.runs.terminate(run)
             await needs.catalog.recurring.delete(id)
             if found.spec:
                 await needs.catalog.sweep(found.spec)
@@ -103,6 +112,14 @@ class Recurring:
             found: RecurringRun = there(await needs.catalog.recurring.get(id), "recurring run", id)
         await self.means.allow(user, verb, PLURAL, found.namespace, found.name)
         return found
+
+
+async def _going_on(needs: Needs, found: RecurringRun) -> Sequence[str]:
+    """At most as many as it lets run at a time, and those that somebody took up again."""
+    ours = Predicate("recurring_run_id", "EQUALS", found.id)
+    page = Page(SIZE_MAX, predicates=(ours, Predicate("state", "IN", ACTIVE)))
+    rows, _, _ = await needs.run_list.list(page, namespace=found.namespace)
+    return [run.id for run in rows]
 
 
 def expanded(config: forms.RuntimeConfig, moment: macros.Moment) -> forms.RuntimeConfig:
@@ -147,7 +164,7 @@ async def _new(needs: Needs, form: forms.RecurringRunForm, source: Chosen, place
         created_ms=now,
         updated_ms=now,
         trigger=schedules.shown(form.trigger or forms.Trigger()),
-        runtime_config=(form.runtime_config or forms.RuntimeConfig()).model_dump(exclude_none=True),
+        runtime_config=form.config.model_dump(exclude_none=True),
         description=form.description or "",
         pipeline_id=source.pipeline.id if source.pipeline else "",
         version_id=reference.pipeline_version_id or form.pipeline_version_id or "",

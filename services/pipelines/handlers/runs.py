@@ -90,7 +90,7 @@ async def asked(means: Means, user: Any, form: forms.RunForm) -> tuple[NewRun, s
     await means.allow(user, "create", PLURAL, space, "")
     source = await sources.chosen(means, user, form)
     await lending.check(means, user, space, source.compiled, form.service_account)
-    config = form.runtime_config or forms.RuntimeConfig()
+    config = form.config
     new = NewRun(
         namespace=space,
         name=name_of(form.display_name, source.compiled.name),

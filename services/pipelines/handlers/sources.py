@@ -77,7 +77,9 @@ def options(means: Means, compiled: Compiled, form: forms.RuntimeConfig) -> RunO
         raise BadRequest(str(error)) from None
     timeout_s = float(form.timeout_seconds or 0)
     exits_s = float(form.exit_timeout_seconds or means.exits_s)
-    return replace(queue, cache=form.caching, fail_fast=bool(form.fail_fast), timeout_s=timeout_s, exits_s=exits_s)
+    plugins = form.plugins_input.model_dump(exclude_none=True) if form.plugins_input else {}
+    own = {"cache": form.caching, "fail_fast": bool(form.fail_fast), "plugins": plugins}
+    return replace(queue, **own, timeout_s=timeout_s, exits_s=exits_s)
 
 
 async def _version(needs: Needs, pipeline_id: str, version_id: str) -> Version:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 
@@ -12,6 +12,9 @@ from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.handlers.recurring import Recurring
 
 PAGING = paging(keys.RECURRING_RUN)
+UNSPECIFIED, ENDS_RUNS = "DELETE_PROPAGATION_POLICY_UNSPECIFIED", ("FOREGROUND", "BACKGROUND")
+Policy = Literal["DELETE_PROPAGATION_POLICY_UNSPECIFIED", "FOREGROUND", "BACKGROUND", "ORPHAN"]
+"""What becomes of the runs that it has started: unless one of the two is asked for, they go on."""
 
 
 def add_to(made: APIRouter, desk: Recurring) -> None:
@@ -30,8 +33,8 @@ def add_to(made: APIRouter, desk: Recurring) -> None:
         return await desk.get(user, id)
 
     @made.delete("/recurringruns/{id}")
-    async def delete(user: User, id: str) -> dict[str, Any]:
-        return await desk.delete(user, id)
+    async def delete(user: User, id: str, propagation_policy: Policy = UNSPECIFIED) -> dict[str, Any]:
+        return await desk.delete(user, id, propagation_policy in ENDS_RUNS)
 
     @made.post("/recurringruns/{id}:enable")
     async def enable(user: User, id: str) -> dict[str, Any]:

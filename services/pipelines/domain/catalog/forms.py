@@ -74,9 +74,29 @@ class Reference(Form):
     pipeline_version_id: Name | None = None
 
 
+class Strict(Form):
+    """Unknown fields are refused, as KFP refuses them here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class MLflowInput(Strict):
+    """`experiment_id` counts before the name."""
+
+    experiment_name: Name | None = None
+    experiment_id: Name | None = None
+    disabled: StrictBool | None = None
+
+
+class PluginsInput(Strict):
+    """What a run tells each of KFP's plugins."""
+
+    mlflow: MLflowInput | None = None
+
+
 class RuntimeConfig(Form):
-    """All but the first two are no fields of KFP's, whose servers ignore them. `queue` and `priority_class`: the
-    LocalQueue in which those steps wait that name none themselves."""
+    """KFP's are the first two, and `plugins_input` is one of its runs' own; its servers ignore the others. `queue` and
+    `priority_class`: the LocalQueue in which those steps wait that name none themselves."""
 
     parameters: dict[str, Any] | None = None
     pipeline_root: Text | None = None
@@ -86,6 +106,7 @@ class RuntimeConfig(Form):
     fail_fast: StrictBool | None = None
     timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = None
     exit_timeout_seconds: Annotated[StrictInt, Field(ge=1)] | None = None
+    plugins_input: PluginsInput | None = None
 
 
 class Source(Form):
@@ -102,6 +123,12 @@ class RunForm(Source):
     description: Text | None = None
     runtime_config: RuntimeConfig | None = None
     service_account: Name | None = None
+    plugins_input: PluginsInput | None = None
+
+    @property
+    def config(self) -> RuntimeConfig:
+        config = self.runtime_config or RuntimeConfig()
+        return config.model_copy(update={"plugins_input": self.plugins_input}) if self.plugins_input else config
 
 
 class ForkForm(Source):

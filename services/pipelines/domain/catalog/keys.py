@@ -10,10 +10,16 @@ from collections.abc import Mapping
 Keys = Mapping[str, str]
 
 _NAMED = {"name": "name", "created_at": "created_ms", "id": "id"}
-PIPELINE: Keys = {**_NAMED, "display_name": "display_name", "pipeline_id": "id", "namespace": "namespace"}
-VERSION: Keys = {**_NAMED, "display_name": "display_name", "pipeline_version_id": "id"}
+_DESCRIBED = {**_NAMED, "description": "description"}
+PIPELINE: Keys = {**_DESCRIBED, "display_name": "display_name", "pipeline_id": "id", "namespace": "namespace"}
+VERSION: Keys = {
+    **_DESCRIBED,
+    "display_name": "display_name",
+    "pipeline_version_id": "id",
+    "pipeline_id": "pipeline_id",
+}
 EXPERIMENT: Keys = {
-    **_NAMED,
+    **_DESCRIBED,
     "display_name": "name",
     "experiment_id": "id",
     "namespace": "namespace",
@@ -21,7 +27,7 @@ EXPERIMENT: Keys = {
     "last_run_created_at": "last_run_ms",
 }
 RECURRING_RUN: Keys = {
-    **_NAMED,
+    **_DESCRIBED,
     "display_name": "name",
     "recurring_run_id": "id",
     "experiment_id": "experiment_id",
@@ -29,9 +35,10 @@ RECURRING_RUN: Keys = {
     "status": "status",
     "updated_at": "updated_ms",
     "pipeline_version_id": "version_id",
+    "pipeline_id": "pipeline_id",
 }
 RUN: Keys = {
-    **_NAMED,
+    **_DESCRIBED,
     "display_name": "name",
     "run_id": "id",
     "experiment_id": "experiment_id",

@@ -32,7 +32,10 @@ def shown(run: Run, document: Object | None = None) -> Object:
         "state_history": [{"update_time": shown_time(at), "state": state} for at, state in run.history],
         **_source(run, document),
         **_given(
-            description=run.description, service_account=run.service_account, recurring_run_id=run.recurring_run_id
+            description=run.description,
+            service_account=run.service_account,
+            recurring_run_id=run.recurring_run_id,
+            plugins_input=dict(run.options.plugins),
         ),
         **({"error": _error(run)} if run.error else {}),
     }

@@ -59,6 +59,7 @@ FILTERS: list[tuple[str, list[str]]] = [
         ["red one", "red two"],
     ),
     (predicate(1, "storage_state", stringValue="ARCHIVED"), []),
+    (predicate(9, "description", stringValue="nobody's"), []),
     ('{"predicates": []}', ["red one", "red two", "blue 100%"]),
 ]
 

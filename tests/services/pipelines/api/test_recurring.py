@@ -290,3 +290,30 @@ async def test_what_is_not_due_costs_no_session(server: Server, monkeypatch: pyt
     monkeypatch.setattr(AsyncSession, "exec", asked_for)
     clockwork = Clockwork(server.means)
     assert (await clockwork.tick(), await clockwork.rest_s()) == (0, 1.0)
+
+
+@pytest.mark.parametrize(("policy", "state"), [("", "PENDING"), ("ORPHAN", "PENDING"), ("BACKGROUND", "CANCELING")])
+async def test_what_a_deleted_recurring_run_has_started_goes_on_unless_it_is_to_end_too(
+    server: Server, policy: str, state: str
+):
+    id = (await server.post("/recurringruns", asked()))["recurring_run_id"]
+    await server.clock.advance(60.5)
+    assert await Clockwork(server.means).tick() == 1
+    wrong = await server.http.delete(f"/recurringruns/{id}", params={"propagation_policy": "CASCADE"})
+    assert refused(wrong)[:2] == (400, 3)
+    await server.delete(f"/recurringruns/{id}", **({"propagation_policy": policy} if policy else {}))
+    assert [run["state"] for run in (await server.get("/runs"))["runs"]] == [state]
+
+
+async def test_what_a_recurring_run_tells_plugins_its_runs_tell_them(server: Server):
+    plugins = {"mlflow": {"experiment_name": "nightly"}}
+    made = await server.post("/recurringruns", asked(plugins_input=plugins))
+    found = await server.get(f"/recurringruns/{made['recurring_run_id']}")
+    assert found["plugins_input"] == plugins and "plugins_input" not in found["runtime_config"]
+    await server.clock.advance(60.5)
+    assert await Clockwork(server.means).tick() == 1
+    assert [run["plugins_input"] for run in (await server.get("/runs"))["runs"]] == [plugins]
+    for wrong, field in (({"mlflow": {"experiment": "x"}}, "mlflow.experiment"), ({"wandb": {}}, "wandb")):
+        for path in ("/runs", "/recurringruns"):
+            answer = await server.http.post(path, json=asked(plugins_input=wrong))
+            assert refused(answer)[:2] == (400, 3) and f"plugins_input.{field}" in answer.text
