@@ -1,6 +1,7 @@
 """A real nats-server on a free loopback port, to be killed, restarted and robbed of its directory by tests."""
 
 import asyncio
+import os
 import secrets
 import shutil
 import signal
@@ -12,12 +13,15 @@ from pathlib import Path
 
 READY_S, STEP_S = 30.0, 0.01
 BELOW_EPHEMERAL = range(10_000, 32_000)
+WORKERS = 8
+"""Each of pytest's workers has ports of its own: none takes one that another has chosen and not yet listens on."""
 
 
 def free_port() -> int:
     """A loopback port that nobody listens on just now, and that the system gives to no connection that goes out."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = secrets.choice(BELOW_EPHEMERAL)
+        port = secrets.choice(BELOW_EPHEMERAL[worker % WORKERS :: WORKERS])
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

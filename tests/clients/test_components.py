@@ -155,7 +155,7 @@ def test_a_pod_proves_itself_at_the_gateway_with_its_accounts_token(platform: Pl
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "whoami"}, "spec": spec}
     with Sdk.from_home(Path(platform.home)) as client:
         client.apply(pod)
-        until(lambda: client.get("pods", "whoami")["status"].get("phase") in ("Succeeded", "Failed"), 30, "it ends")
+        until(lambda: client.get("pods", "whoami")["status"].get("phase") in ("Succeeded", "Failed"), 60, "it ends")
         printed = list(client.logs("whoami"))
         client.delete("pods", "whoami")
     assert printed == ["system:serviceaccount:default:default"]

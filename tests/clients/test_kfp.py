@@ -89,7 +89,7 @@ def test_a_pipeline_is_uploaded_run_found_cached_ended_retried_and_removed(kfp: 
     assert told["parameters"] == {"a": 2, "b": 2, "wanted": 7}
     assert (told["pages"], told["last page"]) == ([["run-2", "run-1"], ["run-0"]], "")
     assert told["found"] == ["run-1"]
-    assert told["cached"] == {"add": WELL, "add-2": WELL, "expect": WELL} and told["cached_s"] < 5
+    assert told["cached"] == {"add": WELL, "add-2": WELL, "expect": WELL} and told["cached_s"] < 15
     assert told["terminated"] == "CANCELED" and told["terminated tasks"]["wait-for"] == "CANCELED"
     assert told["terminated tasks"].get("add", "SKIPPED") != WELL
     assert told["failed"][0] == FAILED and "FileNotFoundError" in told["failed"][1]

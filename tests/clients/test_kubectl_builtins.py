@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.clients.conftest import Client
 from tests.clients.test_kubectl import job
-from tests.platform import run
+from tests.platform import run, until
 
 MANIFEST = (Path(__file__).parent / "builtins.yaml").read_text()
 CHANGES = [
@@ -36,9 +37,11 @@ def got(kubectl: Client, *what: str) -> Any:
     return json.loads(kubectl.call("kubectl", "get", *what, "-o", "json"))
 
 
-def page(kubectl: Client, path: str) -> int:
-    with urllib.request.urlopen(kubectl.platform.http + path, timeout=10) as answer:
-        return int(answer.status)
+def answers(kubectl: Client, path: str) -> bool:
+    """Whether the page is there: a moment after its pods the edge has its route."""
+    with suppress(OSError), urllib.request.urlopen(kubectl.platform.http + path, timeout=10) as answer:
+        return int(answer.status) == 200
+    return False
 
 
 @pytest.mark.timeout(180)
@@ -57,7 +60,7 @@ def test_every_built_in_kind_is_applied_changed_and_deleted(kubectl: Client) -> 
     ):
         assert f"{name} unchanged" in again, again
     kubectl.call("kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
-    assert page(kubectl, "/web/") == 200
+    until(lambda: answers(kubectl, "/web/"), 30, "the page")
     apply(changed(MANIFEST))
     for workload in ("deployment/web", "statefulset/numbered"):
         kubectl.call("kubectl", "rollout", "status", workload, "--timeout=60s")
@@ -69,9 +72,9 @@ def test_every_built_in_kind_is_applied_changed_and_deleted(kubectl: Client) -> 
     env = web["spec"]["template"]["spec"]["containers"][0]["env"]
     assert [variable["name"] for variable in env] == ["POD_IP", "SECOND"]
     assert web["status"]["readyReplicas"] == web["status"]["updatedReplicas"] == 2
-    assert page(kubectl, "/shop/") == 200
+    until(lambda: answers(kubectl, "/shop/"), 30, "the page at its other path")
     assert "GET / " in kubectl.call("kubectl", "logs", "deploy/web")
-    kubectl.call("kubectl", "wait", "--for=condition=Complete", "job/once", "--timeout=30s")
+    kubectl.call("kubectl", "wait", "--for=condition=Complete", "job/once", "--timeout=60s")
     assert kubectl.call("kubectl", "logs", "job/once") == "done\n"
     kubectl.call("kubectl", "set", "env", "deployment/web", "THIRD=3")
     kubectl.call("kubectl", "rollout", "status", "deployment/web", "--timeout=60s")
@@ -94,7 +97,7 @@ def test_the_create_commands_write_protobuf_and_are_understood(kubectl: Client) 
     assert got(kubectl, "-n", "team", "secret", "key")["data"] == {"a": "Yg=="}
     kubectl.call("kubectl", "-n", "team", "scale", "deployment/web", "--replicas=2")
     kubectl.call("kubectl", "-n", "team", "rollout", "status", "deployment/web", "--timeout=60s")
-    kubectl.call("kubectl", "-n", "team", "wait", "--for=condition=Complete", "job/once", "--timeout=30s")
+    kubectl.call("kubectl", "-n", "team", "wait", "--for=condition=Complete", "job/once", "--timeout=60s")
     assert kubectl.call("kubectl", "-n", "team", "logs", "job/once") == "42\n"
     listed = kubectl.call("kubectl", "get", "all", "-n", "team")
     for kind in ("pod/web-", "service/web", "deployment.apps/web", "job.batch/once"):

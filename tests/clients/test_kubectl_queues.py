@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import Client
+from tests.door import Door
 
 QUEUES = """
 apiVersion: kueue.x-k8s.io/v1beta2
@@ -61,7 +62,7 @@ metadata:
 spec:
   runtimeRef: {{name: python}}
   trainer:
-    command: [python, -c, "import time; time.sleep({seconds})"]
+    command: [python, -c, {program}]
     resourcesPerNode: {{requests: {{cpu: 1, memory: 256Mi}}}}
 """
 PYTORCHJOB = """
@@ -110,8 +111,12 @@ def queues(kubectl: Client) -> Iterator[Client]:
         kubectl.call("kubectl", "delete", "namespace", tenant, "--wait=false")
 
 
-def _submit(kubectl: Client, name: str, seconds: float, namespace: str = "team-a", more: str = "") -> None:
-    manifest = JOB.format(name=name, seconds=seconds, namespace=namespace, more=more)
+def _job(name: str, namespace: str, program: str = "print(1)", more: str = "") -> str:
+    return JOB.format(name=name, namespace=namespace, program=json.dumps(program), more=more)
+
+
+def _submit(kubectl: Client, name: str, program: str, namespace: str = "team-a", more: str = "") -> None:
+    manifest = _job(name, namespace, program, more)
     kubectl.call("kubectl", "apply", "-f", "-", stdin=manifest)
 
 
@@ -145,24 +150,25 @@ def test_queues_show_the_columns_that_users_of_kueue_know(queues: Client) -> Non
 
 
 def test_a_job_is_held_by_its_quota_and_another_tenants_is_not(queues: Client) -> None:
-    _submit(queues, "first", 8)
-    _until(lambda: _state(queues, "first") == "Admitted")
-    _submit(queues, "second", 0.1)
-    _submit(queues, "other", 0.1, "team-b")
-    _until(lambda: _state(queues, "second") == "Queued")
-    _wait(queues, "other", namespace="team-b")
-    told = queues.platform.run("explain", "job", "second", "-n", "team-a")
-    assert "It waits in place 1 of 1 in queue team-a." in told
-    assert "It fits when any one of these finishes: TrainJob team-a/first." in told
-    assert "It does not wait" in queues.platform.run("explain", "trainjob", "first", "-n", "team-a")
-    told = queues.call("kubectl", "get", "workloads", "-n", "team-a")
-    assert "RESERVED IN" in told and "user-queue" in told and "True" in told
+    with Door() as door:
+        _submit(queues, "first", door.wait)
+        _until(lambda: _state(queues, "first") == "Admitted")
+        _submit(queues, "second", "print(1)")
+        _submit(queues, "other", "print(1)", "team-b")
+        _until(lambda: _state(queues, "second") == "Queued")
+        _wait(queues, "other", namespace="team-b")
+        told = queues.platform.run("explain", "job", "second", "-n", "team-a")
+        assert "It waits in place 1 of 1 in queue team-a." in told
+        assert "It fits when any one of these finishes: TrainJob team-a/first." in told
+        assert "It does not wait" in queues.platform.run("explain", "trainjob", "first", "-n", "team-a")
+        told = queues.call("kubectl", "get", "workloads", "-n", "team-a")
+        assert "RESERVED IN" in told and "user-queue" in told and "True" in told
     _wait(queues, "first", "second")
 
 
 def test_a_file_is_asked_about_before_it_is_submitted(queues: Client, tmp_path: Path) -> None:
     file = tmp_path / "job.yaml"
-    file.write_text(JOB.format(name="maybe", seconds=1, namespace="team-b", more=""))
+    file.write_text(_job("maybe", "team-b"))
     assert "It would start at once: 1 node on sample-flavor." in queues.platform.run("explain", "-f", str(file))
     file.write_text(file.read_text().replace("cpu: 1,", "cpu: 7,"))
     assert "its queue can never have more than 1 cpu" in queues.platform.run("explain", "-f", str(file))
@@ -178,31 +184,33 @@ def test_files_of_other_kinds_that_queue_are_asked_about_too(queues: Client, tmp
 
 
 def test_a_job_that_is_set_aside_is_suspended_and_goes_on_when_it_is_made_active(queues: Client) -> None:
-    _submit(queues, "aside", 1.5)
-    _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a"))
-    [name] = [
-        found["metadata"]["name"]
-        for found in json.loads(queues.call("kubectl", "get", "workloads", "-n", "team-a", "-o", "json"))["items"]
-        if found["metadata"]["ownerReferences"][0]["name"] == "aside"
-    ]
-    patch = ("kubectl", "patch", "workload", name, "-n", "team-a", "--type", "merge", "-p")
-    queues.call(*patch, '{"spec": {"active": false}}')
-    queues.call("kubectl", "wait", "--for=condition=Suspended", "trainjob/aside", "-n", "team-a", "--timeout=30s")
-    where = "jsonpath={.spec.suspend} {.status.conditions[0].reason}"
-    told = queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a", "-o", where)
-    assert told == "true Deactivated"
-    assert "It was set aside" in queues.platform.run("explain", "job", "aside", "-n", "team-a")
-    queues.call(*patch, '{"spec": {"active": true}}')
+    with Door() as door:
+        _submit(queues, "aside", door.wait)
+        _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a"))
+        [name] = [
+            found["metadata"]["name"]
+            for found in json.loads(queues.call("kubectl", "get", "workloads", "-n", "team-a", "-o", "json"))["items"]
+            if found["metadata"]["ownerReferences"][0]["name"] == "aside"
+        ]
+        patch = ("kubectl", "patch", "workload", name, "-n", "team-a", "--type", "merge", "-p")
+        queues.call(*patch, '{"spec": {"active": false}}')
+        queues.call("kubectl", "wait", "--for=condition=Suspended", "trainjob/aside", "-n", "team-a", "--timeout=30s")
+        where = "jsonpath={.spec.suspend} {.status.conditions[0].reason}"
+        told = queues.call("kubectl", "get", "trainjob", "aside", "-n", "team-a", "-o", where)
+        assert told == "true Deactivated"
+        assert "It was set aside" in queues.platform.run("explain", "job", "aside", "-n", "team-a")
+        queues.call(*patch, '{"spec": {"active": true}}')
     _wait(queues, "aside")
 
 
 def test_an_urgent_job_preempts_another_which_resumes_and_completes(queues: Client) -> None:
-    _submit(queues, "patient", 5)
-    _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a"))
-    _submit(queues, "hasty", 0.1, more=URGENT)
-    _wait(queues, "hasty")
-    told = queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a")
-    assert "Complete" not in told, told
+    with Door() as door:
+        _submit(queues, "patient", door.wait)
+        _until(lambda: "Running" in queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a"))
+        _submit(queues, "hasty", "print(1)", more=URGENT)
+        _wait(queues, "hasty")
+        told = queues.call("kubectl", "get", "trainjob", "patient", "-n", "team-a")
+        assert "Complete" not in told, told
     _wait(queues, "patient")
     held = "jsonpath={.items[*].status.conditions[?(@.type=='Evicted')].message}"
     assert "Previously: " in queues.call("kubectl", "get", "workloads", "-n", "team-a", "-o", held)

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.door import Door
 from tests.e2e.test_pipeline_crash import VICTIMS, _rows, call
 from tests.platform import Platform, processes_of, until
 
 QUOTA, WIDTH = 2, 10
-PROGRAM = "import sys, time; time.sleep(float(sys.argv[1]))"
+SLEEP = "import time; time.sleep(1)"
 
 
 def queues() -> str:
@@ -37,12 +38,11 @@ def queues() -> str:
     return yaml.safe_dump_all(made)
 
 
-def pipeline(width: int, seconds: float) -> dict[str, Any]:
-    """Steps side by side that sleep, each with one cpu."""
+def pipeline(width: int, program: str) -> dict[str, Any]:
+    """Steps side by side, each with one cpu."""
     container = {
         "image": "python:3.11",
-        "command": ["python3", "-c", PROGRAM],
-        "args": [str(seconds)],
+        "command": ["python3", "-c", program],
         "resources": {"resourceCpuRequest": "1"},
     }
     tasks = {
@@ -59,8 +59,8 @@ def pipeline(width: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def submit(platform: Platform, name: str, width: int, seconds: float) -> str:
-    body = {"display_name": name, "pipeline_spec": pipeline(width, seconds), "runtime_config": {"queue": "steps"}}
+def submit(platform: Platform, name: str, width: int, program: str) -> str:
+    body = {"display_name": name, "pipeline_spec": pipeline(width, program), "runtime_config": {"queue": "steps"}}
     return str(call(platform, "POST", "runs", body)["run_id"])
 
 
@@ -93,11 +93,30 @@ def pods(platform: Platform) -> list[dict[str, Any]]:
     return [pod for pod in found if (pod.get("status") or {}).get("phase") in (None, "Pending", "Running")]
 
 
+def whys(platform: Platform, id: str) -> list[str]:
+    """Why steps of this run wait."""
+    return [
+        str((task.get("error") or {}).get("message")) for task in details(platform, id) if task["state"] == "PENDING"
+    ]
+
+
 def test_an_urgent_job_has_the_place_of_a_step_which_comes_back(platform: Platform) -> None:
-    run = submit(platform, "patient", 3, 6)
-    until(lambda: sum(task["state"] == "RUNNING" for task in details(platform, run)) == QUOTA, 60, "two steps run")
-    waiting = next(task for task in details(platform, run) if task["state"] == "PENDING")
-    assert waiting["error"]["message"].startswith("waits in queue steps: place 1 in the queue: asks for 1 cpu")
+    with Door() as door:
+        run = submit(platform, "patient", 3, door.wait)
+        until(lambda: sum(task["state"] == "RUNNING" for task in details(platform, run)) == QUOTA, 60, "two steps run")
+        why = "waits in queue steps: place 1 in the queue: asks for 1 cpu"
+        until(lambda: [each[: len(why)] for each in whys(platform, run)] == [why], 30, "the third says why it waits")
+        urgent_job(platform)
+    assert over(platform, run, 60)["state"] == "SUCCEEDED"
+    rows = _rows(platform, "SELECT body FROM pipeline_tasks WHERE run_id = ?", run)
+    steps = [task for (body,) in rows if (task := json.loads(body))["kind"] == "step"]
+    assert sorted(task["attempt"] for task in steps) == [1, 1, 2]
+    assert [(task["failures"], task["losses"]) for task in steps] == [(0, 0)] * 3
+    until(lambda: not json.loads(platform.run("get", "workloads", "-o", "json"))["items"][1:], 30, "no step is left")
+
+
+def urgent_job(platform: Platform) -> None:
+    """One that needs a cpu, too, and comes to its end."""
     labels = {"kueue.x-k8s.io/queue-name": "steps", "kueue.x-k8s.io/priority-class": "urgent"}
     need = {"resourcesPerNode": {"requests": {"cpu": "1"}}, "numNodes": 1, "command": ["python", "-c", "print(1)"]}
     job = {
@@ -109,12 +128,6 @@ def test_an_urgent_job_has_the_place_of_a_step_which_comes_back(platform: Platfo
     (platform.home / "job.yaml").write_text(yaml.safe_dump(job))
     platform.run("apply", "-f", str(platform.home / "job.yaml"))
     until(lambda: "Complete" in conditions(platform, "urgent"), 60, "the end of the urgent job")
-    assert over(platform, run, 60)["state"] == "SUCCEEDED"
-    rows = _rows(platform, "SELECT body FROM pipeline_tasks WHERE run_id = ?", run)
-    steps = [task for (body,) in rows if (task := json.loads(body))["kind"] == "step"]
-    assert sorted(task["attempt"] for task in steps) == [1, 1, 2]
-    assert [(task["failures"], task["losses"]) for task in steps] == [(0, 0)] * 3
-    until(lambda: not json.loads(platform.run("get", "workloads", "-o", "json"))["items"][1:], 30, "no step is left")
 
 
 @pytest.mark.timeout(300)
@@ -128,7 +141,7 @@ def test_kills_of_every_part_lose_no_step_and_none_runs_beyond_the_quota(platfor
             most[0] = max(most[0], found)
 
     watcher = threading.Thread(target=look, daemon=True)
-    run = submit(platform, "killed", WIDTH, 1.0)
+    run = submit(platform, "killed", WIDTH, SLEEP)
     watcher.start()
     for name, mark in victims.items():
         done.wait(1.5)

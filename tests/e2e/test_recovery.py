@@ -19,7 +19,7 @@ from tests.e2e.recovering import Ear, job, kill_with_launcher
 from tests.e2e.test_crash import pids_of
 from tests.platform import Platform, until
 
-STEPS, EVERY = 400, 20
+STEPS, EVERY = 600, 20
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.frameworks.conftest import PATIENCE_S, Run, Trainer, program
+from tests.platform import until
 
 pytestmark = pytest.mark.timeout(PATIENCE_S)
 
@@ -61,7 +62,9 @@ def test_a_rank_that_fails_on_another_node_fails_the_job_and_leaves_no_pod_behin
     run = trainer.run("mpi-bad", "mpi-distributed", ["mpirun", "python", "-c", code])
     assert run.ended == "Failed"
     assert "no data here" in run.message or "no data here" in run.logs["launcher-0"]
-    left = trainer.client.list("pods", selector="jobset.sigs.k8s.io/jobset-name=mpi-bad")
-    assert all(
-        pod["status"]["phase"] in ("Succeeded", "Failed") or "deletionTimestamp" in pod["metadata"] for pod in left
-    )
+
+    def left() -> list[str]:
+        pods = trainer.client.list("pods", selector="jobset.sigs.k8s.io/jobset-name=mpi-bad")
+        return [pod["metadata"]["name"] for pod in pods if pod["status"]["phase"] not in ("Succeeded", "Failed")]
+
+    until(lambda: not left(), 60, "no pod is left")

@@ -63,6 +63,10 @@ while True:
     except Exception:
         break
     time.sleep(0.2)
-left = kubernetes.BatchV1Api(client.custom_api.api_client).list_namespaced_job("default")
-result["jobs"] = [job.metadata.name for job in left.items if job.metadata.name.startswith("tuned-")]
+for _ in range(150):
+    left = kubernetes.BatchV1Api(client.custom_api.api_client).list_namespaced_job("default")
+    result["jobs"] = [job.metadata.name for job in left.items if job.metadata.name.startswith("tuned-")]
+    if not result["jobs"]:
+        break
+    time.sleep(0.2)
 print("RESULT " + json.dumps(result))

@@ -26,7 +26,7 @@ def create(name):
 training, job, name = snippet.client, snippet.job, snippet.name
 again = refused(lambda: create(name))
 wrong = refused(lambda: create("Not_A_Name"))
-for _ in range(50):
+for _ in range(150):
     ended = training.get_job(name).status.replica_statuses
     if not any(found.active for found in ended.values()):
         break
@@ -57,7 +57,7 @@ result = {
     "listed": name in [one.metadata.name for one in training.list_jobs()],
 }
 training.delete_job(name)
-for _ in range(100):
+for _ in range(150):
     if "404" in refused(lambda: training.get_job(name)):
         break
     time.sleep(0.2)

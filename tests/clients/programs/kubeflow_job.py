@@ -89,7 +89,7 @@ result = {
     "events": events,
 }
 training.delete_job(name)
-for _ in range(100):
+for _ in range(150):
     if "404" in refused(lambda: training.get_job(name)):
         break
     time.sleep(0.2)

@@ -151,8 +151,11 @@ async def test_a_statefulset_gives_sticky_names_addresses_and_claims_in_order(de
         "storage": "1Gi"
     }
     starts = desk.node.place.home / "data" / "default" / "data-db-0" / "starts"
-    await asyncio.sleep(0.2)
-    assert len(starts.read_text().split()) == 2
+    for _ in range(1500):
+        if len(starts.read_text().split()) == 2:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"the second pod did not find what the first one wrote: {starts.read_text()}")
 
 
 async def test_deleting_an_owner_deletes_its_pods_and_a_namespace_everything_in_it(desk):
