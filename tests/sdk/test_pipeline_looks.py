@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from millstream.cli import lineagetext, pipelinecache, pipelinelooks, pipelineshow
+from millstream.cli.pipelinecode import code
 from millstream.cli.show import plain_table
 from millstream.client import Client
 from millstream.errors import ClientError, NotThere
@@ -132,6 +133,18 @@ def test_a_steps_artifacts_are_shown_with_their_metrics(capsys: pytest.CaptureFi
     logs = {"uri": "s3://b/log", "metadata": {}}
     pipelineshow.print_values({"parameters": {}, "artifacts": {"m": [metrics], "executor-logs": [logs]}}, "outputs")
     assert capsys.readouterr().out == 'outputs\n  m: s3://b/m  (accuracy = 0.5, kind = ":x:")\n'
+
+
+def test_the_code_of_a_step_is_its_source_or_its_command() -> None:
+    python = {"image": "python:3.11", "command": ["sh", "-ec", "python3 -m kfp.dsl.executor_main", "\ndef f(): ...\n"]}
+    shell = {"image": "alpine", "command": ["echo"], "args": ["two words"]}
+    executors = {"p": {"container": python}, "s": {"container": shell}, "i": {"importer": {}}}
+    components = {name: {"executorLabel": name} for name in executors} | {"g": {"dag": {}}}
+    spec = {"components": components, "deploymentSpec": {"executors": executors}}
+    for run in ({"pipeline_spec": spec}, {"pipeline_spec": {"pipeline_spec": spec, "platform_spec": {}}}):
+        assert code(run, {"component": "p"}) == "# image: python:3.11\ndef f(): ..."
+        assert code(run, {"component": "s"}) == "# image: alpine\necho 'two words'"
+        assert "no code runs" in code(run, {"component": "i"}) and "group" in code(run, {"component": "g"})
 
 
 def test_only_an_artifacts_lineage_is_drawn(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from millstream.cli import pipelinefollow
 from millstream.cli.options import Home, Namespace, RunWord, connect
+from millstream.cli.pipelinecode import code
 from millstream.cli.pipelineprelude import folded
 from millstream.cli.pipelineshow import API, Record, print_values, state, took
 from millstream.cli.show import BAD, out
@@ -95,6 +96,16 @@ def print_tasks_named(client: Client, run: Record, word: str, output: str) -> No
             out.print(f"cache\n  {one['cache']}", markup=False)
         if one["error"]:
             out.print(str(one["error"]["message"]), style=BAD, markup=False)
+
+
+def print_code(client: Client, run: Record, word: str) -> None:
+    """What the tasks that are called so run; once, however often it ran."""
+    from millstream.pipelines import runs
+
+    if not word:
+        raise ClientError("--code prints what one task runs: name it, as in `millstream pipeline show RUN TASK --code`")
+    for text in dict.fromkeys(code(run, one) for one in named(runs.records(client, run["run_id"]), word)):
+        out.print(text, markup=False)
 
 
 def steps(tasks: list[Record], word: str) -> list[Record]:

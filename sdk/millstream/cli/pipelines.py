@@ -140,6 +140,7 @@ def list_runs(
 def show(
     word: RunWord,
     task: Annotated[str, typer.Argument(help="A task's name or path: its inputs, its outputs, its error")] = "",
+    code: Annotated[bool, typer.Option("--code", help="Print the code that the task runs")] = False,
     namespace: Namespace = "default",
     output: Annotated[str, typer.Option("--output", "-o", help="table or json")] = "table",
     home: Home = None,
@@ -149,7 +150,9 @@ def show(
 
     with connect(home) as client:
         found = runs.find(client, word, namespace)
-        if task:
+        if code:
+            pipelineresults.print_code(client, found, task)
+        elif task:
             pipelineresults.print_tasks_named(client, found, task, output)
         elif output == "json":
             out.print_json(json.dumps(found))
