@@ -6,12 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 
 import pytest
 from millstream.client import Client, conditions_of
 
 from libs.base.clock import rfc3339
+from tests.door import Door
 from tests.e2e.flow import small_job
 from tests.platform import Platform, free_ports, until
 
@@ -21,10 +23,10 @@ name, port = os.environ["MILLSTREAM_JOB_NAME"], {port}
 if os.environ["JOB_COMPLETION_INDEX"] == "1":
     with socket.create_server((socket.gethostbyname(socket.gethostname()), port)) as server:
         peer, _ = server.accept()
-        time.sleep({seconds})
+{wait}
         peer.sendall(b"done")
 else:
-    for _ in range(200):
+    for _ in range(600):
         try:
             peer = socket.create_connection((f"{{name}}-node-0-1.{{name}}", port))
             break
@@ -32,7 +34,8 @@ else:
             time.sleep(0.1)
     sys.exit(0 if peer.recv(10) == b"done" else 1)
 """
-"""Two ranks of which the first ends with an error when the second is gone, as those of a distributed training do."""
+"""Two ranks of which the first ends with an error when the second is gone, as those of a distributed training do. Once
+they have found one another they go on when the test lets them."""
 
 
 @pytest.fixture(scope="module")
@@ -104,18 +107,20 @@ def test_only_where_the_namespace_says_so_a_job_may_not_be_root(client: Client) 
 def test_a_job_begins_again_as_a_whole_when_one_of_its_nodes_is_taken_away(client: Client) -> None:
     job = small_job("gang")
     (port,) = free_ports(1)
-    job["spec"]["trainer"] |= {"numNodes": 2, "command": ["python", "-c", GANG.format(port=port, seconds=8)]}
-    client.apply(job)
-    until(lambda: len(running(client, "gang")) == 2, 60, "two pods run")
-    time.sleep(2)  # they find one another
-    first = {pod["metadata"]["uid"] for pod in running(client, "gang")}
-    evict(
-        client, next(pod["metadata"]["name"] for pod in running(client, "gang") if "-0-1-" in pod["metadata"]["name"])
-    )
+    with Door() as door:
+        program = GANG.format(port=port, wait=indent(door.wait, " " * 8))
+        job["spec"]["trainer"] |= {"numNodes": 2, "command": ["python", "-c", program]}
+        client.apply(job)
+        until(lambda: len(running(client, "gang")) == 2, 60, "two pods run")
+        door.knocked()
+        time.sleep(1.1)  # within the second in which a pod was made nobody can tell what failed first
+        first = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in running(client, "gang")}
+        evict(client, next(name for name in first if "-0-1-" in name))
+        until(lambda: client.get("trainjobs", "gang")["status"].get("restarts") == 1, 60, "it begins again")
     over(client, "gang", "Complete")
     status = client.get("trainjobs", "gang")["status"]
     assert status["restarts"] == 1 and status["startedAt"]
-    assert first.isdisjoint({pod["metadata"]["uid"] for pod in pods_of(client, "gang")})
+    assert set(first.values()).isdisjoint({pod["metadata"]["uid"] for pod in pods_of(client, "gang")})
     notes = {each["reason"]: each for each in client.list("events") if each["involvedObject"]["name"] == "gang"}
     assert "node-1 was taken away (EvictionByEvictionAPI" in notes["Restarting"]["message"]
 
