@@ -127,6 +127,10 @@ class Lineage(Protocol):
 
     async def link(self, edge: Edge) -> None: ...
 
+    async def forget(self, artifact_id: str) -> None:
+        """The artifact and all that was said of it; what it names stays."""
+        ...
+
 
 class Releases(Protocol):
     """Versions and endpoints that others told of, inside one transaction."""

@@ -187,6 +187,13 @@ class ArtifactLinked(ObjectEvent):
     key: Name = Field(examples=["dataset"])
 
 
+class ArtifactDeleted(ObjectEvent):
+    """An artifact that somebody recorded of no run is no longer listed; what lies at its URI stays."""
+
+    type: ClassVar[str] = "pipelines.artifact.deleted.v1"
+    uri: str = Field(default="", examples=["s3://elsewhere/model"])
+
+
 class ResultImported(Event):
     """What a step of another platform came to is kept here as well, for steps with the same `key`. `platform` and
     `run` say where it comes from, by the word of who brought it."""

@@ -26,6 +26,12 @@ OF_TASK = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_l
 OF_RUN = brief("SELECT task_uid, way, name, artifact_id, run_id FROM pipeline_lineage WHERE run_id = ?1")
 
 
+FORGET = (
+    brief("DELETE FROM pipeline_artifacts WHERE id = ?1"),
+    brief("DELETE FROM pipeline_lineage WHERE artifact_id = ?1"),
+)
+
+
 class SqlLineage:
     """Reads, and notes what people record; what steps tell is the ledger's to write."""
 
@@ -65,3 +71,8 @@ class SqlLineage:
     async def link(self, edge: Edge) -> None:
         assert isinstance(self._reader, UnitOfWork)
         await self._reader.later(PUT_LINEAGE, edge.task_uid, edge.way, edge.name, edge.artifact_id, edge.run_id)
+
+    async def forget(self, artifact_id: str) -> None:
+        assert isinstance(self._reader, UnitOfWork)
+        for statement in FORGET:
+            await self._reader.later(statement, artifact_id)

@@ -11,12 +11,14 @@ from services.pipelines.api.pictures import HEADERS
 from services.pipelines.api.v2beta1.route import Named, Route, User, told
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.lineages import Lineages
+from services.pipelines.handlers.recording import Recording
 
 
 def router(desk: Artifacts) -> APIRouter:
     made = APIRouter(prefix="/pipelines/v1", route_class=Route, tags=["lineage"])
     _runs(made, desk)
     _artifacts(made, desk)
+    _recorded(made, Recording(desk.means, desk.stored))
     _releases(made, Lineages(desk.means))
     return made
 
@@ -64,6 +66,12 @@ def _artifacts(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/artifacts/{id}/lineage.svg", response_class=Response)
     async def drawn(user: User, id: str) -> Response:
         return Response(await desk.lineage_picture(user, id), media_type="image/svg+xml", headers=HEADERS)
+
+
+def _recorded(made: APIRouter, desk: Recording) -> None:
+    @made.delete("/artifacts/{id}")
+    async def delete(user: User, id: str) -> dict[str, Any]:
+        return await desk.delete(user, id)
 
 
 def _releases(made: APIRouter, desk: Lineages) -> None:

@@ -87,7 +87,7 @@ def uri_of(form: ArtifactForm, namespace: str, bucket: str, where: str) -> str:
 
 
 def artifact_of(form: ArtifactForm, namespace: str, bucket: str, where: str) -> Artifact:
-    """As it is kept, but for its id, its time and the task; nobody has read its bytes, so it has no digest."""
+    """As it is kept, but for its id, its time and the task; nobody has read its bytes yet."""
     if not (form.name or "").strip():
         raise BadRequest(f"{where}.name: missing")
     metadata, kind = metadata_of(form, where), kind_of(form.type, f"{where}.type")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
-from contracts.events.pipelines.v1 import ArtifactLinked, ArtifactRecorded
-from libs.base.errors import BadRequest
+from contracts.events.pipelines.v1 import ArtifactDeleted, ArtifactLinked, ArtifactRecorded
+from libs.base.errors import BadRequest, Conflict
 from services.pipelines.domain import lineage, recording
 from services.pipelines.domain.catalog import run_view
 from services.pipelines.domain.catalog.forms import LinkForm, NewArtifactForm
@@ -15,10 +16,13 @@ from services.pipelines.domain.lineage import Edge
 from services.pipelines.domain.runs import Artifact, Run
 from services.pipelines.handlers.desk import Means, Object, Say, there
 from services.pipelines.handlers.runs import PLURAL as RUNS
-from services.pipelines.ports import Needs
+from services.pipelines.ports import Bytes, Needs
 
 PLURAL = "artifacts"
 IDS_MAX = 100
+READ_MAX = 256 * 2**20
+"""Bytes that one request may have read for digests."""
+Draft = tuple[Artifact, Edge | None]
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Recording:
     """Whoever may create artifacts in a namespace; raises ApiError for whatever is refused."""
 
     means: Means
+    stored: Bytes
 
     async def create(self, user: Any, sent: Sequence[NewArtifactForm]) -> list[Object]:
         """All of them, or none."""
         fields = ["artifact"] if len(sent) == 1 else [f"artifacts[{at}].artifact" for at in range(len(sent))]
         drafts = [await self._draft(user, form, field) for form, field in zip(sent, fields, strict=True)]
+        drafts = await self._digested(drafts)
         async with self.means.begin() as (needs, say):
             made = [await _record(needs, say, *draft) for draft in drafts]
         return [lineage.shown(each) for each in made]
@@ -43,6 +49,17 @@ class Recording:
                 there(await needs.lineage.artifact(artifact.id), "artifact", artifact.id)
                 await _link(needs, say, edge, artifact)
         return [recording.shown_edge(edge, name) for edge, _, name in drafts]
+
+    async def delete(self, user: Any, id: str) -> Object:
+        """One that no run made: those go with their runs."""
+        async with self.means.begin() as (needs, say):
+            found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
+            await self.means.allow(user, "delete", PLURAL, found.namespace, "")
+            if found.run_id:
+                raise Conflict(f"artifact {found.name!r} is of the run {found.run_id!r}, and goes when that is deleted")
+            await needs.lineage.forget(id)
+            say(ArtifactDeleted(**_about(found), uri=found.uri))
+        return {}
 
     async def links(
         self, user: Any, tasks: Sequence[str], runs: Sequence[str], artifacts: Sequence[str], type: str
@@ -88,7 +105,7 @@ class Recording:
         shown = run_view.details(run, tasks, waits)
         return [each for each in shown if not parent_id or each.get("parent_task_id") == parent_id]
 
-    async def _draft(self, user: Any, form: NewArtifactForm, field: str) -> tuple[Artifact, Edge | None]:
+    async def _draft(self, user: Any, form: NewArtifactForm, field: str) -> Draft:
         run, _ = await self._maker(form.run_id or "", form.task_id or "")
         asked = form.artifact.namespace
         space = run.namespace if run else self.means.space(asked)
@@ -102,6 +119,29 @@ class Recording:
             return made, None
         way = recording.way_of(form.type, "type") if form.type not in (None, 0, "UNSPECIFIED") else lineage.WROTE
         return made, Edge(form.task_id, way, form.producer_key or made.name, "", run.id)
+
+    async def _digested(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """With the digests of what lies in the namespace's part of our bucket: those that are known, and those of files
+        that are not too large, all together, to be read for it."""
+        made, left = [], READ_MAX
+        for draft, edge in drafts:
+            told = await self._told(draft, left) if draft.uri else draft
+            left -= told.size
+            made.append((told, edge))
+        return made
+
+    async def _told(self, draft: Artifact, most: int) -> Artifact:
+        async with self.means.look() as needs:
+            known: Artifact | None = await needs.lineage.newest_at(draft.namespace, draft.uri)
+        if known is not None and known.digest:
+            return replace(draft, digest=known.digest, size=known.size)
+        found = await self.stored.stream(draft.namespace, draft.uri)
+        if found is None or found[1] is None or found[1] > most:
+            return draft
+        (_, size, chunks), digest = found, sha256()
+        async for chunk in chunks:
+            digest.update(chunk)
+        return replace(draft, digest=f"sha256:{digest.hexdigest()}", size=size)
 
     async def _maker(self, run_id: str, task_id: str) -> tuple[Run | None, str]:
         if not run_id and not task_id:
@@ -133,8 +173,7 @@ async def _record(needs: Needs, say: Say, draft: Artifact, edge: Edge | None) ->
     if made.run_id:  # it may have been deleted since
         there(await needs.runs.get(made.run_id), "run", made.run_id)
     await needs.lineage.record(made)
-    about = {"namespace": made.namespace, "name": made.name, "uid": made.id}
-    say(ArtifactRecorded(**about, kind=made.kind, uri=made.uri, run=made.run_id, task=made.task_uid))
+    say(ArtifactRecorded(**_about(made), kind=made.kind, uri=made.uri, run=made.run_id, task=made.task_uid))
     if edge is not None:
         await _link(needs, say, replace(edge, artifact_id=made.id), made)
     return made
@@ -145,8 +184,12 @@ async def _link(needs: Needs, say: Say, edge: Edge, artifact: Artifact) -> None:
         return
     there(await needs.lineage.task(edge.task_uid), "task", edge.task_uid)
     await needs.lineage.link(edge)
-    about = {"namespace": artifact.namespace, "name": artifact.name, "uid": artifact.id}
-    say(ArtifactLinked(**about, run=edge.run_id, task=edge.task_uid, way=edge.way, key=edge.name))
+    say(ArtifactLinked(**_about(artifact), run=edge.run_id, task=edge.task_uid, way=edge.way, key=edge.name))
+
+
+def _about(artifact: Artifact) -> dict[str, str]:
+    """What every event of it says."""
+    return {"namespace": artifact.namespace, "name": artifact.name, "uid": artifact.id}
 
 
 async def _task_run(needs: Needs, uid: str) -> Run:

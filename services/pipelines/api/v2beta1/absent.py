@@ -16,6 +16,10 @@ INSTEAD = {
     r"GET filters$": "KFP has it to document `filter`, which every list takes",
     r"(POST|PATCH|PUT) tasks\b": "tasks are recorded by who runs them: to link an artifact to one "
     "there is POST artifact_tasks",
+    r"DELETE artifacts/": "KFP's API has no such call: what no run made goes by DELETE /pipelines/v1/artifacts/{id}, "
+    "what a run made goes with the run",
+    r"POST runs/[^/]+:reportMetrics$": "KFP's API v2beta1 has no such call: a step gives its metrics as an "
+    "Output[Metrics], and POST artifacts records others, with a run_id those of a run",
 }
 """By the method and the path of the call."""
 

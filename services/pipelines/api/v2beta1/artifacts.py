@@ -24,8 +24,9 @@ View = Literal["ARTIFACT_VIEW_UNSPECIFIED", "BASIC", "DOWNLOAD", "RENDER"]
 
 def add_to(made: APIRouter, desk: Artifacts) -> None:
     _read(made, desk)
-    _record(made, Recording(desk.means))
-    _tasks(made, Recording(desk.means))
+    recording = Recording(desk.means, desk.stored)
+    _record(made, recording)
+    _tasks(made, recording)
 
 
 def _record(made: APIRouter, desk: Recording) -> None:

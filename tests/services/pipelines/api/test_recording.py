@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -117,3 +118,37 @@ async def test_nobody_records_or_links_where_they_have_no_rights(server: Server)
     assert [refused(answer)[:2] for answer in answers] == [(403, 7)] * len(answers)
     assert await server.said() == before
     assert ("create", "artifacts.pipelines.kubeflow.org", "default") in server.rights.asked
+
+
+async def test_what_lies_in_our_bucket_has_its_digest_and_size_and_nothing_else_is_read(server: Server):
+    uri = "s3://millstream/pipelines/default/given/rows.csv"
+    rows = b"a,b\n1,2\n"
+    await server.blobs.put(uri.removeprefix("s3://millstream/"), rows)
+    told = (await server.post("/artifacts", {"artifact": {**MODEL, "uri": uri}}))["digest"]
+    assert told == f"sha256:{sha256(rows).hexdigest()}"
+    await server.blobs.put(uri.removeprefix("s3://millstream/"), b"changed")
+    again = await server.post("/artifacts", {"artifact": {**MODEL, "uri": uri}})
+    assert (again["digest"], again["artifact_size"]) == (told, "8"), "what is known is read again"
+    for other in (f"{uri}.gone", "s3://elsewhere/x", ""):
+        made = await server.post("/artifacts", {"artifact": {**MODEL, "uri": other}})
+        assert (made["digest"], made["artifact_size"]) == ("", "0")
+
+
+async def test_what_no_run_made_can_be_deleted_by_who_may_and_what_a_run_made_goes_with_it(server: Server):
+    run, task = await ran(server)
+    here = "http://pipelines/pipelines/v1/artifacts"
+    loose = (await server.post("/artifacts", {"artifact": MODEL}))["artifact_id"]
+    link = {"artifact_id": loose, "task_id": task, "type": "TASK_OUTPUT_INPUT"}
+    await server.post("/artifact_tasks", {"artifact_task": link})
+    bound = (await server.post("/artifacts", {"artifact": MODEL, "run_id": run}))["artifact_id"]
+    instead = refused(await server.http.delete(f"/artifacts/{loose}"))
+    assert instead[:2] == (501, 12) and "DELETE /pipelines/v1/artifacts/" in instead[2]
+    server.rights.only = "theirs"
+    assert refused(await server.http.delete(f"{here}/{loose}"))[:2] == (403, 7)
+    server.rights.only = ""
+    status, _, message = refused(await server.http.delete(f"{here}/{bound}"))
+    assert status == 400 and "goes when that is deleted" in message
+    await server.delete(f"{here}/{loose}")
+    assert refused(await server.http.get(f"/artifacts/{loose}"))[:2] == (404, 5)
+    assert (await server.get("/artifact_tasks", task_ids=task))["artifact_tasks"] == []
+    assert (await server.said())[-1] == "pipelines.artifact.deleted.v1"
