@@ -157,7 +157,8 @@ def square(x: int, page: dsl.Output[dsl.Markdown]) -> int:
 
 
 @dsl.component(base_image="python:3.11")
-def told(x: int) -> int:
+def told(x: int, figures: dsl.Output[dsl.Metrics]) -> int:
+    figures.log_metric("twice", 2 * x)
     return x
 
 
