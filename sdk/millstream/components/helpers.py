@@ -128,6 +128,26 @@ def arguments_of(kind: Any, told: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def refuse_unused(settings: dict[str, Any], data: Any) -> None:
+    """Raises ValueError for parameters of which XGBoost only warns that it does not use them; `data` is a DMatrix."""
+    import difflib
+    import json
+    import re
+    import warnings
+
+    import xgboost
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        config = xgboost.Booster({**settings, "verbosity": 1}, cache=[data]).save_config()
+    told = [re.search(r"Parameters: \{(.*)\} are not used", str(one.message)) for one in said]
+    unused = [name for one in told if one for name in re.findall(r'"(\w+)"', one[1])]
+    if unused:
+        near = difflib.get_close_matches(unused[0], re.findall(r'"(\w+)":', json.dumps(json.loads(config))), 1)
+        hint = f": did you mean {near[0]!r}?" if near and near[0] not in unused else ": leave it out"
+        raise ValueError(f"parameters: XGBoost does not use {', '.join(map(repr, unused))} here{hint}")
+
+
 def load_any(path: str, kind: str) -> Any:
     """A function from a matrix of rows to (predictions, probabilities or None), from the folder or file of a model of
     format sklearn, xgboost or pytorch."""
@@ -250,6 +270,44 @@ def ask(method: str, path: str, body: Any = None, gateway: str = "", patient_s: 
             if time.monotonic() > end:
                 raise RuntimeError(f"{base} does not answer: {error}") from error
         time.sleep(1)
+
+
+def take_up(path: str, wanted: dict[str, Any], gateway: str = "", wait_s: float = 600.0) -> Any:
+    """What an attempt of this step before this one has made under the same name; None where it is made now, since
+    nothing was there, or what was there had failed and is deleted first."""
+    import time
+
+    at, end = f"{path}/{wanted['metadata']['name']}", time.monotonic() + wait_s
+    try:
+        found = ask("GET", at, gateway=gateway)
+        states = {one["type"] for one in (found.get("status") or {}).get("conditions") or [] if one["status"] == "True"}
+        if "Failed" not in states and not found["metadata"].get("deletionTimestamp"):
+            return found
+        ask("DELETE", at, gateway=gateway)
+        while time.monotonic() < end:
+            ask("GET", at, gateway=gateway)
+            time.sleep(0.5)
+    except LookupError:
+        pass
+    try:
+        ask("POST", path, wanted, gateway=gateway)
+    except RuntimeError as error:
+        if ": 409: " not in str(error):  # else it was made, and the answer was lost on its way
+            raise
+    return None
+
+
+def is_moved() -> bool:
+    """For who is told to end: whether the step still goes on, as when its node is drained or the platform stops. Its
+    next attempt then takes up what this one made. False where the platform does not say, and outside of one."""
+    import os
+
+    task = os.environ.get("MILLSTREAM_TASK_ID")
+    try:
+        told = ask("GET", f"/apis/v2beta1/tasks/{task}", patient_s=2) if task else {}
+    except (LookupError, RuntimeError):
+        return False
+    return told.get("state") in ("PENDING", "RUNNING")
 
 
 def maker() -> dict[str, str]:

@@ -143,7 +143,10 @@ def deploy_model(
     predictor = {"minReplicas": replicas, "model": served}
     try:
         before = ask("GET", f"{path}/{name}", gateway=gateway)
-        predictor["canaryTrafficPercent"] = canary_percent if canary_percent < 100 else None
+        answering = before["spec"]["predictor"]
+        alone = answering.get("canaryTrafficPercent") is None
+        if not alone or (answering.get("model") or {}).get("storageUri") != storage_uri:
+            predictor["canaryTrafficPercent"] = canary_percent if canary_percent < 100 else None
         now = ask("PATCH", f"{path}/{name}", {"spec": {"predictor": predictor}}, gateway=gateway)
         changed = now["metadata"].get("generation") != before["metadata"].get("generation")
         print(f"{name}: {'changed' if changed else 'is so already'}", flush=True)

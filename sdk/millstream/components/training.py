@@ -9,10 +9,13 @@ from millstream.components.helpers import (
     ask,
     columns_but,
     estimator_of,
+    is_moved,
     maker,
     matrix_of,
     my_namespace,
     read_any,
+    refuse_unused,
+    take_up,
 )
 from millstream.components.packages import ARROW, IMAGE, SKLEARN, XGBOOST
 
@@ -92,7 +95,7 @@ def train_sklearn(
     return score
 
 
-@dsl.component(base_image=IMAGE, packages_to_install=XGBOOST, additional_funcs=USING)
+@dsl.component(base_image=IMAGE, packages_to_install=XGBOOST, additional_funcs=[*USING, refuse_unused])
 def train_xgboost(
     train: Input[Dataset],
     model: Output[Model],
@@ -108,7 +111,7 @@ def train_xgboost(
         train: Training rows; features must be numbers.
         model: The booster as UBJSON, as the platform and KServe serve it.
         target: The column to predict; all others are features.
-        parameters: XGBoost's own; `objective` decides for itself.
+        parameters: XGBoost's own, and none that it would not use; `objective` decides for itself.
         rounds: How many trees (for each class).
         folds: With 2 or more: cross-validation, whose last metric is the answer.
         seed: Its seed.
@@ -149,6 +152,7 @@ def train_xgboost(
     # KFP carries dictionaries as JSON whose numbers are all floats; XGBoost takes 1 for 1.0, but not 6.0 for 6.
     told = {word: int(v) if isinstance(v, float) and v.is_integer() else v for word, v in parameters.items()}
     settings = {**usual, "seed": seed, "nthread": 0, **told}
+    refuse_unused(settings, data)
     score = None
     if folds >= 2:
         tried = xgboost.cv(settings, data, rounds, nfold=folds, stratified=bool(classes), seed=seed, as_pandas=False)
@@ -165,7 +169,9 @@ def train_xgboost(
 
 
 @dsl.component(
-    base_image=IMAGE, packages_to_install=ARROW, additional_funcs=[ask, maker, my_namespace, read_any, columns_but]
+    base_image=IMAGE,
+    packages_to_install=ARROW,
+    additional_funcs=[ask, columns_but, is_moved, maker, my_namespace, read_any, take_up],
 )
 def train_torch(
     train: Input[Dataset],
@@ -182,7 +188,8 @@ def train_torch(
     namespace: str = "",
     gateway: str = "",
 ) -> dict:
-    """Trains with torchrun on the nodes of a TrainJob, which the trainer keeps alive, and waits for it.
+    """Trains with torchrun on the nodes of a TrainJob, which the trainer keeps alive, and waits for it. Tried again, or
+    moved to another node, it goes on with the TrainJob that it finds.
 
     Args:
         train: Training rows, in the platform's bucket.
@@ -205,6 +212,8 @@ def train_torch(
         The last figures that the program reported.
     """
     import hashlib
+    import json
+    import os
     import signal
     import sys
     import time
@@ -217,32 +226,36 @@ def train_torch(
         raise ValueError(f"nodes {nodes}: at least one is wanted")
     features = columns_but(read_any(train.path), target)
     where = my_namespace(namespace)
-    name = "torch-" + hashlib.sha256(model.uri.encode()).hexdigest()[:12]  # the same for the same attempt
     path = f"/apis/trainer.kubeflow.org/v1alpha1/namespaces/{where}/trainjobs"
     notes = {"millstream.dev/dataset-uri": train.uri, "millstream.dev/model-uri": model.uri.rstrip("/") + "/"}
     command = ["bash", "-c", 'printf %s "$PROGRAM" > program.py && exec torchrun program.py "$@"', "torchrun"]
     trainer = {"numNodes": nodes, "command": [*command, *map(str, arguments)]}
     trainer["env"] = [{"name": "PROGRAM", "value": program}, {"name": "TARGET", "value": target}]
     trainer.update({"resourcesPerNode": resources} if resources else {})
+    spec = {"runtimeRef": {"name": runtime}, "trainer": trainer}
+    # The same for all attempts of the step with these inputs: what one of them has begun the next one goes on with.
+    about = json.dumps([os.environ.get("MILLSTREAM_TASK_ID") or model.uri, train.uri, queue, spec], sort_keys=True)
+    name = f"torch-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
     job = {
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
         "metadata": {"name": name, "annotations": notes, "labels": maker()},
-        "spec": {"runtimeRef": {"name": runtime}, "trainer": trainer},
+        "spec": spec,
     }
     if queue:
         job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = queue
-    try:
-        ask("GET", f"{path}/{name}", gateway=gateway)
-    except LookupError:
-        ask("POST", path, job, gateway=gateway)
-    print(f"TrainJob {where}/{name} with {nodes} node(s)", flush=True)
 
     def give_up(*_):
-        ask("DELETE", f"{path}/{name}", gateway=gateway, patient_s=5)
+        if not is_moved():
+            ask("DELETE", f"{path}/{name}", gateway=gateway, patient_s=5)
         sys.exit(143)
 
     signal.signal(signal.SIGTERM, give_up)  # who stops the step stops the job
+    if found := take_up(path, job, gateway, timeout_s):
+        model.uri = found["metadata"]["annotations"]["millstream.dev/model-uri"].rstrip("/")
+        print(f"TrainJob {where}/{name} goes on", flush=True)
+    else:
+        print(f"TrainJob {where}/{name} with {nodes} node(s)", flush=True)
     end, said = time.monotonic() + timeout_s, ""
     while True:
         status = ask("GET", f"{path}/{name}", gateway=gateway).get("status") or {}
@@ -250,9 +263,8 @@ def train_torch(
         if "Complete" in held:
             break
         if "Failed" in held:
-            raise RuntimeError(
-                f"TrainJob {name} failed: {held['Failed'].get('message') or held['Failed'].get('reason')}"
-            )
+            why = str(held["Failed"].get("message") or held["Failed"].get("reason"))
+            raise RuntimeError(f"TrainJob {name} failed: {' '.join(why.split())}")  # one line: what is told is the last
         told = ", ".join(sorted(held)) or "waits"
         if told != said:
             print(told, flush=True)

@@ -11,17 +11,19 @@ from millstream.components.helpers import (
     ask,
     columns_but,
     estimator_of,
+    is_moved,
     maker,
     matrix_of,
     my_namespace,
     read_any,
+    take_up,
 )
 from millstream.components.packages import IMAGE, SKLEARN
 from millstream.components.searching import search_space, trial_program, trials_page
 
 USING = [
-    answers_of, arguments_of, ask, columns_but, estimator_of, maker, matrix_of, my_namespace, read_any, search_space,
-    trial_program, trials_page,
+    answers_of, arguments_of, ask, columns_but, estimator_of, is_moved, maker, matrix_of, my_namespace, read_any,
+    search_space, take_up, trial_program, trials_page,
 ]  # fmt: skip
 
 
@@ -58,7 +60,8 @@ def tune(
     """Looks for the parameters with which an estimator of scikit-learn, or a program of yours, is best.
 
     Every trial is a TrainJob of an Experiment, which the platform's tuner keeps going; this step waits for it, tells
-    how it goes, and deletes it when it is stopped. Tried again, it goes on with the Experiment that it finds.
+    how it goes, and deletes it when it is stopped. Tried again, or moved to another node, it goes on with the
+    Experiment that it finds.
 
     Args:
         train: Training rows as Parquet, in the platform's bucket.
@@ -132,8 +135,6 @@ def tune(
     told = {"estimator": estimator, "parameters": parameters, "scoring": scoring, "target": target}
     told.update(folds=folds, seed=seed, objective=objective)
     where = my_namespace(namespace)
-    # The same for all attempts of the step: what one of them has begun the next one goes on with.
-    name = "tune-" + hashlib.sha256((os.environ.get("MILLSTREAM_TASK_ID") or trials.uri).encode()).hexdigest()[:12]
     path = f"/apis/kubeflow.org/v1beta1/namespaces/{where}/experiments"
     places = {word: f"${{trialParameters.{word}}}" for word in space}
     filled = ", ".join(f'"{word}": "{at}"' if word in texts else f'"{word}": {at}' for word, at in places.items())
@@ -171,7 +172,7 @@ def tune(
         },
         "maxTrialCount": max_trials,
         "parallelTrialCount": min(parallel_trials, max_trials),
-        "maxFailedTrialCount": max_failed_trials,
+        "maxFailedTrialCount": min(max_failed_trials, max_trials),
         "parameters": searched,
         "trialTemplate": {
             "primaryContainerName": "node",
@@ -179,6 +180,9 @@ def tune(
             "trialSpec": job,
         },
     }
+    # The same for all attempts of the step with these inputs: what one of them has begun the next one goes on with.
+    about = json.dumps([os.environ.get("MILLSTREAM_TASK_ID") or trials.uri, spec], sort_keys=True)
+    name = f"tune-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
     wanted = {"apiVersion": "kubeflow.org/v1beta1", "kind": "Experiment", "spec": spec}
     wanted["metadata"] = {"name": name, "labels": maker()}
     end = time.monotonic() + timeout_s
@@ -191,19 +195,14 @@ def tune(
         return {word: text if word in texts else json.loads(text) for word, text in given.items()}
 
     def give_up(*_):
-        ask("DELETE", f"{path}/{name}", gateway=gateway, patient_s=5)
+        if not is_moved():
+            ask("DELETE", f"{path}/{name}", gateway=gateway, patient_s=5)
         sys.exit(143)
 
     signal.signal(signal.SIGTERM, give_up)  # who stops the step stops the trials
-    try:
-        if "Failed" in states_of(ask("GET", f"{path}/{name}", gateway=gateway)):
-            ask("DELETE", f"{path}/{name}", gateway=gateway)
-            while time.monotonic() < end:  # until that of the attempt before is gone
-                ask("GET", f"{path}/{name}", gateway=gateway)
-                time.sleep(0.5)
+    if take_up(path, wanted, gateway, timeout_s):
         print(f"Experiment {where}/{name} goes on", flush=True)
-    except LookupError:
-        ask("POST", path, wanted, gateway=gateway)
+    else:
         print(f"Experiment {where}/{name}: at most {max_trials} trials, {parallel_trials} at a time", flush=True)
 
     said = ""

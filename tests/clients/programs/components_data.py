@@ -264,6 +264,7 @@ def poor():
         tuned({"C": [1, 2]}, uri=good.uri),
         trained(folds=1),
         trained("xgboost", rounds=0),
+        trained("xgboost", parameters={"max_dept": 3.0, "eta": 0.1}),
         problem(
             "train_torch", train=SimpleNamespace(uri="s3://a/b", path=good.path), model=new(Model, "m"), program=""
         ),
