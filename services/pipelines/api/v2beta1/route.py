@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from libs.base.errors import AlreadyExists, ApiError, Cause, Conflict, Invalid, error_from_status
+from libs.base.errors import AlreadyExists, ApiError, Cause, Conflict, Internal, Invalid, error_from_status
 from services.pipelines.domain.catalog.keys import Keys, types
 from services.pipelines.domain.catalog.paging import Page, page
 from services.pipelines.domain.codes import (
@@ -31,6 +32,8 @@ from services.pipelines.domain.codes import (
     UNAVAILABLE,
     UNIMPLEMENTED,
 )
+
+log = logging.getLogger(__name__)
 
 PREFIX = "/apis/v2beta1"
 _GRPC = {
@@ -56,7 +59,8 @@ def _invalid(error: RequestValidationError) -> ApiError:
     found = error.errors()
     if any(each["type"] == "json_invalid" for each in found):
         return Invalid(f"the body is not JSON: {found[0].get('ctx', {}).get('error', found[0]['msg'])}")
-    causes = [Cause(".".join(str(part) for part in each["loc"][1:]), str(each["msg"])) for each in found]
+    named = (".".join(str(part) for part in each["loc"][1:] or each["loc"]) for each in found)
+    causes = [Cause(name, str(each["msg"])) for name, each in zip(named, found, strict=True)]
     return Invalid(causes=causes)
 
 
@@ -75,6 +79,9 @@ class Route(APIRoute):
                 return refusal(_invalid(error))
             except HTTPException as error:
                 return refusal(error_from_status({"code": error.status_code, "message": str(error.detail)}))
+            except Exception:
+                log.exception("%s %s failed", request.method, request.url.path)
+                return refusal(Internal("the service failed to answer; its log says why"))
 
         return answer
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.pipelines.handlers.experiments import Experiments
 from tests.services.pipelines.api.conftest import Server, refused
 
 
@@ -112,6 +113,7 @@ async def test_a_token_of_another_order_or_filter_is_refused(server: Server):
         ("GET", "/filters", "every list takes"),
         ("POST", "/tasks:batchUpdate", "recorded by who runs them"),
         ("PATCH", "/tasks/x", "there is POST artifact_tasks"),
+        ("POST", "/runs/x:reportMetrics", "Output[Metrics]"),
         ("GET", "/nothing/at/all", "there is no call GET /apis/v2beta1/nothing/at/all"),
         ("PUT", "/runs/x", "there is no call PUT"),
     ],
@@ -121,3 +123,16 @@ async def test_a_call_that_is_not_there_is_refused_as_kfp_refuses_with_what_to_d
 ):
     status, code, message = refused(await server.http.request(method, path))
     assert (status, code) == ((404, 5) if "there is no call" in told else (501, 12)) and told in message
+
+
+async def test_a_body_that_is_none_and_what_nobody_thought_of_are_answered_in_kfps_form(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    assert refused(await server.http.post("/runs")) == (400, 3, "body: Field required")
+
+    async def broken(*told: Any) -> None:
+        raise RuntimeError("secret words")
+
+    monkeypatch.setattr(Experiments, "list", broken)
+    status, code, message = refused(await server.http.get("/experiments"))
+    assert (status, code) == (500, 13) and "secret" not in message
