@@ -5,6 +5,7 @@ The order matters: own session, streams, permission to go on (the start is then 
 
 from __future__ import annotations
 
+import _signal
 import contextlib
 import json
 import os
@@ -16,6 +17,8 @@ from services.node.runtime import linux, rewrite, sandbox
 from services.node.runtime.paths import SYSTEM_PATH
 
 START_ERROR_CODE = 128
+SIGNALS = [int(number) for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+_set_signal = _signal.signal  # without what makes names of numbers, at each of them
 Request = dict[str, Any]
 
 
@@ -44,9 +47,9 @@ def own_session(stdout: int, stderr: int) -> None:
         os.dup2(source, target)
     for spare in {null, stdout, stderr} - {0, 1, 2}:
         os.close(spare)
-    for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+    for number in SIGNALS:
         with contextlib.suppress(OSError, ValueError):
-            signal.signal(number, signal.SIG_DFL)
+            _set_signal(number, int(signal.SIG_DFL))
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o022)
 

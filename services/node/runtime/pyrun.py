@@ -41,6 +41,7 @@ _KEPT: list[Any] = []
 def remember_start(fresh_path: Sequence[str]) -> None:
     """Called once by the fork server: sys.path as this interpreter begins with it, but for the program's own folder."""
     _BASE_PATH[:] = fresh_path
+    _forget_folders()
 
 
 def become(program: Program, arguments: Sequence[str], environment: Mapping[str, str], layout: Layout) -> None:

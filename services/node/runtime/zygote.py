@@ -15,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import services
 from services.node.runtime import images, launch, pyargs, pyrun, rewrite, wire
@@ -26,6 +26,8 @@ PADDING_BYTES = 3072
 PID = struct.Struct("i")
 PARKING = ("python",)
 """Whose programs are so short that the fork counts; a parked child costs about 1 MiB."""
+PARKED_MAX = 4
+"""Made together, since the process between them and this server costs as much as one of them."""
 PROFILES: dict[str, tuple[str, ...]] = {
     "platform": (
         *(
@@ -55,6 +57,7 @@ PROFILES: dict[str, tuple[str, ...]] = {
     # Small, so that forks of it are quick: for short programs, a pipeline's steps first of all.
     "python": (
         *("argparse", "ast", "base64", "configparser", "csv", "dataclasses", "datetime", "email.parser", "fcntl"),
+        "encodings.idna",  # what every look-up of a host's name imports
         *("hashlib", "hmac", "http.client", "importlib.metadata", "importlib.util", "inspect", "json", "logging"),
         *("pathlib", "pkgutil", "random", "runpy", "selectors", "shlex", "shutil", "ssl", "subprocess", "tarfile"),
         *("tempfile", "traceback", "typing", "urllib.request", "uuid", "zipfile"),
@@ -64,6 +67,13 @@ WALKED = {"contracts", "libs"}  # every module below these, except what only tes
 UNWALKED = ("libs.testing", "contracts.golden")
 
 _ours = (images, pyargs, rewrite, sitecustomize)  # imported before the fork for the children's sake
+
+
+class Parked(NamedTuple):
+    """A child that waits at the other end of `line`."""
+
+    line: socket.socket
+    pid: int
 
 
 def ahead() -> Iterator[str]:
@@ -95,14 +105,15 @@ def serve(line: socket.socket, parks: bool = False) -> None:
     """Until the spawner is gone. Each request: {"id", "request"} with descriptors stdout, stderr, control. With `parks`
     the next child is forked before it is asked for: a fork takes longer than all else before a short program begins."""
     line.sendall(wire.pack({"ready": os.getpid(), "threads": len(os.listdir("/proc/self/task"))}))
-    parked = _park(line) if parks else None
+    parked = _park(line) if parks else []
     while (received := wire.receive_with_fds(line)) is not None:
         message, fds = received
-        if parked is None or not _handed_over(parked, line, message, fds):
+        if not any(_handed_over(child, line, message, fds) for child in _taken(parked)):
             _fork(line, message, fds)
         for fd in fds:
             os.close(fd)
-        parked = _park(line) if parks else None
+        if parks and not parked:
+            parked = _park(line)
 
 
 def _fork(line: socket.socket, message: dict[str, object], fds: list[int]) -> None:
@@ -129,43 +140,52 @@ def _become(message: dict[str, object], fds: list[int]) -> None:
     launch.run(message["request"], control, fds[0], fds[1], warm=True)  # type: ignore[arg-type]
 
 
-def _park(line: socket.socket) -> tuple[socket.socket, int] | None:
-    """A child of the spawner's that waits for what it shall become, and ends with this server; its pid."""
-    ours, theirs = socket.socketpair()
+def _park(line: socket.socket) -> list[Parked]:
+    """Children of the spawner's that wait for what they shall become, and end with this server."""
+    pairs = [socket.socketpair() for _ in range(PARKED_MAX)]
     middle = os.fork()
     if middle == 0:
         try:
-            child = os.fork()
-            if child == 0:
-                line.close()
-                ours.close()
-                if (received := wire.receive_with_fds(theirs)) is not None:
-                    theirs.close()
-                    _become(*received)
-            theirs.sendall(PID.pack(child))
+            for _, theirs in pairs:
+                child = os.fork()
+                if child == 0:
+                    _wait(line, pairs, theirs)
+                theirs.sendall(PID.pack(child))
         finally:
             os._exit(0)
-    theirs.close()
+    for _, theirs in pairs:
+        theirs.close()
     os.waitpid(middle, 0)
-    told = ours.recv(PID.size)
-    if told:
-        return ours, PID.unpack(told)[0]
-    ours.close()
-    return None
+    return [Parked(ours, PID.unpack(told)[0]) for ours, _ in pairs if (told := ours.recv(PID.size))]
 
 
-def _handed_over(
-    parked: tuple[socket.socket, int], line: socket.socket, message: dict[str, Any], fds: list[int]
-) -> bool:
+def _wait(line: socket.socket, pairs: list[tuple[socket.socket, socket.socket]], theirs: socket.socket) -> NoReturn:
+    """In a parked child, which holds nobody's line open but its own."""
+    line.close()
+    for ours, other in pairs:
+        ours.close()
+        if other is not theirs:
+            other.close()
+    if (received := wire.receive_with_fds(theirs)) is not None:
+        theirs.close()
+        _become(*received)
+    os._exit(0)
+
+
+def _taken(parked: list[Parked]) -> Iterator[Parked]:
+    while parked:
+        yield parked.pop()
+
+
+def _handed_over(parked: Parked, line: socket.socket, message: dict[str, Any], fds: list[int]) -> bool:
     """False where it has died meanwhile."""
-    theirs, pid = parked
     try:
-        wire.send_with_fds(theirs, message, fds)
+        wire.send_with_fds(parked.line, message, fds)
     except OSError:
         return False
     finally:
-        theirs.close()
-    line.sendall(wire.pack({"id": message["id"], "pid": pid}))
+        parked.line.close()
+    line.sendall(wire.pack({"id": message["id"], "pid": parked.pid}))
     return True
 
 

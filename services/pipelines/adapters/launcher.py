@@ -50,6 +50,7 @@ def import_ahead() -> None:
     finally:
         sys.meta_path.remove(finder)  # type: ignore[arg-type]
     vars(sys.modules[begin.PACKAGE])["SOURCES"] = _digest(sources)
+    sys.modules[f"{begin.PACKAGE}.packages"].distributions()  # of the folders that most steps look into
 
 
 def _sources() -> dict[str, bytes]:

@@ -13,7 +13,6 @@ import runpy
 import shutil
 import site
 import sys
-import tempfile
 import threading
 import traceback
 
@@ -40,7 +39,7 @@ def run(function: Function, environment: Environment | None, variables: dict[str
     code = 1
     try:
         _become(environment, variables)
-        path = os.path.join(tempfile.mkdtemp(), "ephemeral_component.py")
+        path = os.path.join(_own_folder(), "ephemeral_component.py")
         with open(path, "w", encoding="utf-8") as file:
             file.write(function.source)
         sys.dont_write_bytecode = True  # nobody imports this file once more
@@ -51,6 +50,13 @@ def run(function: Function, environment: Environment | None, variables: dict[str
         traceback.print_exc()
     finally:
         _leave(code)
+
+
+def _own_folder() -> str:
+    """As `mktemp -d`: Python's own way would try first whether it may write there."""
+    folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"tmp.{os.urandom(6).hex()}")
+    os.mkdir(folder, 0o700)
+    return folder
 
 
 def _become(environment: Environment | None, variables: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import re
 import sys
 from functools import lru_cache
 from importlib import metadata
+from typing import NamedTuple
 
 PLAIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*))?$")
 VALUED = ("--index-url", "-i", "--extra-index-url", "--trusted-host", "--find-links", "-f", "--target", "--prefix")
@@ -59,23 +60,13 @@ def _there(requirement: str) -> bool:
 
 def _version(name: str) -> str | None:
     """By the names of the folders first: reading what lies in them takes ten times as long, at every step."""
-    found = _named_by_folders().get(_normal(name))
-    if found is not None:
-        return found
+    for folder in sites():
+        if found := _described(folder).versions.get(_normal(name)):
+            return found
     try:
-        return metadata.version(name) if any(name.endswith(OTHERS) for name in _distributions(tuple(sites()))) else None
+        return metadata.version(name) if any(name.endswith(OTHERS) for name in distributions()) else None
     except metadata.PackageNotFoundError:
         return None
-
-
-@lru_cache(maxsize=1)
-def _named_by_folders() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for folder in _distributions(tuple(sites())):
-        name, _, version = folder[: -len(".dist-info")].partition("-")
-        if folder.endswith(".dist-info") and version:
-            found.setdefault(_normal(name), version)
-    return found
 
 
 def _normal(name: str) -> str:
@@ -87,11 +78,35 @@ def sites() -> list[str]:
     return [path for path in sys.path if os.path.basename(path) in ("site-packages", "dist-packages")]
 
 
-@lru_cache(maxsize=2)
-def _distributions(folders: tuple[str, ...]) -> list[str]:
+class Described(NamedTuple):
+    """What describes installed packages in a folder: the names of files, and versions by packages' normal names."""
+
+    names: list[str]
+    versions: dict[str, str]
+
+
+def distributions() -> list[str]:
     """Names of what describes installed packages, in the order in which they are found."""
-    names = (name for folder in folders if os.path.isdir(folder) for name in sorted(os.listdir(folder)))
-    return [name for name in names if name.endswith((".dist-info", *OTHERS))]
+    return [name for folder in sites() for name in _described(folder).names]
+
+
+def _described(folder: str) -> Described:
+    try:
+        return _read(folder, os.stat(folder).st_mtime_ns)
+    except OSError:
+        return Described([], {})
+
+
+@lru_cache(maxsize=8)
+def _read(folder: str, changed: int) -> Described:
+    """What lies in a folder changes with its time: a fork server may have read it before."""
+    names = [name for name in sorted(os.listdir(folder)) if name.endswith((".dist-info", *OTHERS))]
+    versions: dict[str, str] = {}
+    for name in names:
+        package, _, version = name[: -len(".dist-info")].partition("-")
+        if name.endswith(".dist-info") and version:
+            versions.setdefault(_normal(package), version)
+    return Described(names, versions)
 
 
 def key_of(image: str, installs: list[list[str]]) -> str:
@@ -99,7 +114,7 @@ def key_of(image: str, installs: list[list[str]]) -> str:
 
     An image's name may mean other packages tomorrow, so what is installed in it counts too.
     """
-    below = sorted(_distributions(tuple(sites())))
+    below = sorted(distributions())
     parts = [FORM, image, sys.implementation.cache_tag, os.uname().machine, _libc(), installs, below]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
