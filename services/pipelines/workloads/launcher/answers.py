@@ -81,8 +81,9 @@ def _text(name: str, path: str) -> str | None:
 
 def _artifact(slot: dict[str, Any], said: dict[str, Any], root: str, places: Places, found: Answer) -> dict[str, Any]:
     """A step may point an artifact to bytes elsewhere; only what lies below the attempt's own root is stored."""
-    uri = places.uri(str(said.get("uri") or slot["uri"]))
-    path = str(said.get("custom_path") or said.get("customPath") or places.path(uri))
+    told = str(said.get("uri") or slot["uri"])
+    uri = places.uri(told, root)
+    path = str(said.get("custom_path") or said.get("customPath") or places.path(told))
     facts: dict[str, Any] = {}
     if uri.startswith(f"{root}/"):
         try:

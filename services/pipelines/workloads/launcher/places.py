@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 MOUNT = "/s3"
+OWN = ".millstream"
 KEPT = "/kfp-workspace/.artifacts"
 """Where what is kept for all steps of a run lies; not where no folder can be mounted."""
 
@@ -20,7 +21,7 @@ class Places:
 
     @property
     def own(self) -> str:
-        return f"{self.root}/.millstream"
+        return f"{self.root}/{OWN}"
 
     def path(self, uri: str) -> str:
         """The local path of an artifact's bytes."""
@@ -40,12 +41,16 @@ class Places:
         if not self.moved:
             return text
         text = text.replace(f"{KEPT}{MOUNT}/", f"{MOUNT}/").replace('"_kfp_workspace": true', '"_kfp_workspace": false')
-        for told in (f"{MOUNT}/.millstream/", f"{MOUNT}/{self._bucket}/"):
+        for told in (f"{MOUNT}/{OWN}/", f"{MOUNT}/{self._bucket}/"):
             text = text.replace(told, self.file(told))
         return text.replace(f"s3://{self._bucket}/", f"{self.root}/{self._bucket}/")
 
-    def uri(self, told: str) -> str:
-        """A URI that the step answered, as the service knows it."""
+    def uri(self, told: str, attempt: str) -> str:
+        """A URI that the step answered, as the service knows it. What kfp's `dsl.get_uri()` makes lies beside the
+        executor's own file: `attempt` is where this attempt's outputs are to lie."""
+        for own in (f"s3://{OWN}/", f"{self.own}/"):
+            if told.startswith(own):
+                return f"{attempt}/{told[len(own) :]}"
         here = f"{self.root}/{self._bucket}/"
         return f"s3://{self._bucket}/{told[len(here) :]}" if self.moved and told.startswith(here) else told
 

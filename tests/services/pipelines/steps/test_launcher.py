@@ -182,6 +182,23 @@ async def test_what_kfps_executor_writes_keeps_types_metadata_and_a_path_of_its_
     assert (model.uri, model.metadata, model.size) == (f"{ROOT}/scored", {"accuracy": 0.5}, 1)
 
 
+async def test_an_artifact_with_a_uri_of_get_uri_is_stored_with_the_attempts_outputs(place: Bench) -> None:
+    """kfp takes the folder of the executor's file for the task's, and its path for a URI, if it is below /s3."""
+    program = """if True:
+        import json, sys, pathlib
+        out = pathlib.Path(json.loads(sys.argv[1])["outputs"]["outputFile"])
+        (out.parent / "mine").write_text("x")
+        made = {"name": "m", "uri": str(out.parent / "mine")}
+        out.write_text(json.dumps({"artifacts": {"m": {"artifacts": [made]}}}))"""
+    ended = await place.run(ordered([*PYTHON, program, "{{$}}"], gives=gives("m")))
+    assert isinstance(ended.outcome, Succeeded), ended
+    assert ended.outcome.outputs.artifacts["m"][0].uri == f"{ROOT}/mine"
+    assert await place.blobs.get("pipelines/team/r1/step/1/mine") == b"x"
+    mounted = Places("/s3", BUCKET)
+    assert mounted.uri("s3://.millstream/mine", ROOT) == f"{ROOT}/mine"
+    assert mounted.path("s3://.millstream/mine") == "/s3/.millstream/mine"
+
+
 async def test_a_failed_step_says_its_last_line_and_its_output_is_kept(place: Bench) -> None:
     ended = await place.run(ordered([*PYTHON, "print('first'); raise ValueError('no such column: age')"]))
     assert ended.code == 1
