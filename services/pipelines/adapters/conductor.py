@@ -101,7 +101,8 @@ class Conductor:
         self._inbox.ring()
 
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
-        """Returns when the result is committed, or was before; raises Unavailable when nobody can say."""
+        """Returns when the result is committed, False if it is of nothing that goes on; raises Unavailable when nobody
+        can say."""
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self.hear(Told(uid, attempt, result=result, heard=heard))
         return await heard
@@ -154,10 +155,10 @@ class Conductor:
     async def _turn(self) -> None:
         alone = await self._suspect() if self._suspects.looked_for else None
         told = self._take(alone)
-        now = self._clock.now()
         try:
             async with self._store.write() as uow:
                 await self._check_term(uow)
+                now = self._clock.now()  # not before: what somebody else wrote first did not come later
                 ledger = Ledger(uow, self._ports, now)
                 touched = await self._wishes(uow, alone)
                 counted = [await self._tell(ledger, one, touched) for one in told]
@@ -272,15 +273,14 @@ class Conductor:
             await self.seats.drop_run(uow, id, "Failed")
 
     async def _tell(self, ledger: Ledger, told: Told, touched: dict[str, LiveRun]) -> bool:
-        """Whether it counts. What is known of an attempt already is the answer to who tells it again."""
+        """Whether it counts; of a step that is over, whether it did is the store's to say."""
         if told.ended is not None and not told.ended.there:
             await self.seats.freed(ledger.uow, told.uid, told.attempt)
         live, path = self._runs.where(told.uid)
         if live is None or self._suspects.is_spoilt(live.run.id):
             return False
-        record = live.stored.get(path)
         if not live.machine.expects(path, told.attempt):
-            return record is not None and record.attempt == told.attempt and record.state.over
+            return False
         if told.waits is not None:
             if told.waits:
                 await self.waits.put(ledger.uow, live.run.id, told.uid, told.attempt, told.waits)
@@ -372,8 +372,7 @@ class Conductor:
             self._forget(live.run.id)
             return
         for record in settled.changed.values():
-            if record.active:
-                self._runs.note(live, record)
+            self._runs.note(live, record)
         for start in settled.starts:
             self._runs.note(live, start.record)
             if start.ask is None:

@@ -28,8 +28,9 @@ from services.pipelines.domain.steps.values import StepOrder
 
 @dataclass
 class LiveRun:
-    """`stored` are the records as they are committed, `numbers` their places in the run's order, `caches` why their
-    outputs came from the cache or not."""
+    """Of tasks that are not over, `stored` are the records as they are committed, `numbers` their places in the run's
+    order, `caches` why their outputs came from the cache or not. Of those that are over the store knows all that; of
+    ten thousand, nobody could keep it here. `count` is how many tasks there are."""
 
     run: Run
     pipeline: Pipeline
@@ -37,6 +38,7 @@ class LiveRun:
     machine: Machine
     stored: dict[str, TaskRecord]
     numbers: dict[str, int]
+    count: int
     caches: dict[str, str] = field(default_factory=dict)
     earlier: Earlier | None = None
     """The run that this one is a fork of."""
@@ -52,12 +54,20 @@ class LiveRun:
     """It was loaded and not yet advanced: what was started before may have no pod."""
 
     def keep(self, changed: Mapping[str, TaskRecord]) -> None:
-        """These are about to be stored."""
+        """These are about to be stored; of a run that was just loaded, the rest is."""
         self.stored.update(changed)
         for path, record in changed.items():
             self.gates.pop(path, None)
             if at := gates.due(record):
                 self.gates[path] = at
+        self._let_go([path for path in (self.stored if self.fresh else changed) if self.stored[path].over])
+
+    def _let_go(self, over: list[str]) -> None:
+        for path in over:
+            del self.stored[path]
+            self.numbers.pop(path, None)
+            self.caches.pop(path, None)
+        self.machine.let_go(over)
 
     def due(self) -> datetime | None:
         """When something follows though nothing was told."""
@@ -70,7 +80,10 @@ class LiveRun:
         return self.fresh or bool(self.later) or (due is not None and due <= now)
 
     def number(self, path: str) -> int:
-        return self.numbers.setdefault(path, len(self.numbers))
+        if path not in self.numbers:
+            self.numbers[path] = self.count
+            self.count += 1
+        return self.numbers[path]
 
     def order(self, record: TaskRecord) -> StepOrder:
         """Raises ValueError for placeholders and quantities that mean nothing."""
@@ -142,6 +155,7 @@ async def load(reader: Reader, specs: Specs, id: str) -> LiveRun | None:
         stored=stored,
         gates={path: at for path, record in stored.items() if (at := gates.due(record))},
         numbers={record.path: number for number, record in enumerate(records)},
+        count=len(records),
         caches={record.path: str(why) for record, (_, why) in zip(records, rows, strict=True)},
         earlier=await earlier_of(reader, specs, run, pipeline, damage(records)),
     )

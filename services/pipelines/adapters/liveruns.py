@@ -19,14 +19,14 @@ class Unreadable(MillstreamError):
 
 
 class LiveRuns:
-    """`all` has them by their ids. It knows of each step that was started whose it is, as pods and results only name
-    the step."""
+    """`all` has them by their ids. It knows of each step that was started and is not over whose it is, as pods and
+    results only name the step."""
 
     def __init__(self, ports: Ports, specs: Specs, bucket: str) -> None:
         self._ports, self._specs, self._bucket = ports, specs, bucket
         self.all: dict[str, LiveRun] = {}
         self._steps: dict[str, tuple[str, str]] = {}
-        """Of each step that was started: its run and its path."""
+        """Of each of them: its run and its path."""
         self._away = Away()
 
     def __iter__(self) -> Iterator[LiveRun]:
@@ -57,8 +57,11 @@ class LiveRuns:
         return live
 
     def note(self, live: LiveRun, record: TaskRecord) -> None:
-        """The step was started, or goes on."""
-        self._steps[record.uid] = (live.run.id, record.path)
+        """The step was started, goes on, or is over."""
+        if record.over:
+            self._steps.pop(record.uid, None)
+        elif record.active:
+            self._steps[record.uid] = (live.run.id, record.path)
 
     def run_of(self, uid: str) -> str:
         """The id of the run that a step is of; "" where nobody knows the step."""

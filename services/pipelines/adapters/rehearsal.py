@@ -39,7 +39,7 @@ class SqlRehearsal:
         now = self._clock.now()
         run = drafted(new, NOBODY, milliseconds(now), f"s3://{self._bucket}/pipelines")
         facts = facts_of(run)
-        live = LiveRun(run, pipeline, facts, Machine.load(pipeline, facts), {}, {})
+        live = LiveRun(run, pipeline, facts, Machine.load(pipeline, facts), {}, {}, 0)
         live.presence = Presence(self._blobs, self._bucket, self._clock) if self._blobs else None
         live.earlier = await earlier_of(reader, Specs(), run, pipeline)
         settled = Settled(live)

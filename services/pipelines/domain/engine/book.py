@@ -22,6 +22,7 @@ class Book:
         self.pipeline = pipeline
         self.run = run
         self.all = {record.path: record for record in records}
+        self._taken_up = any(record.waiting for record in self.all.values())
         self.out: list[Decision] = []
         self.now = run.created_at
         limits = [run.options.deadline_s, pipeline.config.get("activeDeadlineSeconds")]
@@ -38,6 +39,7 @@ class Book:
 
     def put(self, record: TaskRecord) -> TaskRecord:
         self.all[record.path] = record
+        self._taken_up = self._taken_up or record.waiting
         self.out.append(Put(record))
         return record
 
@@ -74,6 +76,19 @@ class Book:
         """At the end of a run that was taken up again: what still waits is not reached any more."""
         for record in [record for record in self.all.values() if record.waiting]:
             self.change(record, State.SKIPPED, waiting=False, reason="NotReached")
+
+    def let_go(self, paths: Iterable[str]) -> None:
+        """Of those that are over it keeps what the rest needs, and nothing of what is inside: nobody asks for that but
+        who takes the run up again, with a book read anew. One that was taken up keeps its places: the `sweep` looks
+        there."""
+        for path in sorted(paths, key=lambda path: -path.count("/")):  # what is inside goes first
+            record = self.all.get(path)
+            if record is None or not record.over or not record.history:  # one without has been let go of
+                continue
+            if not self._taken_up:
+                for child in self.children(record):
+                    del self.all[child.path]
+            self.all[path] = record.outcome()
 
     def kind_of(self, component: str) -> Kind:
         if self.pipeline.components[component].dag is not None:

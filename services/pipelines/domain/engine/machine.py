@@ -104,9 +104,14 @@ class Machine:
     def record(self, path: str) -> TaskRecord | None:
         return self._book.all.get(path)
 
+    def let_go(self, paths: Iterable[str]) -> None:
+        """The records of these are stored: of those that are over it keeps only what it decides by. A run that is over
+        is not taken up again by this machine, but by one that is loaded then."""
+        self._book.let_go(paths)
+
     @property
     def records(self) -> list[TaskRecord]:
-        """All records as they stand."""
+        """All records as they stand; those that were let go of are not among them, or have lost their past."""
         return list(self._book.all.values())
 
     @property

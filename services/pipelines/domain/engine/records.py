@@ -7,7 +7,7 @@ fourth iteration, `root/for-loop-1/3/train` a task of that one.
 """
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from sys import intern
@@ -203,6 +203,11 @@ class TaskRecord:
             and not self.waiting
             and self.retry_at is None
         )
+
+    def outcome(self) -> Self:
+        """Of one that is over only what others decide by: how it ended and what it gave."""
+        past: dict[str, Any] = {"inputs": NOTHING, "created_at": None, "ended_at": None, "history": (), "tries": ()}
+        return replace(self, uid="", display_name="", **past)
 
     def to_json(self) -> dict[str, Any]:
         return {
