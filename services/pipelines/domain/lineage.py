@@ -15,6 +15,18 @@ from services.pipelines.domain.runs import Artifact, Run
 READ, WROTE, REUSED = "in", "out", "reused"
 UP, DOWN, BOTH = "up", "down", "both"
 NODES_MAX = 2000
+TYPES = {
+    "Artifact": "system.Artifact",
+    "Model": "system.Model",
+    "Dataset": "system.Dataset",
+    "HTML": "system.HTML",
+    "Markdown": "system.Markdown",
+    "Metric": "system.Metrics",
+    "ClassificationMetric": "system.ClassificationMetrics",
+    "SlicedClassificationMetric": "system.SlicedClassificationMetrics",
+}
+"""From KFP's ArtifactType to the schema titles of its compiled pipelines; their numbers count from 1 in this order."""
+_WORDS = {title: word for word, title in TYPES.items()}
 Object = dict[str, Any]
 
 
@@ -72,7 +84,7 @@ def shown(artifact: Artifact, link: str = "") -> Object:
     return {
         "artifact_id": artifact.id,
         "name": artifact.name,
-        "type": artifact.kind.removeprefix("system."),
+        "type": _WORDS.get(artifact.kind, "Artifact"),
         "artifact_type": artifact.kind,
         "uri": artifact.uri,
         "storage_provider": provider if path else "",
@@ -85,8 +97,17 @@ def shown(artifact: Artifact, link: str = "") -> Object:
         "digest": artifact.digest,
         "run_id": artifact.run_id,
         "task_id": artifact.task_uid,
+        **_metadata(artifact),
         **({"download_url": link} if link else {}),
     }
+
+
+def _metadata(artifact: Artifact) -> Object:
+    """What KFP has fields of its own for: a description, and the value of a metric of the artifact's name."""
+    description, number = artifact.metadata.get("description"), artifact.metadata.get(artifact.name)
+    is_metric = artifact.kind == TYPES["Metric"] and isinstance(number, int | float) and not isinstance(number, bool)
+    told = {"description": description} if isinstance(description, str) else {}
+    return {**told, "number_value": number} if is_metric else told
 
 
 def _run(run: Run) -> Object:

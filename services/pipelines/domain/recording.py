@@ -14,20 +14,9 @@ from libs.base.errors import BadRequest, Forbidden
 from services.pipelines.domain.catalog import documents
 from services.pipelines.domain.catalog.forms import ArtifactForm
 from services.pipelines.domain.importing import URI_MAX, foreign
-from services.pipelines.domain.lineage import READ, REUSED, WROTE, Edge
+from services.pipelines.domain.lineage import READ, REUSED, TYPES, WROTE, Edge
 from services.pipelines.domain.runs import Artifact
 
-TYPES = {
-    "Artifact": "system.Artifact",
-    "Model": "system.Model",
-    "Dataset": "system.Dataset",
-    "HTML": "system.HTML",
-    "Markdown": "system.Markdown",
-    "Metric": "system.Metrics",
-    "ClassificationMetric": "system.ClassificationMetrics",
-    "SlicedClassificationMetric": "system.SlicedClassificationMetrics",
-}
-"""From KFP's ArtifactType to the schema titles of its compiled pipelines; their numbers count from 1 in this order."""
 METADATA_MAX = 2**20
 OUTPUT_TYPES = ("OUTPUT", "ITERATOR_OUTPUT", "ONE_OF_OUTPUT", "TASK_FINAL_STATUS_OUTPUT")
 INPUT_TYPES = (

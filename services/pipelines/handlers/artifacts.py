@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from libs.base import Clock
 from libs.base.errors import Unauthorized
 from services.pipelines.domain import downloads, lineage, viewing
 from services.pipelines.domain.catalog import run_view
-from services.pipelines.domain.catalog.filters import Predicate
+from services.pipelines.domain.catalog.filters import Predicate, Value
 from services.pipelines.domain.catalog.paging import Page
 from services.pipelines.domain.engine.records import Kind, TaskRecord
 from services.pipelines.domain.runs import Artifact, Run
@@ -44,7 +44,7 @@ class Artifacts:
         space = self.means.space(namespace)
         await self.means.allow(user, "list", PLURAL, space, "")
         async with self.means.look() as needs:
-            found, token, total = await needs.artifacts.list(page, namespace=space)
+            found, token, total = await needs.artifacts.list(_titled(page), namespace=space)
         return {"artifacts": [lineage.shown(each) for each in found], "total_size": total, "next_page_token": token}
 
     async def of_run(self, user: Any, run_id: str) -> Object:
@@ -164,6 +164,21 @@ class Artifacts:
             found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
         await self.means.allow(user, "get", PLURAL, found.namespace, "")
         return found
+
+
+def _titled(page: Page) -> Page:
+    """KFP's words for types are kept as the titles that compiled pipelines have for them."""
+
+    def title(value: Value) -> Value:
+        return lineage.TYPES.get(value, value) if isinstance(value, str) else value
+
+    asked = (
+        replace(each, value=tuple(map(title, each.value)) if isinstance(each.value, tuple) else title(each.value))
+        if each.key == "type"
+        else each
+        for each in page.predicates
+    )
+    return replace(page, predicates=tuple(asked))
 
 
 def _names(run: Run, task: TaskRecord) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def shown(run: Run, document: Object | None = None) -> Object:
         "finished_at": shown_time(run.finished_ms),
         "state": run.state,
         "runtime_config": {"parameters": dict(run.parameters), "pipeline_root": run.root},
-        "state_history": [{"update_time": shown_time(at), "state": state} for at, state in run.history],
+        "state_history": _states(run),
         **_source(run, document),
         **_given(
             description=run.description,
@@ -39,6 +39,14 @@ def shown(run: Run, document: Object | None = None) -> Object:
         ),
         **({"error": _error(run)} if run.error else {}),
     }
+
+
+def _states(run: Run) -> list[Object]:
+    """With why it failed where it did."""
+    told: list[Object] = [{"update_time": shown_time(at), "state": state} for at, state in run.history]
+    if told and run.error and run.is_over:
+        told[-1]["error"] = _error(run)
+    return told
 
 
 def details(run: Run, tasks: Sequence[TaskRecord], waits: Waits | None = None) -> list[Object]:

@@ -38,7 +38,11 @@ async def test_an_artifact_recorded_from_outside_is_found_in_its_namespace_and_s
     metric = {"name": "loss", "type": 6, "number_value": 0.25}
     many = [{"artifact": metric}, {"artifact": {**MODEL, "type": "system.Dataset"}}]
     told = (await server.post("/artifacts:batchCreate", {"artifacts": many}))["artifacts"]
-    assert [each["type"] for each in told] == ["Metrics", "Dataset"]
+    assert [each["type"] for each in told] == ["Metric", "Dataset"], "not KFP's words"
+    assert (told[0]["number_value"], made["description"]) == (0.25, "the best")
+    for value in ({"string_value": "Metric"}, {"string_value": "system.Metrics"}):
+        wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "type", **value}]})
+        assert [each["name"] for each in (await server.get("/artifacts", filter=wanted))["artifacts"]] == ["loss"]
     assert (told[0]["metadata"], told[0]["uri"]) == ({"loss": 0.25}, "")
 
 

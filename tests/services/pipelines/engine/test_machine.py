@@ -240,7 +240,13 @@ def test_why_each_try_failed_is_kept_also_when_the_run_is_taken_up_again_and_goe
     last = TaskRecord.from_json(run.records["root/a"].to_json())
     assert (last.state, last.error, last.attempt) == (State.SUCCEEDED, None, 3)
     assert [(attempt, error.message) for _, attempt, error in last.tries] == [(1, "broke 1"), (2, "broke 2")]
-    shown = run_view.detail(drafted(NewRun("default", "r", "", "p"), run.run.id, 0, "s3://b"), last, {})
+    whole = drafted(NewRun("default", "r", "", "p"), run.run.id, 0, "s3://b")
+    over = replace(whole, state="FAILED", error="it broke", history=((0, "PENDING"), (1, "FAILED")))
+    assert [each.get("error", {}).get("message") for each in run_view.shown(over)["state_history"]] == [
+        None,
+        "it broke",
+    ]
+    shown = run_view.detail(whole, last, {})
     told = [each["error"]["message"] for each in shown["state_history"] if "error" in each]
     assert told == ["broke 1", "broke 2"]
     pods = [shown["executor_detail"]["main_job"], *shown["executor_detail"]["failed_main_jobs"]]
