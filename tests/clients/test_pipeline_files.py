@@ -81,6 +81,39 @@ def test_a_file_imports_its_own_modules_whatever_they_are_called(
     assert told.count('  File "') == 1 and f'File "{tmp_path}/files.py", line 6, in double' in told
 
 
+RETURNED = """
+from kfp import dsl
+
+
+@dsl.component
+def make() -> dsl.Dataset:
+    made = dsl.Dataset(uri=dsl.get_uri("mine"))
+    open(made.path, "w").write("rows")
+    return made
+
+
+@dsl.component
+def read(data: dsl.Dataset) -> str:
+    return open(data.path).read()
+
+
+@dsl.pipeline(name="returned")
+def returned() -> str:
+    return read(data=make().output).output
+"""
+
+
+def test_a_returned_artifact_needs_no_name_and_lies_where_get_uri_says(
+    python: str, write: Write, tmp_path: Path
+) -> None:
+    path = write(RETURNED)
+    place = inprocess.Place(tmp_path / "run", python, path)
+    place.folder.mkdir()
+    end, tasks = inprocess.run(files.read(path, python=python), {}, place, lambda task: None)
+    assert str(end.state) == "SUCCEEDED", end
+    assert "rows" in [task.outputs.parameters.get("Output") for task in tasks]
+
+
 INTERRUPTED = """
 from kfp import dsl
 

@@ -186,7 +186,9 @@ class Caller:
             return StepResult(False, 1, answer["error"])
         output = answer["output"]
         artifacts = {
-            name: tuple(StoredArtifact(one["name"], one["uri"], metadata=one.get("metadata") or {}) for one in many)
+            name: tuple(
+                StoredArtifact(one.get("name") or name, one["uri"], metadata=one.get("metadata") or {}) for one in many
+            )
             for name, found in (output.get("artifacts") or {}).items()
             if (many := found.get("artifacts") or [])
         }
