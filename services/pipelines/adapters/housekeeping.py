@@ -1,5 +1,6 @@
 """Clears away what nobody has needed for long: environments by their last use and their size, the workspaces of runs
-that failed, parts of results and of outputs that never became whole. Runs' own outputs are never touched.
+that failed, parts of results and of outputs that never became whole, hearsay that leads nowhere. Runs' own outputs are
+never touched.
 
 It may stop anywhere: what it left is there the next time.
 """
@@ -13,11 +14,12 @@ from libs.base import Clock, milliseconds
 from libs.base.errors import ApiError
 from libs.blobs import BlobError, Blobs
 from libs.cluster import Cluster
-from libs.cluster.resource import PERSISTENTVOLUMECLAIM
+from libs.cluster.resource import NAMESPACE, PERSISTENTVOLUMECLAIM
 from libs.store import Store, brief
 from services.pipelines.adapters.claims import clear_workspace
 from services.pipelines.adapters.jobs import SqlJobs
 from services.pipelines.adapters.making import PUT
+from services.pipelines.adapters.releases import SqlReleases
 from services.pipelines.adapters.runs import ReadRuns
 from services.pipelines.adapters.sharing import INCOMING
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN
@@ -62,15 +64,27 @@ class Housekeeping:
                 log.warning("not all could be cleared away, it is tried again: %s", error)
 
     async def clear(self) -> None:
-        async with self._store.write() as uow:
-            await SqlJobs(uow).sweep()
-        async with self._store.read() as reader:
-            spaces = [str(space) for (space,) in await reader.rows(NAMESPACES)]
+        await self._clear_hearsay()
+        spaces = await self._spaces()
         await self._note(spaces)
         await self._clear_environments()
         await self._clear_incoming(spaces)
         await self._clear_workspaces()
         await self._clear_uploads()
+
+    async def _clear_hearsay(self) -> None:
+        """What others told of jobs and endpoints that nothing here leads to any more."""
+        async with self._store.read() as reader:
+            jobs, endpoints = await SqlJobs(reader).unneeded(), await SqlReleases(reader).unneeded()
+        async with self._store.write() as uow:
+            await SqlJobs(uow).drop(jobs)
+            await SqlReleases(uow).drop(endpoints)
+
+    async def _spaces(self) -> list[str]:
+        """Those with runs, and those that may have been brought results before their first."""
+        async with self._store.read() as reader:
+            found = {str(space) for (space,) in await reader.rows(NAMESPACES)}
+        return sorted(found | {each["metadata"]["name"] for each in await self._cluster.list(NAMESPACE)})
 
     async def _note(self, spaces: list[str]) -> None:
         """Environments of which no row tells count as used now."""

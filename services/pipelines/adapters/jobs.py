@@ -1,5 +1,5 @@
 """Jobs as rows, filled from events alone; each event writes the columns that it tells of. What is gone and leads from
-nothing to nothing goes after a while: an Experiment's trials leave thousands of such."""
+nothing that is known to nothing that is known goes after a while: an Experiment's trials leave thousands of such."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ READS = brief("UPDATE pipeline_jobs SET dataset_uri = ?1 WHERE uid = ?2")
 STARTED = brief("UPDATE pipeline_jobs SET started = 1 WHERE uid = ?1")
 ENDED = brief("UPDATE pipeline_jobs SET ended = ?1, model_uri = ?2, body = ?3 WHERE uid = ?4")
 GONE = brief("UPDATE pipeline_jobs SET gone = 1 WHERE uid = ?1 AND gone = 0")
-LOOSE = "gone = ?1 AND task_uid = '' AND dataset_uri = ''"
-MARK = f"UPDATE pipeline_jobs SET gone = 2 WHERE {LOOSE}"
-SWEEP = (
-    f"DELETE FROM pipeline_jobs WHERE {LOOSE} AND NOT EXISTS (SELECT 1 FROM pipeline_releases r "
-    "WHERE r.uri = pipeline_jobs.model_uri AND r.uri <> '') AND NOT EXISTS (SELECT 1 FROM pipeline_artifacts a "
-    "WHERE a.namespace = pipeline_jobs.namespace AND a.uri IN (model_uri, model_uri || '/'))"
+MARK = "UPDATE pipeline_jobs SET gone = 2 WHERE gone = 1"
+"""An hour before they may go: what is told late of them has come by then."""
+UNNEEDED = (
+    "SELECT uid FROM pipeline_jobs j WHERE gone = 2 "
+    "AND NOT EXISTS (SELECT 1 FROM pipeline_tasks t WHERE t.uid = j.task_uid) "
+    "AND NOT EXISTS (SELECT 1 FROM pipeline_releases r WHERE r.uri = j.model_uri AND r.uri <> '') "
+    "AND NOT EXISTS (SELECT 1 FROM pipeline_artifacts a WHERE a.namespace = j.namespace AND a.uri <> '' "
+    "AND a.uri IN (j.dataset_uri, j.dataset_uri || '/', j.model_uri, j.model_uri || '/'))"
 )
-"""Marked an hour before: what is told late of them has come by then."""
+DROP = brief("DELETE FROM pipeline_jobs WHERE uid = ?1")
 FIND = f"SELECT {COLUMNS} FROM pipeline_jobs WHERE "
 BY_UIDS = f"{FIND}uid IN ({{keys}})"
 OF_TASK = brief(f"{FIND}namespace = ?1 AND task_uid = ?2 ORDER BY uid LIMIT {MAX}")
@@ -60,10 +62,16 @@ class SqlJobs:
         if job.gone:
             await write(GONE, job.uid)
 
-    async def sweep(self) -> None:
+    async def unneeded(self) -> Sequence[str]:
+        """The uids of those that may go."""
+        return [str(uid) for (uid,) in await self._reader.rows(UNNEEDED)]
+
+    async def drop(self, uids: Iterable[str]) -> None:
+        """Those go, and what is gone now may be unneeded when it is looked next."""
         assert isinstance(self._reader, UnitOfWork)
-        await self._reader.later(SWEEP, 2)
-        await self._reader.later(MARK, 1)
+        for uid in uids:
+            await self._reader.later(DROP, uid)
+        await self._reader.later(MARK)
 
     async def named(self, uids: Iterable[str]) -> Sequence[Job]:
         return [_job(row) for row in await rows_for(self._reader, BY_UIDS, uids)]

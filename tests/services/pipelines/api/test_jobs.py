@@ -29,7 +29,7 @@ from services.pipelines.domain.jobs import STARTED_BY
 from services.pipelines.handlers.artifacts import Artifacts
 from services.pipelines.handlers.lineages import Lineages
 from tests.services.pipelines.api.test_artifacts import compiled, here  # noqa: F401  a fixture
-from tests.services.pipelines.api.test_releases import made, registered
+from tests.services.pipelines.api.test_releases import an_hour, made, registered
 from tests.services.pipelines.conductor.rig import Rig
 
 Here = tuple[Rig, Artifacts]
@@ -179,13 +179,15 @@ async def test_only_what_is_gone_and_leads_from_nothing_to_nothing_is_forgotten_
     ends = {"made": found["model"]["uri"], "registered": EXTERN, "trial": "s3://elsewhere/other", "alive": EXTERN + "2"}
     for uid, place in ends.items():
         await hear(rig, created("", uid=uid), succeeded("", place, uid=uid))
-        if uid != "alive":
-            await hear(rig, TrainJobDeleted(**{**JOB, "uid": uid}))
-    await hear(rig, created("some-task", uid="started"), TrainJobDeleted(**{**JOB, "uid": "started"}))
+    await hear(rig, created(found["data"]["task_id"], uid="started"), created("deleted task", uid="orphan"))
+    await hear(rig, succeeded(found["data"]["uri"], "", uid="read"), succeeded("s3://unknown", "", uid="elsewhere"))
+    stay = {"made", "registered", "alive", "started", "read"}
+    every = {*ends, "started", "orphan", "read", "elsewhere"}
+    for uid in every - {"alive"}:
+        await hear(rig, TrainJobDeleted(**{**JOB, "uid": uid}))
     kept = []
     for _ in range(3):
-        async with rig.ports.store.write() as uow:
-            await SqlJobs(uow).sweep()
+        await an_hour(rig, SqlJobs)
         async with rig.ports.store.read() as reader:
             kept.append({str(uid) for (uid,) in await reader.rows("SELECT uid FROM pipeline_jobs")})
-    assert kept == [{*ends, "started"}, {*ends, "started"} - {"trial"}, {*ends, "started"} - {"trial"}]
+    assert kept == [every, stay, stay]

@@ -53,6 +53,14 @@ async def made(rig: Rig, desk: Artifacts) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in (await desk.of_run(None, run.id))["artifacts"]}
 
 
+async def an_hour(rig: Rig, rows: Any) -> None:
+    """What housekeeping does once an hour with such rows."""
+    async with rig.ports.store.read() as reader:
+        unneeded = await rows(reader).unneeded()
+    async with rig.ports.store.write() as uow:
+        await rows(uow).drop(unneeded)
+
+
 def shape(told: dict[str, Any]) -> tuple[Any, ...]:
     """What is released and by which way, without what depends on times."""
     links = sorted((one["from"], one["to"], one["kind"]) for one in told["links"])
@@ -143,3 +151,22 @@ async def test_a_lineage_is_drawn_with_all_that_it_leads_to(here: Here):  # noqa
         assert words in drawn, words
     assert "executor-logs" not in drawn
     assert drawn.count('class="l"') == 5, "make, data, train, model, version, endpoint"
+
+
+async def test_an_endpoint_that_is_gone_is_forgotten_after_an_hour_unless_it_stood_for_something_here(here: Here):  # noqa: F811
+    rig, desk = here
+    uri = (await made(rig, desk))["model"]["uri"]
+    await hear(rig, registered("s3://elsewhere/1", "2"))
+    served = {"ours": (uri, uri), "named": ("", "model-registry://digits/2"), "theirs": ("s3://elsewhere/2",) * 2}
+    for uid, (fetched, asked) in {**served, "alive": ("s3://elsewhere/2",) * 2}.items():
+        await hear(rig, ready(fetched, asked, name=uid, uid=uid))
+    for uid in (*served, "never told of"):
+        await hear(rig, InferenceServiceDeleted(namespace="team", name=uid, uid=uid))
+    kept = []
+    for _ in range(3):
+        await an_hour(rig, SqlReleases)
+        async with rig.ports.store.read() as reader:
+            rows = await reader.rows("SELECT DISTINCT id FROM pipeline_releases WHERE kind <> 'version'")
+            kept.append({str(id) for (id,) in rows})
+    stay = {"ours", "named", "alive"}
+    assert kept == [{*stay, "theirs", "never told of"}, stay, stay]

@@ -97,9 +97,11 @@ async def test_environments_go_by_their_last_use_and_the_size_of_all(place: Any)
 async def test_parts_that_were_never_put_together_go_after_a_day(place: Any):
     store, blobs, clock, cluster = place
     keeping = Housekeeping(store, blobs, cluster, clock, LIMITS)
+    await cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "without-runs"}})
     for key in ("pipelines/team/.incoming/abc/000000", "pipelines/team/.shared/r/abc/data", "pipelines/team/r/data"):
         await blobs.put(key, b"x")
-    for left in (3, 3, 2):
+    await blobs.put("pipelines/without-runs/.incoming/abc/000000", b"x")
+    for left in (4, 4, 2):
         await keeping.clear()
         assert len(await blobs.list("pipelines/")) == left
         await clock.advance(0.6 * DAY_S)

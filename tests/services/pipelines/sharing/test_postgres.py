@@ -39,5 +39,8 @@ async def test_releases_and_environments_are_rows_like_any_other(tmp_path: Path,
         await making.ended(KEY)
         assert (await making.ask(KEY, "b/1"))["state"] == "ready"
         await here.submit(chain(1))
-        await Housekeeping(store, blobs, connect(here.cluster), here.ports.clock, Limits(3600, 1, 0)).clear()
+        for _ in range(2):
+            await Housekeeping(store, blobs, connect(here.cluster), here.ports.clock, Limits(3600, 1, 0)).clear()
+        async with store.read() as reader:
+            assert not await SqlReleases(reader).endpoints("team", "e"), "it is gone, and led to nothing here"
         assert await blobs.stat(KEY) is not None, "it was used just now"
