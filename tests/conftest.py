@@ -12,7 +12,6 @@ from libs.testing.store_postgres import Postgres, running_postgres
 
 TESTS = Path(__file__).parent
 LONG = (
-    "deploy/test_images.py",
     "sdk/test_backup.py",
     "sdk/test_scaffold.py",
     "service/test_rolling.py",

@@ -132,7 +132,7 @@ class Built:
     def root(self) -> Path:
         return self.bench.mounted(self.name)
 
-    def run(self, *argv: str, files: Path | None = None, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, files: Path | None = None, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
         """Runs `argv` in the image as the image says, locked down; `files` are put into /tmp."""
         empty = self.bench.home / "empty"
         empty.mkdir(exist_ok=True)
