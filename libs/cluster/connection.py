@@ -1,13 +1,14 @@
 """The wire to a Kubernetes API server: address, trust and token from kubeconfig or pod; knows paths, no kinds."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
+
+import orjson
 
 from libs.base.clock import Clock
 from libs.base.errors import ApiError, Unauthorized, Unavailable, error_from_status
@@ -82,7 +83,7 @@ class Connection:
     async def _once(self, method: str, path: str, query: Query | None, body: Any, media: str) -> dict[str, Any]:
         async with self.stream(method, path, query, body, media=media, timeout_s=CALL_TIMEOUT_S) as answer:
             data = await _careful(answer.read())
-        parsed = json.loads(data) if data else {}
+        parsed = orjson.loads(data) if data else {}
         return parsed if isinstance(parsed, dict) else {}
 
     @asynccontextmanager
@@ -231,7 +232,7 @@ def _seconds(retry_after: str | None, now: datetime) -> int | None:
 
 def _error(code: int, data: bytes, retry_after_s: int | None) -> ApiError:
     try:
-        status = json.loads(data)
+        status = orjson.loads(data)
     except ValueError:
         status = None
     if not isinstance(status, dict) or status.get("kind") != "Status":

@@ -1,9 +1,10 @@
 """List and watch that survives: re-lists when its place is gone, dials again when the server went; knows no kind."""
 
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
 
 from libs.base.clock import Clock
 from libs.base.errors import ApiError, Unavailable, error_from_status
@@ -115,7 +116,7 @@ async def _watch_once(wire: Connection, path: str, labels: str | None, version: 
 
 def _event(line: bytes) -> Event:
     try:
-        event = json.loads(line)
+        event = orjson.loads(line)
         return event["type"], event["object"]
     except (ValueError, KeyError, TypeError) as error:
         raise Unavailable(f"the cluster sent no watch event but {line[:80]!r}") from error

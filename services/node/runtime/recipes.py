@@ -46,9 +46,15 @@ class Recipe:
 def recipe_of(image: str, folder: Path = RECIPES) -> Recipe | None:
     """The recipe for an image, None for a name that promises nothing."""
     name = image.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
-    for file, patterns in _patterns(folder, _changed(folder)):
+    found = _standing_for(name, folder, _changed(folder))
+    return _recipe(found, installed()) if found else None
+
+
+@lru_cache(maxsize=256)
+def _standing_for(name: str, folder: Path, changed: tuple[tuple[str, int], ...]) -> Path | None:
+    for file, patterns in _patterns(folder, changed):
         if any(fnmatch(name, f"{pattern}{end}") for pattern in patterns for end in ("", ":*")):
-            return _recipe(file.parent, installed())
+            return file.parent
     return None
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 from typing import TypedDict
 
 from services.node.runtime import linux
@@ -33,7 +32,8 @@ def own_namespaces(mode: str) -> None:
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWUTS | (linux.CLONE_NEWUSER if mode == "user" else 0))
     if mode == "user":
         for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-            Path(f"/proc/self/{name}").write_text(text)
+            with open(f"/proc/self/{name}", "wb", buffering=0) as file:
+                file.write(text.encode())
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
 
 
@@ -98,12 +98,14 @@ def _open(path: str) -> int:
 
 
 class _Tree:
-    """The new root under construction. `_own` are folders in which mount points may simply be created."""
+    """The new root under construction. `_own` are folders in which mount points may simply be created, `_seen` paths
+    that are known to be no links and to be there."""
 
     def __init__(self, root: str) -> None:
         self.root = root
         linux.mount("tmpfs", root, "tmpfs", 0, "mode=755")
         self._own: set[str] = {root}
+        self._seen: set[str] = set()
         self._mirror("/", root)
 
     def _mirror(self, source: str, target: str) -> None:
@@ -132,6 +134,7 @@ class _Tree:
         folder = os.path.isdir(source)
         target = self._point(path, folder)
         linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
+        self._forget_below(target)
         if read_only:
             linux.make_read_only(target)
         self._own.discard(target)
@@ -141,7 +144,12 @@ class _Tree:
     def hide(self, path: str) -> None:
         target = self._point(path, True)
         linux.mount("tmpfs", target, "tmpfs", 0, "mode=755")
+        self._forget_below(target)
         self._own.add(target)
+
+    def _forget_below(self, target: str) -> None:
+        """Something else lies there now."""
+        self._seen = {step for step in self._seen if not step.startswith(f"{target}/")}
 
     def _point(self, path: str, folder: bool) -> str:
         """The existing or newly made mount point for `path`, following links as the container will."""
@@ -152,6 +160,9 @@ class _Tree:
                 done = os.path.dirname(done) if done != self.root else done
                 continue
             step = f"{done}/{part}"
+            if step in self._seen:
+                done = step
+                continue
             if os.path.islink(step) and links < 40:
                 links += 1
                 link = os.readlink(step)
@@ -163,6 +174,7 @@ class _Tree:
                 self._make_point(step, folder or bool(parts))
                 if folder or parts:
                     self._own.add(step)
+            self._seen.add(step)
             done = step
         return done
 
