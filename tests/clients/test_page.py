@@ -64,8 +64,8 @@ def test_a_person_finds_a_run_its_picture_why_it_failed_and_its_log(
     assert told["phone"] == 390, "a narrow window has to be scrolled sideways"
     assert told["folded"] == [2, "false"], "a large loop is not folded"
     assert told["opened"] == [2 + 36, "for-loop-2 (36)"], "the keyboard does not open it, or loses its place"
-    assert told["measured"][4] == "Output = 1\ntwice = 2"
-    assert told["values"][3] == "item = 35" and told["dark"] != "rgb(251, 253, 252)"
+    assert told["values"][3:5] == ["x = 1", "Output = 1\ntwice = 2"], "an iteration of one step is not its line"
+    assert told["dark"] != "rgb(251, 253, 252)"
     assert "squaring 0" in told["log"]
     assert told["there"] == [ELSEWHERE] and "?namespace=elsewhere" in told["address"]
     assert "run 'nothing' not found" in told["gone"]

@@ -26,7 +26,7 @@ def router(desk: Artifacts) -> APIRouter:
 def _runs(made: APIRouter, desk: Artifacts) -> None:
     @made.get("/runs/{id}/tasks", response_class=JSONResponse)
     async def tasks(user: User, id: str) -> Response:
-        return await told(await desk.tasks(user, id))
+        return Response(await desk.tasks(user, id), media_type="application/json")
 
     @made.get("/runs/{id}/tasks/{task_id}/log", response_class=PlainTextResponse)
     async def log(user: User, id: str, task_id: str, follow: bool = False) -> Response:

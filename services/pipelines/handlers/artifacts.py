@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,7 @@ from services.pipelines.domain.steps.places import attempt_root
 from services.pipelines.domain.steps.results import LOG
 from services.pipelines.handlers.desk import Means, Object, there
 from services.pipelines.handlers.lineages import Lineages
+from services.pipelines.handlers.run_texts import AT_ONCE
 from services.pipelines.handlers.runs import PLURAL
 from services.pipelines.ports import Bytes
 
@@ -103,15 +105,19 @@ class Artifacts:
         data: bytes = there(await self.stored.read(run.namespace, given.uri, CONTENT_MAX), "stored object", given.uri)
         return data
 
-    async def tasks(self, user: Any, run_id: str) -> Object:
+    async def tasks(self, user: Any, run_id: str) -> bytes:
         """The run, and its tasks as they are recorded, with why their outputs came from the cache or not, and why those
-        that were begun do not run yet."""
-        run, found = await self._run(user, run_id)
-        async with self.means.look() as needs:
-            reasons, waits = await needs.runs.cache_reasons(run.id), await needs.runs.waits(run.id)
-        told = [(task, reasons.get(task.uid, ""), run_view.waits_for(task, waits)) for task in found]
-        tasks = [{**task.to_json(), "cache": cache, "waits": why} for task, cache, why in told]
-        return {"run": run_view.shown(run), "tasks": tasks}
+        that were begun do not run yet; as JSON, made of the records' own: a large run has megabytes."""
+        run, found, seen = await self._seen(user, run_id), dict[int, str](), (-1, -1)
+        while True:
+            async with self.means.look() as needs:
+                changes = await needs.runs.changes(run.id, seen, AT_ONCE)
+            for version, number, *told in changes:
+                found[number], seen = _recorded(*told), (version, number)
+            if len(changes) < AT_ONCE:
+                break
+        tasks = ",".join(found[number] for number in sorted(found))
+        return f'{{"run":{json.dumps(run_view.shown(run))},"tasks":[{tasks}]}}'.encode()
 
     async def cache(self, user: Any, run_id: str) -> Object:
         """Why the outputs of each step came from the cache or not, as far as anybody looked."""
@@ -153,17 +159,29 @@ class Artifacts:
         return await Lineages(self.means).picture(user, await self._fetched(user, id))
 
     async def _run(self, user: Any, id: str) -> tuple[Run, Sequence[TaskRecord]]:
+        run = await self._seen(user, id)
+        async with self.means.look() as needs:
+            return run, await needs.runs.tasks(id)
+
+    async def _seen(self, user: Any, id: str) -> Run:
         async with self.means.look() as needs:
             run: Run = there(await needs.runs.get(id), "run", id)
-            tasks = await needs.runs.tasks(id)
         await self.means.allow(user, "get", PLURAL, run.namespace, run.name)
-        return run, tasks
+        return run
 
     async def _fetched(self, user: Any, id: str) -> Artifact:
         async with self.means.look() as needs:
             found: Artifact = there(await needs.lineage.artifact(id), "artifact", id)
         await self.means.allow(user, "get", PLURAL, found.namespace, "")
         return found
+
+
+def _recorded(body: str, cache: str, attempt: int, why: str) -> str:
+    """A record's JSON with two words more."""
+    if why:
+        record = TaskRecord.from_json(json.loads(body))
+        why = run_view.waits_for(record, {record.uid: (attempt, why)})
+    return f'{body[:-1]},"cache":{json.dumps(cache)},"waits":{json.dumps(why)}}}'
 
 
 def _titled(page: Page) -> Page:

@@ -145,7 +145,7 @@ async def test_what_a_step_printed_is_found_by_its_task_also_when_it_came_from_t
     running, desk = here
     for _ in range(2):
         run = await running.over(await running.submit(compiled()))
-        tasks = {each["path"]: each["uid"] for each in (await desk.tasks(None, run.id))["tasks"]}
+        tasks = {each["path"]: each["uid"] for each in json.loads(await desk.tasks(None, run.id))["tasks"]}
         assert await desk.log(None, run.id, tasks["root/make"]) == "hello\n"
         assert await desk.output(None, run.id, "make", "main-logs") == b"hello\n"
         assert await desk.output(None, run.id, tasks["root/make"], "data") == BODIES["data"]

@@ -1,6 +1,7 @@
 """Why a step that was begun does not run yet is told in its task, and no longer than it is so."""
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,9 @@ async def waits(here: Rig, run: Run) -> str:
     here.ports.settings = PipelinesSettings(service="pipelines", store_url="", insecure=True)
     nothing: Any = None
     desk = Artifacts(replace(means(here.ports), allow=only_in("team")), nothing, nothing, here.ports.clock)
-    return str(next(one["waits"] for one in (await desk.tasks(None, run.id))["tasks"] if one["kind"] == "step"))
+    return str(
+        next(one["waits"] for one in json.loads(await desk.tasks(None, run.id))["tasks"] if one["kind"] == "step")
+    )
 
 
 async def shown(here: Rig, run: Run, why: str) -> dict[str, Any]:
