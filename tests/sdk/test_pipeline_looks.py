@@ -147,6 +147,21 @@ def test_the_code_of_a_step_is_its_source_or_its_command() -> None:
         assert "no code runs" in code(run, {"component": "i"}) and "group" in code(run, {"component": "g"})
 
 
+def test_an_error_is_shown_once_beside_its_step_and_not_again_beside_the_groups_around_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def task(id: str, above: str, why: str, *inside: str) -> dict[str, Any]:
+        parts = [{"task_id": each} for each in inside]
+        return {"task_id": id, "parent_task_id": above, "display_name": id, "state": "FAILED", "child_tasks": parts,
+                "error": {"message": why}}  # fmt: skip
+
+    tasks = [task("run", "", "", "loop", "odd"), task("loop", "run", "task `loop/step` failed: boom", "step")]
+    tasks += [task("step", "loop", "boom"), task("odd", "run", "nolist", "nothing")]
+    pipelineshow.print_tasks({"run_details": {"task_details": tasks}})
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows == [["loop", "FAILED"], ["step", "FAILED", "boom"], ["odd", "FAILED", "nolist"]]
+
+
 def test_only_an_artifacts_lineage_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="give the id of the one that model-registry://m/1 came from"):
         pipelinelooks.lineage("model-registry://m/1", svg=tmp_path / "l.svg")

@@ -72,17 +72,25 @@ def _point_at_logs(run: Record) -> None:
 def print_tasks(run: dict[str, Any]) -> None:
     from millstream.pipelines import runs
 
+    lines = list(runs.tree(run))
+    told = {error(one.task) for one in lines if not one.is_group}
     rows = [
         [
             "  " * one.depth + escape(one.task["display_name"]),
             state(one.task),
             took(one.task),
-            escape(error(one.task)),
+            escape(_why(one, told)),
         ]
-        for one in runs.tree(run)
+        for one in lines
     ]
     if rows:
         out.print(plain_table(["TASK", "STATE", "TOOK", "WHY"], rows))
+
+
+def _why(line: Line, told: set[str]) -> str:
+    """Its error; of a group only what none of its steps says: it would name the step and repeat it."""
+    message = error(line.task)
+    return "" if line.is_group and message.partition(" failed: ")[2] in told - {""} else message
 
 
 def print_questions(client: Any, run: Record) -> None:
