@@ -308,6 +308,11 @@ class StepDesk(Protocol):
         """What the attempt is to do; None when there is no such task, or it is not this attempt that counts now."""
         ...
 
+    async def report(self, namespace: str, uid: str, attempt: int, result: StepResult) -> bool:
+        """`finish` for a pod of this namespace: False, and nothing is changed, for a step of another one, or for a task
+        that waits for a person."""
+        ...
+
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
         """Returns when the result is committed: True if this attempt's result is recorded, now or before; False when
         another attempt counts by now, or the run no longer wants it: the pod may end, its words change nothing."""

@@ -12,6 +12,7 @@ from services.pipelines.adapters.runs import WISH, ReadRuns
 from services.pipelines.adapters.specs import Specs
 from services.pipelines.adapters.told import RESULT
 from services.pipelines.domain.engine.records import TaskRecord
+from services.pipelines.domain.gates import is_gate
 from services.pipelines.domain.steps.order import order
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 
@@ -33,6 +34,15 @@ class Desk:
             if record is None or run is None or not record.active or record.attempt != attempt:
                 return None
             return order(await self._specs.of(reader, run.spec), record, facts_of(run))
+
+    async def report(self, namespace: str, uid: str, attempt: int, result: StepResult) -> bool:
+        wanted = await self.order_of(uid, attempt)
+        if wanted is not None:
+            is_its_own = wanted.namespace == namespace and not is_gate(wanted.image)
+            return is_its_own and await self.finish(uid, attempt, result)
+        async with self._store.read() as reader:
+            _, record = await _task(reader, uid)
+        return record is not None and record.attempt == attempt and record.over
 
     async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
         asked = self._conductor.leading

@@ -24,6 +24,7 @@ from services.pipelines.adapters.starting import Starting
 from services.pipelines.domain.claims import is_claim
 from services.pipelines.domain.ended import Ended, ended, hopeless, indescribable, is_running, key_of, refused
 from services.pipelines.domain.starting import given_up
+from services.pipelines.domain.steps.naming import pod_name
 from services.pipelines.domain.steps.pod import MANAGED_BY, MANAGER, RUN, Site, pod
 from services.pipelines.domain.steps.values import StepOrder
 from services.pipelines.domain.turns import Turns
@@ -73,6 +74,10 @@ class Seen:
     why: str = ""
     gone_by: float | None = None
 
+    def is_of(self, order: StepOrder) -> bool:
+        name = pod_name(order.run_id, order.name, order.path, order.attempt)
+        return (self.namespace, self.name) == (order.namespace, name)
+
 
 class Pods:
     """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
@@ -115,6 +120,9 @@ class Pods:
 
     def start(self, wanted: PodStart) -> None:
         run_id = wanted.order.run_id
+        if (seen := self._seen.get(wanted.key)) and not seen.is_of(wanted.order):
+            del self._seen[wanted.key]  # somebody else's, from before the attempt was there
+            self._settled.discard(wanted.key)
         self._waiting.put(run_id, Turn(wanted.key, run_id, wanted.service_account, wanted.given))
         if len(self._at_hand) < self._limit:
             self._at_hand[wanted.key] = wanted.order
@@ -236,10 +244,13 @@ class Pods:
             await make_workspace(self._cluster, wanted.order)
             with suppress(AlreadyExists):
                 made = pod(wanted.order, site, wanted.service_account)
+                self._seen.setdefault(wanted.key, _seen(made))
                 await self._cluster.create(placed(made, wanted.given))
         except (BadRequest, Invalid, NotFound) as error:
+            self._seen.pop(wanted.key, None)
             self._tell(wanted.key, refused(error.message))
         except ApiError as error:
+            self._seen.pop(wanted.key, None)
             log.warning("the pod of %s cannot be made yet: %s", wanted.order.path, error.message)
             found = refusal(error)
             self._starting.blocked(wanted.key, found)
@@ -271,7 +282,7 @@ class Pods:
     async def _watch(self) -> None:
         async for kind, obj in self._cluster.watch(POD, labels=f"{MANAGED_BY}={MANAGER}"):
             key = key_of(obj) if obj else None
-            if key is None:
+            if key is None or not self._is_its_own(key, obj):
                 continue
             if kind == "DELETED":
                 self._seen.pop(key, None)
@@ -281,11 +292,17 @@ class Pods:
             else:
                 self._look(key, obj)
 
+    def _is_its_own(self, key: Key, obj: Object) -> bool:
+        """Whoever may make pods can give them an attempt's labels, in any namespace: only the pod of the attempt's name
+        in its run's namespace speaks for it."""
+        found, known = _seen(obj), self._seen.get(key)
+        if known is not None:
+            return (known.namespace, known.name) == (found.namespace, found.name)
+        order = self._order_of(*key)
+        return order is None or found.is_of(order)
+
     def _look(self, key: Key, obj: Object) -> None:
-        meta = obj["metadata"]
-        seen = self._seen.setdefault(
-            key, Seen(meta["namespace"], meta["name"], (meta.get("labels") or {}).get(RUN) or "")
-        )
+        seen = self._seen.setdefault(key, _seen(obj))
         found = ended(obj)
         if found is None:
             if key not in self._settled:
@@ -354,3 +371,8 @@ class Pods:
                 self._tell(key, given_up(why, self._starting.patience_s, there=seen is not None))
                 if seen is not None:
                     self._call(self._delete(seen))
+
+
+def _seen(pod: Object) -> Seen:
+    meta = pod["metadata"]
+    return Seen(meta["namespace"], meta["name"], (meta.get("labels") or {}).get(RUN) or "")

@@ -104,7 +104,7 @@ def router(desk: StepDesk, files: StepFiles, key: Key) -> APIRouter:
             read = StepResult.from_json(told)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadRequest(f"this is no result of a step: {error!r}") from None
-        return {"accepted": await desk.finish(uid, attempt, read)}
+        return {"accepted": await desk.report(namespace, uid, attempt, read)}
 
     return routes
 

@@ -107,16 +107,16 @@ class Rig:
         self.orders.append(order)
         result = self.play(order)
         if result is not None:
-            await self._hand_in(uid, attempt, result)
+            await self._hand_in(order, result)
         ended = {"phase": "Succeeded" if result and result.succeeded else "Failed"}
         if at in self.cluster.objects:
             self.cluster.patch(at, {"status": ended}, status=True)
 
-    async def _hand_in(self, uid: str, attempt: int, result: StepResult) -> None:
+    async def _hand_in(self, order: StepOrder, result: StepResult) -> None:
         """As the launcher does: again, until somebody has it."""
         while True:
             try:
-                await self.desk.finish(uid, attempt, result)
+                await self.desk.report(order.namespace, order.uid, order.attempt, result)
                 return
             except Unavailable:
                 await asyncio.sleep(0.05)

@@ -68,7 +68,7 @@ class OneDesk:
         known = self.order is not None and (uid, attempt) == (self.order.uid, self.order.attempt)
         return self.order if known else None
 
-    async def finish(self, uid: str, attempt: int, result: StepResult) -> bool:
+    async def report(self, namespace: str, uid: str, attempt: int, result: StepResult) -> bool:
         if self.away:
             self.away -= 1
             raise Unavailable("the service is starting")
