@@ -49,7 +49,7 @@ def foreign(uri: str, namespace: str, bucket: str) -> str:
                 return f"{uri!r} belongs to another namespace than {namespace!r}: copy it, or import it there"
             if len(parts) < 3 or parts[0] not in OWNED:
                 own = ", ".join(f"{scheme}{bucket}/{first}/{namespace}/" for first in OWNED)
-                return f"{uri!r} is none of this namespace's, which are below {own}"
+                return f"{uri!r} lies outside of this namespace's places: {own}"
     return ""
 
 

@@ -79,7 +79,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str]] = {
     "a number that is none": ({"number_value": float("nan")}, 400, "artifact.number_value: nan is no number"),
     "no URI": ({"uri": "a\nb"}, 400, "artifact.uri: 'a\\nb' is no URI"),
     "another namespace's": ({"uri": "s3://millstream/pipelines/other/x"}, 403, "belongs to another namespace"),
-    "the platform's own": ({"uri": "s3://millstream/backups/x"}, 403, "is none of this namespace's"),
+    "the platform's own": ({"uri": "s3://millstream/backups/x"}, 403, "lies outside of this namespace's places"),
     "much metadata": ({"metadata": {"a": "x" * 2**20}}, 400, "artifact.metadata: more than"),
     "a namespace of nobody": ({"namespace": "A!"}, 400, "namespace: 'A!' is not a name"),
 }

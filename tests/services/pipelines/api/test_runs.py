@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "an import of what the platform keeps for itself": (
         {"pipeline_spec": importing({"runtimeValue": {"constant": "s3://millstream/backups/2026/store"}})},
-        "is none of this namespace's, which are below s3://millstream/pipelines/default/",
+        "lies outside of this namespace's places: s3://millstream/pipelines/default/",
     ),
     "an import by a roundabout path": (
         {"pipeline_spec": importing({"runtimeValue": {"constant": "s3://millstream/models/default/../b/x"}})},
