@@ -113,7 +113,7 @@ def test_every_other_call_of_kfps_clients_is_answered_as_kfp_answers(kfp: Client
     assert told["job"] == ["DISABLED", "ENABLED", "DISABLED", True, "3", "default"]
     assert told["context"] == ["default", True] and (told["health"], told["auth"]) == (False, {})
     assert (told["changed"], told["changed version"]) == (["shown", {"a": "b"}, "both"], "better")
-    assert (told["newest"], told["again"]) == (WELL, "AVAILABLE")
+    assert (told["newest"], told["again"], told["plugins"]) == (WELL, "AVAILABLE", {"mlflow": {"disabled": True}})
     assert told["no root"].startswith("400 ") and "runtime_config.pipeline_root" in told["no root"]
     assert all(told[name].startswith("404 ") and '"code":5' in told[name] for name in ("no version", "no job", "gone"))
     assert all(told[name].startswith("501 ") and '"code":12' in told[name] for name in ("not here", "no report"))

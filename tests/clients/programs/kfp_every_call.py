@@ -168,7 +168,10 @@ change = api.V2beta1PipelineVersion(description="better")
 ids = (other.pipeline_id, only.pipeline_version_id)
 told["changed version"] = pipelines.pipeline_service_update_pipeline_version(*ids, change).description
 newest = api.V2beta1PipelineVersionReference(pipeline_id=other.pipeline_id)
-run = client._run_api.run_service_create_run(api.V2beta1Run(display_name="newest", pipeline_version_reference=newest))
+asked = api.V2beta1Run(display_name="newest", pipeline_version_reference=newest)
+asked.plugins_input = {"mlflow": {"disabled": True}}
+run = client._run_api.run_service_create_run(asked)
+told["plugins"] = client.get_run(run.run_id).plugins_input
 told["newest"] = client.wait_for_run_completion(run.run_id, **SOON).state
 pipelines.pipeline_service_delete_pipeline(other.pipeline_id, cascade=True)
 told["health"] = client.get_kfp_healthz().multi_user
