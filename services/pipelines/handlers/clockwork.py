@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from libs.base import from_milliseconds
-from libs.base.errors import ApiError, Forbidden, Unavailable
+from libs.base.errors import ApiError, Forbidden, TooManyRequests, Unavailable
 from services.pipelines.domain.catalog import forms, macros
 from services.pipelines.domain.catalog.items import ENABLED, RecurringRun
 from services.pipelines.domain.runs import NewRun
@@ -55,6 +55,9 @@ class Clockwork:
         except Unavailable:
             raise
         except ApiError as error:
+            if isinstance(error, TooManyRequests) or error.code >= 500:
+                log.warning("the next run of %s cannot be started yet: %s", found.id, error.message)
+                return False
             async with self.means.begin() as (needs, say):
                 now = await needs.catalog.recurring.get(found.id)
                 if now is not None and now.due_ms == found.due_ms:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from libs.base.errors import Internal
 from services.pipelines.handlers.clockwork import Clockwork
 from tests.services.pipelines.api.conftest import Server, refused
 from tests.services.pipelines.api.test_runs import asked, simple
@@ -98,6 +100,13 @@ async def test_a_newer_version_of_another_lends_no_secret_to_a_recurring_run_tha
     package = yaml.safe_dump_all([document["pipeline_spec"], document["platform_spec"]]).encode()
     assert (await person.upload("/pipelines/upload_version", package, pipelineid=pipeline, name="2")).status_code == 200
     await person.clock.advance(60)
+
+    async def broken(*asked: Any) -> bool:
+        raise Internal("etcdserver: leader changed")
+
+    assert await Clockwork(replace(person.means, may=broken)).tick() == 0
+    found = await person.get(f"/recurringruns/{job['recurring_run_id']}")
+    assert found["status"] == "ENABLED", "what passes is waited for"
     assert await Clockwork(person.means).tick() == 0
     found = await person.get(f"/recurringruns/{job['recurring_run_id']}")
     assert found["status"] == "DISABLED" and "name one in pipeline_version_reference" in found["error"]["message"]
