@@ -20,7 +20,7 @@ from libs.service.hearing import Hearing
 from libs.service.identity import Verifier
 from libs.service.limits import Drain
 from libs.service.tasks import Tasks
-from libs.store import Store, trim
+from libs.store import Store, keep_trimmed
 
 if TYPE_CHECKING:
     from libs.service.delegation import Delegation
@@ -75,9 +75,7 @@ class Service:
         await self.hearing.leave()
 
     async def _trim(self) -> None:
-        while True:
-            await self.ports.clock.sleep(TRIM_EVERY_S)
-            await trim(self.ports.store)
+        await keep_trimmed(self.ports.store, TRIM_EVERY_S)
 
     async def _store_check(self) -> str:
         async with self.ports.store.read() as reader:

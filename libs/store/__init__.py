@@ -9,7 +9,7 @@ from libs.store.statements import brief
 from libs.store.store import Store
 from libs.store.tables import ChangeRow, Inbox, Key, LeaseRow, Meta, Object
 from libs.store.together import FellApart
-from libs.store.trim import trim
+from libs.store.trim import keep_trimmed, trim
 from libs.store.unit import UnitOfWork
 
 __all__ = [
@@ -34,5 +34,6 @@ __all__ = [
     "Term",
     "UnitOfWork",
     "brief",
+    "keep_trimmed",
     "trim",
 ]

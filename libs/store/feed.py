@@ -31,6 +31,8 @@ class Feed:
     ) -> None:
         self._read, self._moved, self._clock = read, moved, clock
         self._head = 0
+        self.written = 0
+        """Characters of this process's commits, since its start."""
         self._recent: list[Change] = []
         self._recent_after = 0
         self._cost = 0
@@ -78,6 +80,7 @@ class Feed:
         """Called with the rows of a commit of this process, in the order of the commits."""
         if not changes:
             return
+        self.written += sum(change.cost for change in changes)
         if changes[0].seq == self._head + 1:
             self._keep(changes)
         else:

@@ -47,9 +47,17 @@ RELEASE = "RELEASE SAVEPOINT part"
 TAKE_BACK = "ROLLBACK TO SAVEPOINT part"
 
 TRIM_CUT = "SELECT COALESCE(MAX(seq), 0) FROM changes WHERE at < ?1"
+TRIM_SIZE = (
+    "SELECT COALESCE(MAX(seq), 0) FROM (SELECT seq, SUM(COALESCE(LENGTH(body), 0) + COALESCE(LENGTH(prev), 0))"
+    " OVER (ORDER BY seq DESC) AS total FROM changes WHERE letter IS NULL) AS sums WHERE total > ?1"
+)
 TRIM_CHANGES = (
     "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE seq <= ?1"
     " AND (letter IS NULL OR said_at IS NOT NULL) ORDER BY seq LIMIT ?2) RETURNING seq"
+)
+TRIM_SILENT = (
+    "DELETE FROM changes WHERE seq IN (SELECT seq FROM changes WHERE seq <= ?1 AND letter IS NULL"
+    " ORDER BY seq LIMIT ?2) RETURNING seq"
 )
 TRIM_INBOX = (
     "DELETE FROM inbox WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM inbox WHERE at < ?1 LIMIT ?2)"

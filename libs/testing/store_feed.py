@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from libs.base import Gone
-from libs.store import Change, Store, trim
+from libs.store import Change, Store, keep_trimmed, trim
 from libs.testing.clock import VirtualClock
 from libs.testing.store import JOBS, PODS, StoreFixtures, a_letter, an_object, put, rv
 
@@ -17,6 +17,11 @@ async def take(changes: AsyncIterator[Change], n: int) -> list[Change]:
     """The next `n` changes; fails when they do not come within two seconds."""
     async with asyncio.timeout(30):
         return [await anext(changes) for _ in range(n)]
+
+
+async def oldest(store: Store) -> int:
+    async with store.read() as reader:
+        return await reader.oldest_seq()
 
 
 class FeedSuite(StoreFixtures):
@@ -105,6 +110,38 @@ class FeedSuite(StoreFixtures):
             with pytest.raises(Gone, match=r"too old resource version: 4 \(5\)"):
                 await reader.changes_since(4)
             assert len(await reader.list(PODS)) == 8
+
+    async def test_of_much_only_the_newest_stays_to_be_watched_and_every_letter(self, store: Store) -> None:
+        for name in "abcd":
+            async with store.write() as uow:
+                await uow.insert(PODS, an_object(name, spec="x" * 1000))
+        async with store.write() as uow:
+            await uow.insert(PODS, an_object("told", spec="x" * 1000))
+            uow.say(a_letter("1"), "s")
+        await store.outbox.mark_said([5])
+        await put(store, "last")
+        assert store.feed.written > 5000
+        assert await trim(store, keep_size=2500) == 2
+        async with store.read() as reader:
+            assert [change.seq for change in await reader.changes_since(2)] == [3, 4, 5, 6]
+            with pytest.raises(Gone, match=r"too old resource version: 1 \(2\)"):
+                await reader.changes_since(1)
+        assert await trim(store, keep_size=0) == 2, "all but the letter and the newest"
+        assert await store.outbox.forget_said() == 1
+        assert rv((await put(store, "more"))[0]) == 7
+
+    async def test_what_is_written_at_a_stretch_is_trimmed_out_of_turn(self, store: Store, clock: VirtualClock) -> None:
+        keeping = asyncio.create_task(keep_trimmed(store, 600.0, keep_size=4000))
+        await put(store, "few")
+        await clock.advance(300)
+        assert await oldest(store) == 0
+        await put(store, *(f"pod-{number}" for number in range(50)))
+        async with asyncio.timeout(5):
+            while await oldest(store) == 0:
+                await clock.advance(1)
+                await asyncio.sleep(0.01)
+        assert clock.monotonic() < 600
+        keeping.cancel()
 
     async def test_a_subscriber_from_before_the_trimming_must_list_again(
         self, store: Store, replica: Callable[[], Any]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from libs.base.clock import Clock, parse_rfc3339, rfc3339
 from libs.resources import Resources
-from libs.store import UnitOfWork, trim
+from libs.store import UnitOfWork, keep_trimmed
 from services.node.domain.events import TTL_S, again, new_event
 from services.node.domain.owned import Object
 from services.node.reconcile.kinds import EVENT
@@ -41,7 +41,7 @@ class Recorder:
         return {**event, "metadata": metadata}
 
     async def forget_old(self) -> None:
-        """Removes Events last told more than an hour ago, and old rows of the change log; twice an hour, for ever."""
+        """Removes Events last told more than an hour ago; twice an hour, for ever."""
         while True:
             await self._clock.sleep(CLEAN_S)
             now = self._clock.now()
@@ -51,4 +51,7 @@ class Recorder:
                     if (now - parse_rfc3339(last)).total_seconds() > TTL_S:
                         meta = event["metadata"]
                         await uow.delete(EVENT.resource, meta["namespace"], meta["name"])
-            await trim(self._resources.store)
+
+    async def keep_log_trimmed(self) -> None:
+        """For ever."""
+        await keep_trimmed(self._resources.store, CLEAN_S)

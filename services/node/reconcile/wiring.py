@@ -77,6 +77,7 @@ class Controllers:
         self._spawn("network", self._network.run)
         self._spawn("edge", self._edge.run)
         self._spawn("old-events", self.recorder.forget_old)
+        self._spawn("old-changes", self.recorder.keep_log_trimmed)
         for name, queue in self._queues.items():
             self._spawn(name, queue.run)
 
