@@ -87,6 +87,10 @@ def brought(told: Mapping[str, Any], namespace: str, bucket: str) -> Brought:
         raise BadRequest(f"key: {str(told.get('key'))[:80]!r} is not the fingerprint of its parts: send it as it was")
     outputs = _object(told.get("outputs"), "outputs")
     artifacts = _object(outputs.get("artifacts") or {}, "outputs.artifacts")
+    for part, kind in parts.items():
+        name = part.removeprefix(PREFIX)
+        if part.startswith(PREFIX) and "." in kind and name not in artifacts:
+            raise BadRequest(f"outputs.artifacts.{name}: it is promised by the parts, and missing: send all of them")
     origin = _object(told.get("origin") or {}, "origin")
     return Brought(
         key=key_of(parts),

@@ -226,7 +226,8 @@ async def test_what_cannot_be_believed_is_refused_with_its_field(two: Two):
     bad = {
         "key: ": another_part,
         "form: ": lambda other, _: other.update(form="0"),
-        "outputs.artifacts.more": another_name,
+        "outputs.artifacts.data: it is promised": another_name,
+        "outputs.artifacts.more: no such": lambda other, one: other["outputs"]["artifacts"].update(more=[one]),
         "outputs.parameters.rows": lambda other, _: other["outputs"]["parameters"].update(rows="many"),
         "'../x' is no path": lambda _, one: one["files"][0].update(path="../x"),
         "'/x' is no path": lambda _, one: one["files"][0].update(path="/x"),
