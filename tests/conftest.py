@@ -14,7 +14,9 @@ TESTS = Path(__file__).parent
 LONG = (
     "sdk/test_backup.py",
     "sdk/test_scaffold.py",
+    "store/test_processes.py",
     "service/test_rolling.py",
+    "store/test_postgres.py",
     "bus/test_bus_crashes.py",
     "node/runtime/test_ordinary_account.py",
     "engines/test_broker_cluster.py",
@@ -24,10 +26,12 @@ LONG = (
     "e2e/test_crash.py",
     "e2e/test_backup.py",
     "e2e/test_fuzz.py",
-    "e2e/test_main_job.py",
     "cluster_suite/test_on_the_node.py",
+    "e2e/test_main_job.py",
     "clients/test_kubeflow_training.py",
     "clients/test_readme.py",
+    "clients/test_components.py",
+    "clients/test_kfp.py",
     "frameworks/test_two_nodes.py",
 )
 """Longest first among those of one stage. A file that is missing here costs time and nothing else."""

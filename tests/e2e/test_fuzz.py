@@ -26,7 +26,7 @@ from nats.js import JetStreamContext
 
 from tests.platform import Platform
 
-BUDGET_S = float(os.environ.get("MILLSTREAM_FUZZ_S", "45"))
+BUDGET_S = float(os.environ.get("MILLSTREAM_FUZZ_S", "25"))
 NAMESPACE = "fuzz"
 QUIET = tuple(HealthCheck)
 # Whom a wrong guess would take the platform itself from.

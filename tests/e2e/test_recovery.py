@@ -84,6 +84,8 @@ def test_a_suspended_job_goes_on_where_it_was_and_a_hung_one_is_begun_again(plat
         until(lambda: "Suspended" in str(_job(client, "paused")["status"].get("conditions")), 40, "suspended")
         before = len(ear.of(0))
         flow.insist(client, {**wanted, "spec": {**wanted["spec"], "suspend": False}})
+        until(lambda: _job(client, "paused").get("status", {}).get("recoveries"), 100, "the hung job is begun again")
+        flow.insist(client, job("paused", ear.port, 120, 1000, hang_timeout=300, HANG_AT=80))  # a busy machine is slow
         over = _wait_over(client, "paused")
 
     assert flow.outcome(over) == "Complete", over["status"]
