@@ -52,7 +52,7 @@ def test_it_installs_uses_and_kills_the_platform_and_reports_what_it_saw(platfor
     assert kill.startswith("4 jobs ended once each") and "trainer" in kill and "nats" in kill
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_a_pod_that_cannot_start_is_explained_and_everything_applied_is_removed(platform: Platform) -> None:
     options = options_of(environ(platform, SUITE_NAMESPACE="suite-own"))
     kubectl = Kubectl(options.kubectl, options.kubeconfig)

@@ -251,7 +251,7 @@ def test_an_escape_that_is_none_is_a_400(platform: Platform) -> None:
         assert told.startswith(b"HTTP/1.") and (told[9:10] == b"4" or told[9:12] == b"505"), (line, told)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 def test_who_asks_for_work_in_a_namespace_that_is_not_there_is_told(http: httpx.Client) -> None:
     """The services keep no list of namespaces, so the objects are taken; what becomes of them says why."""
     trainjob, service = job({"name": "lost"}, trainer={"command": ["true"]}), isvc() | {"metadata": {"name": "lost"}}
