@@ -357,8 +357,9 @@ class Pods:
             now = self._clock.monotonic()
             due = sorted((seen.gone_by, name) for name, seen in self._seen.items() if seen.gone_by is not None)
             for _, key in [each for each in due if each[0] <= now][:AT_ONCE]:
-                self._seen[key].gone_by = now + LOOK_S  # others are not to wait behind one that the cluster keeps
-                await self._delete(self._seen[key])
+                if seen := self._seen.get(key):  # those before it took their time
+                    seen.gone_by = now + LOOK_S  # others are not to wait behind one that the cluster keeps
+                    await self._delete(seen)
             for key, why in await self._starting.ask():
                 if key in self._seen and key not in self._settled:
                     self._obstacle(key, self._seen[key], why)

@@ -1,5 +1,6 @@
 """What a step costs does not grow with its run: counted in bytes and in statements, which no busy machine changes."""
 
+import asyncio
 import gc
 import json
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from libs.store import lines
+from services.pipelines.adapters import pods
 from services.pipelines.adapters.live import LiveRun
 from services.pipelines.domain.steps.values import StepOrder, StepResult
 from tests.services.pipelines.conductor.rig import rig, until, well
@@ -81,3 +83,21 @@ async def test_a_step_that_is_over_takes_half_a_kilobyte_and_no_more_statements_
     kept = (many.kept - few.kept) / (MANY - FEW)
     assert kept < 1000, f"{kept:.0f} bytes"
     assert many.statements / MANY < 1.2 * few.statements / FEW, (few, many)
+
+
+async def test_pods_that_go_while_others_are_cleared_away_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(pods, "LOOK_S", 0.01)
+    async with rig(tmp_path, well) as here:
+        here.build()
+        keeper = here.conductor.pods
+
+        async def deleted(seen: pods.Seen) -> None:
+            keeper._seen.clear()  # the cluster told meanwhile that all are gone
+
+        monkeypatch.setattr(keeper, "_delete", deleted)
+        keeper._seen |= {(name, 1): pods.Seen("team", name, "run", over=True, gone_by=0.0) for name in "ab"}
+        sweeping = asyncio.create_task(keeper._sweep())
+        await until(lambda: not keeper._seen)
+        await asyncio.sleep(0)
+        assert not sweeping.done()
+        sweeping.cancel()
