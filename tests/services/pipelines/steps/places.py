@@ -115,7 +115,7 @@ class Bench:
     async def run(self, order: StepOrder, **more: str) -> Ended:
         before = len(self.desk.results)
         process = await self.begin(order, **more)
-        output = (await asyncio.wait_for(process.communicate(), 30))[0].decode()
+        output = (await asyncio.wait_for(process.communicate(), 90))[0].decode()
         told = self.desk.results[before:]
         return Ended(process.returncode or 0, output, outcome(order, told[0]) if told else None)
 
