@@ -140,7 +140,7 @@ async def test_mlflow_gets_a_run_for_each_run_with_its_parameters_its_state_and_
                 (one["name"], one["status"], one["params"], one["metrics"], one["tags"]["millstream.id"])
                 for one in again
             ]
-            assert elsewhere.id in {one["tags"]["millstream.id"] for one in await kept(2, "mine")}
+            assert elsewhere.id in {one["tags"]["millstream.id"] for one in await kept(2, "team/mine")}
 
 
 def test_our_openlineage_events_are_those_of_its_own_client(tmp_path: Path) -> None:

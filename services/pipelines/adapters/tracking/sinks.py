@@ -63,8 +63,8 @@ class MLflow:
             made = mlflow.tracked(run, await runs.tasks(run.id)) if run else None
         if made is None or run is None or (asked := run.options.plugins.get(self.name, {})).get("disabled"):
             return
-        name = asked.get("experiment_name") or f"{run.namespace}/{run.pipeline_name or run.name}"
-        experiment = asked.get("experiment_id") or await self._experiment(name)
+        name = str(asked.get("experiment_name") or run.pipeline_name or run.name)
+        experiment = await self._experiment(f"{run.namespace}/{name.removeprefix(f'{run.namespace}/')}")
         parent = await self._keep(experiment, made, {})
         for step in made.steps:
             await self._keep(experiment, step, {"mlflow.parentRunId": parent})

@@ -81,10 +81,10 @@ class Strict(Form):
 
 
 class MLflowInput(Strict):
-    """`experiment_id` counts before the name."""
+    """KFP's `experiment_id` is refused: the server is asked with the platform's key, and a number would reach into the
+    experiments of any namespace. A name is below the run's own."""
 
     experiment_name: Name | None = None
-    experiment_id: Name | None = None
     disabled: StrictBool | None = None
 
 

@@ -313,7 +313,7 @@ async def test_what_a_recurring_run_tells_plugins_its_runs_tell_them(server: Ser
     await server.clock.advance(60.5)
     assert await Clockwork(server.means).tick() == 1
     assert [run["plugins_input"] for run in (await server.get("/runs"))["runs"]] == [plugins]
-    for wrong, field in (({"mlflow": {"experiment": "x"}}, "mlflow.experiment"), ({"wandb": {}}, "wandb")):
+    for wrong, field in (({"mlflow": {"experiment_id": "1"}}, "mlflow.experiment_id"), ({"wandb": {}}, "wandb")):
         for path in ("/runs", "/recurringruns"):
             answer = await server.http.post(path, json=asked(plugins_input=wrong))
             assert refused(answer)[:2] == (400, 3) and f"plugins_input.{field}" in answer.text
