@@ -123,6 +123,7 @@ class Pods:
         if (seen := self._seen.get(wanted.key)) and not seen.is_of(wanted.order):
             del self._seen[wanted.key]  # somebody else's, from before the attempt was there
             self._settled.discard(wanted.key)
+            self._unwanted.discard(wanted.key)
         self._waiting.put(run_id, Turn(wanted.key, run_id, wanted.service_account, wanted.given))
         if len(self._at_hand) < self._limit:
             self._at_hand[wanted.key] = wanted.order
@@ -302,9 +303,11 @@ class Pods:
         return order is None or found.is_of(order)
 
     def _look(self, key: Key, obj: Object) -> None:
+        found, is_new = ended(obj), key not in self._seen
         seen = self._seen.setdefault(key, _seen(obj))
-        found = ended(obj)
-        if found is None:
+        if found is None and is_new and self._order_of(*key) is None:
+            self.stop(*key)  # who stopped the step was killed before its pod heard of it
+        elif found is None:
             if key not in self._settled:
                 self._busy.add(key)
             if is_running(obj):
@@ -312,8 +315,7 @@ class Pods:
                 self._heard(*key, None)
             elif key not in self._settled:
                 self._obstacle(key, seen, self._why(key, obj))
-            return
-        if not seen.over:
+        elif not seen.over:
             seen.over = True
             keep = 0.0 if found.well else self._keep_failed_s
             seen.gone_by = self._clock.monotonic() + keep
@@ -359,6 +361,9 @@ class Pods:
             for _, key in [each for each in due if each[0] <= now][:AT_ONCE]:
                 if seen := self._seen.get(key):  # those before it took their time
                     seen.gone_by = now + LOOK_S  # others are not to wait behind one that the cluster keeps
+                    await self._delete(seen)
+            for seen in [self._seen[key] for key in self._unwanted & self._seen.keys()]:
+                if not seen.over:
                     await self._delete(seen)
             for key, why in await self._starting.ask():
                 if key in self._seen and key not in self._settled:

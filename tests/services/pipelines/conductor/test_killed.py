@@ -95,3 +95,27 @@ async def test_a_run_that_can_no_longer_be_read_fails_and_holds_up_no_other(tmp_
         assert lost.state == "FAILED"
         assert "the compiled pipeline gone is not kept any more" in lost.error
         assert "run.failed" in await here.said(lost)
+
+
+@pytest.mark.parametrize("how", ["terminate", "delete"])
+async def test_the_pod_of_a_step_that_was_stopped_goes_though_the_conductor_was_killed_over_it(
+    tmp_path: Path, how: str
+):
+    async with rig(tmp_path, added) as here:
+        here.plays = False
+        run = await here.submit(chain(1, cached=False))
+        async with here.leading():
+            await until(lambda: here.conductor.pods.counts["running"])
+            await until(lambda: any(at.plural == "pods" for at in here.cluster.objects))
+        await here.change(lambda runs: getattr(runs, how)(run.id))
+        async with here.leading():
+            here.conductor.pods.stop = here.conductor.pods.stop_run = lambda *key: None
+            dead = _armed(here.conductor, "_carry_out", 1) if how == "terminate" else _armed(here.conductor, "_seat", 1)
+            await until(lambda: dead)
+        assert any(at.plural == "pods" for at in here.cluster.objects)
+        other = await here.submit(chain(1, cached=False))
+        async with here.leading():
+            await until(
+                lambda: [at.name for at in here.cluster.objects if at.plural == "pods" and other.id[:8] in at.name]
+            )
+            await until(lambda: len([at for at in here.cluster.objects if at.plural == "pods"]) == 1, 5)

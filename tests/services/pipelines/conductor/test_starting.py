@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from libs.base import SystemIds
-from libs.base.errors import Forbidden
+from libs.base.errors import Forbidden, Unavailable
 from libs.cluster.obstacles import Obstacle
 from libs.testing.clock import VirtualClock
 from libs.testing.cluster import Address, MemoryCluster
@@ -238,6 +238,23 @@ async def test_pods_that_the_cluster_keeps_do_not_keep_the_others():
             await here.clock.advance(5)
         left = [at for at in here.cluster.objects if at.plural == "pods"]
         assert len(pods) == 20 and last not in left and len(left) == 19
+
+
+async def test_a_pod_that_was_stopped_while_the_cluster_was_away_goes_when_it_is_back(monkeypatch: pytest.MonkeyPatch):
+    async with bench() as here:
+        await here.start()
+        here.status(phase="Running")
+
+        async def away(*asked: Any) -> None:
+            raise Unavailable("connection refused")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(here.pods._cluster, "delete", away)
+            here.pods.stop("t", 1)
+            await here.clock.advance(1)
+            assert here.pod
+        await here.clock.advance(10)
+        assert not [at for at in here.cluster.objects if at.plural == "pods"]
 
 
 async def test_of_attempts_that_never_had_a_pod_nothing_is_kept():
