@@ -37,6 +37,8 @@ AT_ONCE = 16
 """Calls to the cluster under way at a time."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 LOOK_S = 5.0
+NODELESS = ("Unschedulable", "SchedulingGated")
+"""What the cluster's scheduler says of pods that have no node."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,10 @@ class Seen:
 
 
 class Pods:
-    """`run` while leading. `limit` is how many steps may have a pod that has not ended; `ensure` sees that what pods
-    mount is in a namespace, and says what they are told there; `heard` is told of an attempt's pod that runs (None) or
-    has ended, `stuck` why one that should does not run yet. `order_of` says what an attempt is to do whose turn has
-    come, None if nothing any more."""
+    """`run` while leading. `limit` is how many steps may have a pod that has not ended; as many pods that have no node
+    may wait beside them. `ensure` sees that what pods mount is in a namespace, and says what they are told there;
+    `heard` is told of an attempt's pod that runs (None) or has ended, `stuck` why one that should does not run yet.
+    `order_of` says what an attempt is to do whose turn has come, None if nothing any more."""
 
     def __init__(
         self,
@@ -111,6 +113,8 @@ class Pods:
         self._unwanted: set[Key] = set()
         """Those of them whose pod goes even if it still runs."""
         self._busy: set[Key] = set()
+        self._nodeless: set[Key] = set()
+        """Those of them that no node has room for: they cost nothing, and may wait for ever."""
         self._seen: dict[Key, Seen] = {}
         self._bell = asyncio.Event()
         self._calls: set[asyncio.Task[None]] = set()
@@ -161,6 +165,7 @@ class Pods:
         self._waiting.clear()
         self._at_hand.clear()
         self._busy.clear()
+        self._nodeless.clear()
         self._settled.clear()
         self._unwanted.clear()
         self._seen.clear()
@@ -182,12 +187,15 @@ class Pods:
     async def _dispatch(self) -> None:
         while True:
             self._bell.clear()
-            while self._waiting and len(self._busy) < self._limit and len(self._calls) < AT_ONCE:
+            while self._waiting and self._has_place() and len(self._calls) < AT_ONCE:
                 turn = self._waiting.take()
                 if wanted := self._wanted(turn):
                     self._busy.add(turn.key)
                     self._call(self._make(wanted))
             await self._bell.wait()
+
+    def _has_place(self) -> bool:
+        return len(self._busy) - min(len(self._nodeless), self._limit) < self._limit
 
     def _wanted(self, turn: Turn) -> PodStart | None:
         order = self._at_hand.pop(turn.key, None)
@@ -311,6 +319,7 @@ class Pods:
             if key not in self._settled:
                 self._busy.add(key)
             if is_running(obj):
+                self._nodeless.discard(key)
                 self._starting.forget(key)
                 self._heard(*key, None)
             elif key not in self._settled:
@@ -335,6 +344,11 @@ class Pods:
             self._call(self._delete(seen))
             return
         self._starting.blocked(key, why)
+        if why and why.reason in NODELESS:
+            self._nodeless.add(key)
+            self._bell.set()
+        else:
+            self._nodeless.discard(key)
         told = f"its pod {seen.name} does not run yet ({why.reason}): {why.message}" if why else ""
         if told != seen.why:
             seen.why = told
@@ -350,6 +364,7 @@ class Pods:
         self._starting.forget(key)
         self._pauses.pop(key, None)
         self._busy.discard(key)
+        self._nodeless.discard(key)
         self._bell.set()
 
     async def _sweep(self) -> None:

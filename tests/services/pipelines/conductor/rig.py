@@ -98,6 +98,10 @@ class Rig:
         if self.plays and happening.type == "ADDED" and happening.address.plural == "pods":
             asyncio.ensure_future(self._run_pod(happening.address, happening.obj))  # noqa: RUF006
 
+    async def play_pod(self, at: Address) -> None:
+        """For one that was made while nothing was played."""
+        await self._run_pod(at, self.cluster.objects[at])
+
     async def _run_pod(self, at: Address, pod: dict[str, Any]) -> None:
         labels = pod["metadata"]["labels"]
         uid, attempt = labels[TASK], int(labels[ATTEMPT])

@@ -10,7 +10,7 @@ from libs.base import SystemIds
 from libs.base.errors import Forbidden, Invalid
 from libs.cluster import NAMESPACE, SECRET
 from libs.testing.clock import VirtualClock
-from libs.testing.cluster import MemoryCluster
+from libs.testing.cluster import Address, MemoryCluster
 from libs.testing.cluster_wire import connect
 from services.pipelines.adapters.places import StepPlaces
 from services.pipelines.domain.steps.pod import KEYS, Site
@@ -38,6 +38,39 @@ async def test_steps_that_a_quota_keeps_out_leave_their_place_to_others_and_come
             assert not (await here.run(first.id)).is_over
             closed = False
             assert (await here.over(first)).state == "SUCCEEDED"
+
+
+async def test_steps_that_no_node_has_room_for_leave_their_place_to_others_but_do_not_become_ever_more(tmp_path: Path):
+    full = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "Insufficient nvidia.com/gpu",
+    }
+
+    async with rig(tmp_path, added, limit=1) as here:
+
+        def no_room(happening: Any) -> None:
+            if happening.type == "ADDED" and happening.address.plural == "pods" and not here.plays:
+                here.cluster.patch(happening.address, {"status": {"conditions": [full]}}, status=True)
+
+        here.cluster.on_change.append(no_room)
+        here.plays = False
+        async with here.leading():
+            for_gpus = [await here.submit(chain(1, cached=False))]
+            await until(lambda: len(here.cluster.list("", "pods")) == 1)
+            here.plays = True
+            assert (await here.over(await here.submit(chain(2, cached=False)))).state == "SUCCEEDED"
+            here.plays = False
+            for_gpus += [await here.submit(chain(1, cached=False)) for _ in range(2)]
+            await until(lambda: here.conductor.pods.counts == {"waiting": 1, "running": 2})
+            assert not any([(await here.run(run.id)).is_over for run in for_gpus])
+            here.plays = True
+            for pod in here.cluster.list("", "pods"):  # somebody puts two GPUs in
+                at = Address("", "pods", "team", pod["metadata"]["name"])
+                if not pod["status"].get("phase"):
+                    await here.play_pod(at)
+            assert {(await here.over(run)).state for run in for_gpus} == {"SUCCEEDED"}
 
 
 async def test_a_pod_that_the_cluster_will_never_have_fails_its_step_with_the_cause(tmp_path: Path):
