@@ -17,13 +17,10 @@ from services.node.runtime.spawner.loop import Loop
 ROOT = Path(__file__).resolve().parents[4]
 PADDING_BYTES = 3072
 FAILURES_MAX = 3
-CODE = """
-import sys
-fresh = sys.path[1:]
-sys.path[1:1] = {!r}
-from services.node.runtime.zygote import main
-main({!r}, {!r}, fresh)
-"""
+CODE = (
+    "import sys; fresh = sys.path[1:]; sys.path[1:1] = {!r}; "
+    "from services.node.runtime.zygote import main; main({!r}, {!r}, fresh)"
+)
 """A variable for our own folders would keep those away that a fresh interpreter has from its path files."""
 
 Forked = Callable[[Container, int], None]  # pid 0: the server died before it forked
