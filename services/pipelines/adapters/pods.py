@@ -37,6 +37,10 @@ AT_ONCE = 16
 """Calls to the cluster under way at a time."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 5.0
 LOOK_S = 5.0
+FAILED_MAX = 200
+"""Pods of failed steps that are kept for who looks into them: a fan of ten thousand may fail as a whole."""
+CLEARED_MAX = 400
+"""In one look."""
 NODELESS = ("Unschedulable", "SchedulingGated")
 """What the cluster's scheduler says of pods that have no node."""
 
@@ -371,12 +375,9 @@ class Pods:
         """Clears away what has ended and been kept long enough; a call that failed is made again."""
         while True:
             await self._clock.sleep(LOOK_S)
-            now = self._clock.monotonic()
-            due = sorted((seen.gone_by, name) for name, seen in self._seen.items() if seen.gone_by is not None)
-            for _, key in [each for each in due if each[0] <= now][:AT_ONCE]:
-                if seen := self._seen.get(key):  # those before it took their time
-                    seen.gone_by = now + LOOK_S  # others are not to wait behind one that the cluster keeps
-                    await self._delete(seen)
+            due = self._due()
+            for at in range(0, len(due), AT_ONCE):
+                await asyncio.gather(*map(self._clear, due[at : at + AT_ONCE]))
             for seen in [self._seen[key] for key in self._unwanted & self._seen.keys()]:
                 if not seen.over:
                     await self._delete(seen)
@@ -384,6 +385,18 @@ class Pods:
                 if key in self._seen and key not in self._settled:
                     self._obstacle(key, self._seen[key], why)
             self._lose_patience()
+
+    def _due(self) -> list[Key]:
+        """Some of the ended pods whose time is over, or that would be too many, the oldest first."""
+        now = self._clock.monotonic()
+        kept = sorted((seen.gone_by, key) for key, seen in self._seen.items() if seen.gone_by is not None)
+        many = len(kept) - FAILED_MAX
+        return [key for place, (at, key) in enumerate(kept) if at <= now or place < many][:CLEARED_MAX]
+
+    async def _clear(self, key: Key) -> None:
+        if seen := self._seen.get(key):  # those before it took their time
+            seen.gone_by = self._clock.monotonic() + LOOK_S  # others do not wait behind one that the cluster keeps
+            await self._delete(seen)
 
     def _lose_patience(self) -> None:
         for key, why in self._starting.hopeless():

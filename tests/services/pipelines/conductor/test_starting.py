@@ -14,6 +14,7 @@ from libs.cluster.obstacles import Obstacle
 from libs.testing.clock import VirtualClock
 from libs.testing.cluster import Address, MemoryCluster
 from libs.testing.cluster_wire import connect
+from services.pipelines.adapters import pods as keeping
 from services.pipelines.adapters.pods import Pods, PodStart
 from services.pipelines.domain.ended import Ended
 from services.pipelines.domain.starting import is_to_be_mended, told_by
@@ -218,6 +219,20 @@ def test_events_of_what_is_long_done_tell_nothing():
     done = event("Created", "Created container main", type="Normal")
     assert told_by([event("FailedScheduling", "0/3 nodes")]) is None
     assert told_by([event("FailedMount", MOUNT), done]) is None
+
+
+async def test_of_many_failed_pods_the_newest_are_kept_to_be_looked_into(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keeping, "FAILED_MAX", 3)
+    async with bench() as here:
+        for attempt in range(1, 9):
+            await here.start(attempt)
+            at = [at for at in here.cluster.objects if at.plural == "pods"][-1]
+            here.cluster.patch(at, {"status": {"phase": "Failed"}}, status=True)
+            await here.clock.advance(0.1)
+        await here.clock.advance(keeping.LOOK_S)
+        assert [at.name[-1] for at in here.cluster.objects if at.plural == "pods"] == ["6", "7", "8"]
+        await here.clock.advance(60)
+        assert not [at for at in here.cluster.objects if at.plural == "pods"]
 
 
 async def test_pods_that_the_cluster_keeps_do_not_keep_the_others():
