@@ -14,7 +14,7 @@ from libs.testing.store import JOBS, PODS, StoreFixtures, a_letter, an_object, p
 
 
 async def take(changes: AsyncIterator[Change], n: int) -> list[Change]:
-    """The next `n` changes; fails when they do not come within two seconds."""
+    """The next `n` changes; fails when they do not come."""
     async with asyncio.timeout(30):
         return [await anext(changes) for _ in range(n)]
 

@@ -25,14 +25,15 @@ ENDED = brief("UPDATE pipeline_jobs SET ended = ?1, model_uri = ?2, body = ?3 WH
 GONE = brief("UPDATE pipeline_jobs SET gone = 1 WHERE uid = ?1 AND gone = 0")
 MARK = "UPDATE pipeline_jobs SET gone = 2 WHERE gone = 1"
 """An hour before they may go: what is told late of them has come by then."""
-UNNEEDED = (
-    "SELECT uid FROM pipeline_jobs j WHERE gone = 2 "
-    "AND NOT EXISTS (SELECT 1 FROM pipeline_tasks t WHERE t.uid = j.task_uid) "
+LEADS_NOWHERE = (
+    "gone = 2 AND NOT EXISTS (SELECT 1 FROM pipeline_tasks t WHERE t.uid = j.task_uid) "
     "AND NOT EXISTS (SELECT 1 FROM pipeline_releases r WHERE r.uri = j.model_uri AND r.uri <> '') "
     "AND NOT EXISTS (SELECT 1 FROM pipeline_artifacts a WHERE a.namespace = j.namespace AND a.uri <> '' "
     "AND a.uri IN (j.dataset_uri, j.dataset_uri || '/', j.model_uri, j.model_uri || '/'))"
 )
-DROP = brief("DELETE FROM pipeline_jobs WHERE uid = ?1")
+UNNEEDED = f"SELECT uid FROM pipeline_jobs j WHERE {LEADS_NOWHERE}"
+DROP = brief(f"DELETE FROM pipeline_jobs AS j WHERE uid = ?1 AND {LEADS_NOWHERE}")
+"""It is looked again: since it was asked which, something may have come that a job leads to."""
 FIND = f"SELECT {COLUMNS} FROM pipeline_jobs WHERE "
 BY_UIDS = f"{FIND}uid IN ({{keys}})"
 OF_TASK = brief(f"{FIND}namespace = ?1 AND task_uid = ?2 ORDER BY uid LIMIT {MAX}")

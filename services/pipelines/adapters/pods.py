@@ -375,28 +375,25 @@ class Pods:
         """Clears away what has ended and been kept long enough; a call that failed is made again."""
         while True:
             await self._clock.sleep(LOOK_S)
-            due = self._due()
-            for at in range(0, len(due), AT_ONCE):
-                await asyncio.gather(*map(self._clear, due[at : at + AT_ONCE]))
-            for seen in [self._seen[key] for key in self._unwanted & self._seen.keys()]:
-                if not seen.over:
-                    await self._delete(seen)
+            unwanted = [self._seen[key] for key in self._unwanted & self._seen.keys() if not self._seen[key].over]
+            going = [*self._due(), *unwanted]
+            for at in range(0, len(going), AT_ONCE):
+                await asyncio.gather(*map(self._delete, going[at : at + AT_ONCE]))
             for key, why in await self._starting.ask():
                 if key in self._seen and key not in self._settled:
                     self._obstacle(key, self._seen[key], why)
             self._lose_patience()
 
-    def _due(self) -> list[Key]:
-        """Some of the ended pods whose time is over, or that would be too many, the oldest first."""
+    def _due(self) -> list[Seen]:
+        """Some of the ended pods whose time is over, or that would be too many, the oldest first. They come again
+        later: others do not wait behind one that the cluster keeps."""
         now = self._clock.monotonic()
         kept = sorted((seen.gone_by, key) for key, seen in self._seen.items() if seen.gone_by is not None)
         many = len(kept) - FAILED_MAX
-        return [key for place, (at, key) in enumerate(kept) if at <= now or place < many][:CLEARED_MAX]
-
-    async def _clear(self, key: Key) -> None:
-        if seen := self._seen.get(key):  # those before it took their time
-            seen.gone_by = self._clock.monotonic() + LOOK_S  # others do not wait behind one that the cluster keeps
-            await self._delete(seen)
+        due = [self._seen[key] for place, (at, key) in enumerate(kept) if at <= now or place < many][:CLEARED_MAX]
+        for seen in due:
+            seen.gone_by = now + LOOK_S
+        return due
 
     def _lose_patience(self) -> None:
         for key, why in self._starting.hopeless():
